@@ -1,0 +1,1 @@
+"""The `parking` command, a file a group."""

@@ -1,0 +1,65 @@
+"""What can go wrong, one class a cause.
+
+Every message is one sentence or two: what failed, the value it failed on, what to do next. The command line
+prints it and exits with 1; the service turns it into a 4xx or 5xx through one table (`service/errors.py`).
+"""
+
+
+class ParkingError(Exception):
+    """Anything that a person can mend; its text is meant for that person."""
+
+
+class SettingsError(ParkingError):
+    """A setting has a value that cannot work."""
+
+
+class AnnotationError(ParkingError):
+    """An annotation file is missing, or of no form that we read."""
+
+
+class DatasetError(ParkingError):
+    """A dataset cannot be made from, or found in, what was given."""
+
+
+class QuarantineError(DatasetError):
+    """Too large a share of the scenes cannot be used; the message lists them."""
+
+
+class ImageError(ParkingError):
+    """Bytes that are no image we read, or an image beyond the limits."""
+
+
+class ImageTooLargeError(ImageError):
+    """An image with more pixels than the limit."""
+
+
+class StoreError(ParkingError):
+    """The store (folder or bucket) refused a read or a write."""
+
+
+class MissingKeyError(StoreError):
+    """The store has nothing under that key."""
+
+
+class TrainingError(ParkingError):
+    """Training cannot start or go on."""
+
+
+class ModelError(ParkingError):
+    """A file is not a model of ours, or breaks its own contract."""
+
+
+class RegistryError(ParkingError):
+    """MLflow cannot be reached, or refused."""
+
+
+class NoVersionError(RegistryError):
+    """No such version or alias in the registry."""
+
+
+class MonitoringError(ParkingError):
+    """A report cannot be made from what was logged."""
+
+
+class PlatformError(ParkingError):
+    """A server of the platform cannot start, or stopped."""

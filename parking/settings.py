@@ -1,0 +1,113 @@
+"""One settings object for the whole system, read from the environment (`PARKING_*`) and a `.env` file."""
+
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from parking.errors import SettingsError
+
+
+class Settings(BaseSettings):
+    """Every knob of a deployment. What shapes a model is not here but in its recipe and its contract."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PARKING_", env_file=".env", extra="ignore", use_attribute_docstrings=True, frozen=True
+    )
+
+    state_dir: Path = Path(".parking")
+    """Folder for everything that this machine keeps: databases, the default store, caches, logs."""
+
+    store: str = ""
+    """Where datasets, inference logs and reports live: a folder or `s3://bucket/prefix`. Empty: `<state_dir>/store`."""
+
+    mlflow_tracking_uri: str = ""
+    """MLflow's address. Empty: SQLite in `<state_dir>`, which needs no server but only serves one machine."""
+
+    model_name: str = "free-parking"
+    """Name of the registered model, and of the MLflow experiment that its runs go to."""
+
+    study_url: str = ""
+    """Database of the tuning studies (an SQLAlchemy URL). Empty: SQLite in `<state_dir>`."""
+
+    task_runner: str = Field("threads", pattern="^(threads|dask)$")
+    """What runs tuning trials: `threads` on this machine, or `dask`."""
+
+    task_workers: int = Field(1, ge=1)
+    """Trials at once. A trial already uses every core, so more than one only helps on a larger machine or on Dask."""
+
+    dask_address: str = ""
+    """Scheduler to send trials to, as `tcp://host:8786`. Empty: a local cluster is started for the run."""
+
+    assumed_gsd: float = Field(0.15, gt=0.01, lt=5.0)
+    """Metres per pixel of an image that does not say; it shapes areas in m², and the answer says `assumed`."""
+
+    threads: int = Field(0, ge=0)
+    """CPU threads of one inference. 0: all cores."""
+
+    slots: int = Field(1, ge=1)
+    """Inferences at once in the service; further requests wait."""
+
+    queue: int = Field(16, ge=0)
+    """Requests that may wait for a slot; beyond them the service answers 503 at once."""
+
+    reload_seconds: float = Field(2.0, gt=0)
+    """How often the service asks the registry which version is `production`. Smaller: faster reload, more calls."""
+
+    max_upload_mb: float = Field(32.0, gt=0)
+    """Largest request body, in MiB."""
+
+    max_megapixels: float = Field(64.0, gt=0)
+    """Largest image, in million pixels; checked before the image is decoded."""
+
+    log_flush_seconds: float = Field(5.0, gt=0)
+    """How long a row of the inference log may wait in memory before it is written to the store."""
+
+    drift_min_rows: int = Field(12, ge=2)
+    """Rows below which a drift report says `insufficient_data` instead of guessing."""
+
+    drift_share: float = Field(0.4, gt=0, le=1)
+    """Share of drifted columns from which the verdict is `drift`; half of it is a `warning`."""
+
+    drift_threshold: float = Field(0.75, gt=0)
+    """Effect size from which a column counts as drifted: Wasserstein distance in units of the reference's spread."""
+
+    log_json: bool = False
+    """One JSON object a log line, for machines; otherwise lines for people."""
+
+    @property
+    def store_url(self) -> str:
+        """The store's address, with the default filled in."""
+        return self.store or str(self.state_dir / "store")
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLflow's address, with the default filled in."""
+        return self.mlflow_tracking_uri or f"sqlite:///{(self.state_dir / 'mlflow.db').resolve()}"
+
+    @property
+    def artifact_dir(self) -> Path:
+        """Where MLflow keeps files when no server decides it."""
+        return (self.state_dir / "mlartifacts").resolve()
+
+    @property
+    def optuna_url(self) -> str:
+        """The studies' database, with the default filled in."""
+        return self.study_url or f"sqlite:///{(self.state_dir / 'studies.db').resolve()}"
+
+
+@lru_cache
+def get_settings() -> Settings:
+    """The settings of this process, read once.
+
+    Raises:
+        SettingsError: a variable has a value that cannot work; the message names each.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"PARKING_{'_'.join(map(str, e['loc'])).upper()}={e['input']!r}: {e['msg']}" for e in error.errors()
+        )
+        raise SettingsError(f"Settings that cannot work: {wrong}. Correct them in the environment or .env.") from error
