@@ -1,0 +1,177 @@
+"""What an image and its answer look like, in some twenty numbers: drift is seen in tables, not in images.
+
+The same functions describe a scene at training time and a request in the service, so that the two compare.
+Everything is measured on at most 512 x 512 pixels and so costs a few milliseconds whatever the image's size.
+"""
+
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from parking.detection.spots import Spot
+
+_SIDE = 512
+_DARK_PATCH = 15
+"""Pixels of the window in which the dark channel looks for its darkest value; the paper's size."""
+
+
+class Descriptors(TypedDict):
+    """Numbers of an image, each with its unit."""
+
+    luminance: float
+    """Mean brightness, 0 (black) to 1: night and underexposure lower it."""
+    luminance_spread: float
+    """Standard deviation of the brightness, 0 to 0.5: haze and flat light lower it."""
+    contrast: float
+    """Brightness of the 95th percentile less that of the 5th, 0 to 1."""
+    saturation: float
+    """Mean distance of the colours from grey (HSV), 0 to 1: haze, winter and grey sensors lower it."""
+    hue_spread: float
+    """Circular variance of the hue, weighted by saturation, 0 (one colour) to 1: a colour cast lowers it."""
+    sharpness: float
+    """log10(1 + variance of the Laplacian of the brightness in grey levels): blur and upsampling lower it."""
+    noise: float
+    """Standard deviation of the sensor's noise, in grey levels of 255 (Immerkær, 1996)."""
+    haze: float
+    """Mean dark channel, 0 (clear) to 1 (nothing but veil) (He, Sun and Tang, 2009)."""
+    greenness: float
+    """Share of pixels whose excess green 2g - r - b is over 0.1: vegetation, so the season."""
+    shadow_share: float
+    """Share of pixels less than half as bright as the median: the height of the sun."""
+    edge_density: float
+    """Share of pixels on an edge (Canny): how built-up and how fine the ground is."""
+    white_line_share: float
+    """Share of pixels on thin bright lines, as road markings are."""
+    megapixels: float
+    """Size of the image, in million pixels."""
+
+
+class PredictionDescriptors(TypedDict):
+    """Numbers of an answer, each with its unit."""
+
+    free_share: float
+    """Share of pixels more likely free than not."""
+    count: int
+    """Free places found."""
+    confidence_mean: float
+    """Mean confidence of the places found, 0 to 1; 0 when there are none."""
+    entropy: float
+    """Mean binary entropy of the probability map, in bits a pixel: 0 (sure everywhere) to 1."""
+    uncertain_share: float
+    """Share of pixels with a probability between 0.2 and 0.8."""
+
+
+def describe(pixels: NDArray[np.uint8]) -> Descriptors:
+    """Describes an image.
+
+    Colour and light are measured on a copy reduced to 512 pixels; noise, sharpness and lines on the middle of the
+    image at its own resolution, because reducing averages them away.
+
+    Args:
+        pixels: (H, W, 3) RGB, uint8, any size from 1 x 1.
+    """
+    height, width = pixels.shape[:2]
+    small = _reduced(pixels)
+    light = _grey(small)
+    grey = _grey(_middle(pixels))
+    low, median, high = np.percentile(light, (5, 50, 95))
+    hsv = cv2.cvtColor(small, cv2.COLOR_RGB2HSV).astype(np.uint8, copy=False)
+    return Descriptors(
+        luminance=float(light.mean()) / 255,
+        luminance_spread=float(light.std()) / 255,
+        contrast=float(high - low) / 255,
+        saturation=float(hsv[..., 1].mean()) / 255,
+        hue_spread=_hue_spread(hsv),
+        sharpness=float(np.log10(1 + cv2.Laplacian(grey, cv2.CV_32F).var())),
+        noise=_noise(grey),
+        haze=_haze(small),
+        greenness=_greenness(small),
+        shadow_share=float((light < median / 2).mean()),
+        edge_density=float((cv2.Canny(grey, 100, 200) > 0).mean()),
+        white_line_share=_white_line_share(grey),
+        megapixels=height * width / 1e6,
+    )
+
+
+def describe_prediction(probability: NDArray[np.floating], spots: Sequence[Spot]) -> PredictionDescriptors:
+    """Describes an answer.
+
+    Args:
+        probability: (H, W), chance of free parking in [0, 1].
+        spots: the places found in it.
+    """
+    chance = _reduced(np.ascontiguousarray(probability, dtype=np.float32))
+    clipped = np.clip(chance, 1e-6, 1 - 1e-6)
+    entropy = -(clipped * np.log2(clipped) + (1 - clipped) * np.log2(1 - clipped))
+    return PredictionDescriptors(
+        free_share=float((chance >= 0.5).mean()),
+        count=len(spots),
+        confidence_mean=float(np.mean([spot.confidence for spot in spots])) if spots else 0.0,
+        entropy=float(entropy.mean()),
+        uncertain_share=float(((chance > 0.2) & (chance < 0.8)).mean()),
+    )
+
+
+def _reduced(image: NDArray[Any]) -> NDArray[Any]:
+    """The image with its longer side at most 512 pixels, by averaging."""
+    height, width = image.shape[:2]
+    scale = _SIDE / max(height, width)
+    if scale >= 1:
+        return image
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+def _middle(image: NDArray[Any]) -> NDArray[Any]:
+    """At most 512 x 512 pixels from the middle of the image."""
+    height, width = image.shape[:2]
+    top, left = max(0, (height - _SIDE) // 2), max(0, (width - _SIDE) // 2)
+    return np.ascontiguousarray(image[top : top + _SIDE, left : left + _SIDE])
+
+
+def _grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
+
+
+def _hue_spread(hsv: NDArray[np.uint8]) -> float:
+    """Circular variance of the hue, each pixel weighing as much as it has colour."""
+    angle = hsv[..., 0].astype(np.float32) * (np.pi / 90)
+    weight = hsv[..., 1].astype(np.float32)
+    total = float(weight.sum())
+    if total == 0:
+        return 0.0
+    return 1 - float(np.hypot((weight * np.cos(angle)).sum(), (weight * np.sin(angle)).sum())) / total
+
+
+def _noise(grey: NDArray[np.uint8]) -> float:
+    """Noise's standard deviation from a mask that is blind to edges and slopes.
+
+    Source: J. Immerkær, "Fast noise variance estimation", CVIU 64(2), 1996.
+    """
+    mask = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32)
+    response = np.abs(cv2.filter2D(grey, cv2.CV_32F, mask))
+    return float(response.mean()) * float(np.sqrt(np.pi / 2)) / 6
+
+
+def _haze(small: NDArray[np.uint8]) -> float:
+    """Mean of the dark channel: in clear air nearly every patch holds something dark in some colour.
+
+    Source: K. He, J. Sun, X. Tang, "Single image haze removal using dark channel prior", CVPR 2009.
+    """
+    darkest = cv2.erode(small.min(axis=2), np.ones((_DARK_PATCH, _DARK_PATCH), np.uint8))
+    return float(darkest.mean()) / 255
+
+
+def _greenness(small: NDArray[np.uint8]) -> float:
+    """Share of pixels that are green beyond their brightness (excess green on chromatic coordinates)."""
+    channels = small.astype(np.float32)
+    total = np.maximum(channels.sum(axis=2), 1)
+    excess = (2 * channels[..., 1] - channels[..., 0] - channels[..., 2]) / total
+    return float((excess > 0.1).mean())
+
+
+def _white_line_share(grey: NDArray[np.uint8]) -> float:
+    """Share of pixels that a 5 x 5 top-hat keeps: brighter by 40 than all around, and thinner than 5 pixels."""
+    return float((cv2.morphologyEx(grey, cv2.MORPH_TOPHAT, np.ones((5, 5), np.uint8)) > 40).mean())

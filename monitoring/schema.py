@@ -1,0 +1,187 @@
+"""The inference log: one row for every image that was answered, as Parquet in the store, by day."""
+
+import datetime as dt
+import io
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from parking.detection.spots import Spot
+from parking.storage import Store
+
+from monitoring.descriptors import describe, describe_prediction
+from parking.errors import MonitoringError, StoreError
+
+LOG_PREFIX = "inference-log/"
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """What is kept of one image and its answer: numbers only, never the image.
+
+    The descriptors and their units are explained in `monitoring.descriptors`.
+    """
+
+    time: dt.datetime
+    """When the answer was ready, UTC."""
+    request_id: str
+    model_version: str
+    """Number of the registered version that answered, as text."""
+    width: int
+    height: int
+    gsd: float
+    """Metres per pixel."""
+    gsd_source: str
+    """`file` or `assumed`."""
+    latency_ms: float
+    luminance: float
+    luminance_spread: float
+    contrast: float
+    saturation: float
+    hue_spread: float
+    sharpness: float
+    noise: float
+    haze: float
+    greenness: float
+    shadow_share: float
+    edge_density: float
+    white_line_share: float
+    megapixels: float
+    free_share: float
+    count: int
+    confidence_mean: float
+    entropy: float
+    uncertain_share: float
+
+
+_ARROW_TYPES: dict[Any, pa.DataType] = {
+    dt.datetime: pa.timestamp("us", tz="UTC"),
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+}
+LOG_SCHEMA: pa.Schema = pa.schema([(column.name, _ARROW_TYPES[column.type]) for column in fields(LogRow)])
+
+
+@dataclass(frozen=True)
+class LogRead:
+    """A day of the log, and what of it could not be read."""
+
+    table: pa.Table
+    problems: tuple[str, ...] = ()
+    """A sentence for each file that is torn or is no log; its rows are missing from the table."""
+
+
+def make_row(
+    pixels: NDArray[np.uint8],
+    probability: NDArray[np.floating],
+    spots: Sequence[Spot],
+    *,
+    request_id: str,
+    model_version: str,
+    gsd: float,
+    gsd_source: str,
+    latency_ms: float,
+    time: dt.datetime | None = None,
+) -> LogRow:
+    """The row of one image and its answer; the service and the training reference both use it.
+
+    Args:
+        pixels: (H, W, 3) RGB, uint8.
+        probability: (H, W), chance of free parking in [0, 1].
+        spots: the places found.
+        request_id: names the request; the scene's name in a reference.
+        model_version: number of the version that answered; empty in a reference, made before it has one.
+        gsd: metres per pixel.
+        gsd_source: `file` or `assumed`.
+        latency_ms: time of the inference, in milliseconds.
+        time: when; now by default.
+    """
+    height, width = pixels.shape[:2]
+    return LogRow(
+        time=time or dt.datetime.now(dt.UTC),
+        request_id=request_id,
+        model_version=model_version,
+        width=width,
+        height=height,
+        gsd=gsd,
+        gsd_source=gsd_source,
+        latency_ms=latency_ms,
+        **describe(pixels),
+        **describe_prediction(probability, spots),
+    )
+
+
+def rows_to_table(rows: Sequence[LogRow]) -> pa.Table:
+    """The rows as a table of `LOG_SCHEMA`."""
+    return pa.Table.from_pylist([asdict(row) for row in rows], schema=LOG_SCHEMA)
+
+
+def write_rows(store: Store, rows: Sequence[LogRow], *, date: dt.date) -> str:
+    """Writes one file of rows; files never change, so writers never meet.
+
+    Args:
+        store: where the log lives.
+        rows: at least one.
+        date: the day (UTC) under which the monitor looks for them.
+
+    Returns:
+        The key of the new file.
+    """
+    now = dt.datetime.now(dt.UTC)
+    key = f"{_day_prefix(date)}{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex}.parquet"
+    store.write(key, table_to_parquet(rows_to_table(rows)))
+    return key
+
+
+def read_rows(store: Store, date: dt.date, *, version: str | None = None) -> LogRead:
+    """Reads a day of the log, of all versions or of one; a file that cannot be read costs only its own rows."""
+    tables: list[pa.Table] = [LOG_SCHEMA.empty_table()]
+    problems: list[str] = []
+    for key in store.keys(_day_prefix(date)):
+        try:
+            tables.append(table_from_parquet(store.read(key)))
+        except (MonitoringError, StoreError) as error:
+            problems.append(f"The rows of {key} are left out. {error}")
+    table = pa.concat_tables(tables)
+    if version is not None:
+        table = table.filter(pc.equal(table["model_version"], version))
+    return LogRead(table, tuple(problems))
+
+
+def table_to_parquet(table: pa.Table) -> bytes:
+    """The table as the bytes of a Parquet file."""
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue()
+
+
+def table_from_parquet(data: bytes) -> pa.Table:
+    """Reads rows of this or an older schema: columns it lacks are null, columns unknown today are dropped.
+
+    Raises:
+        MonitoringError: the bytes are no Parquet file, or hold no log rows.
+    """
+    try:
+        table = pq.read_table(io.BytesIO(data))
+        if "time" not in table.column_names or "model_version" not in table.column_names:
+            raise MonitoringError(f"It holds no log rows, but the columns {', '.join(table.column_names)}.")
+        return pa.table([_column(table, column) for column in LOG_SCHEMA], schema=LOG_SCHEMA)
+    except (pa.ArrowException, OSError) as error:
+        raise MonitoringError(f"It is not a readable Parquet file of log rows: {error}") from error
+
+
+def _column(table: pa.Table, column: pa.Field) -> pa.ChunkedArray | pa.Array:
+    if column.name not in table.column_names:
+        return pa.nulls(table.num_rows, column.type)
+    return table[column.name].cast(column.type)
+
+
+def _day_prefix(date: dt.date) -> str:
+    return f"{LOG_PREFIX}date={date:%Y-%m-%d}/"
