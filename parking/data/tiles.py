@@ -1,0 +1,95 @@
+"""Predict an image of any size tile by tile, and blend the tiles so that their seams do not show."""
+
+import math
+from collections.abc import Callable
+from itertools import islice, product
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def starts(length: int, tile: int, overlap: int) -> list[int]:
+    """Where the tiles along one axis begin, as few as cover it with at least `overlap` pixels in common.
+
+    What the tiles cover beyond the image is shared out to both ends, so the first start can be negative: the pixels
+    at the border then get context, by reflection, at no cost.
+    """
+    if not 0 <= overlap < tile:
+        raise ValueError(f"The overlap ({overlap}) must be at least 0 and smaller than the tile ({tile}).")
+    stride = tile - overlap
+    count = max(1, math.ceil((length - overlap) / stride))
+    spare = overlap + count * stride - length
+    return [index * stride - spare // 2 for index in range(count)]
+
+
+def tile_weight(tile: int) -> NDArray[np.float32]:
+    """(tile, tile) weights for blending: 1 in the middle, falling to the edge, where a network sees least; all > 0."""
+    ramp = _ramp(tile)
+    return ramp[:, None] * ramp
+
+
+def _ramp(tile: int) -> NDArray[np.float32]:
+    centres = np.arange(tile, dtype=np.float32) + 0.5
+    ramp = np.minimum(centres, tile - centres)
+    return (ramp / ramp.max()).astype(np.float32)
+
+
+def stitch(
+    pixels: NDArray[np.uint8],
+    predict: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+    *,
+    tile: int,
+    overlap: int,
+    batch: int = 4,
+) -> NDArray[np.float32]:
+    """Run `predict` over overlapping tiles and blend what it says.
+
+    Args:
+        pixels: (H, W, 3), any size from 1 x 1.
+        predict: maps (N, tile, tile, 3), N ≤ batch, to (N, tile, tile) in [0, 1].
+        tile: edge of a tile in pixels.
+        overlap: pixels that neighbouring tiles share.
+        batch: tiles cut and predicted at once; memory beyond the result grows with it alone.
+
+    Returns:
+        (H, W) in [0, 1].
+    """
+    height, width = pixels.shape[:2]
+    tops, lefts = starts(height, tile, overlap), starts(width, tile, overlap)
+    weight = tile_weight(tile)
+    total = np.zeros((height, width), np.float32)
+    corners = product(tops, lefts)
+    while chosen := list(islice(corners, batch)):
+        answers = predict(np.stack([_cut(pixels, top, left, tile) for top, left in chosen]))
+        for (top, left), answer in zip(chosen, answers, strict=True):
+            rows, columns = _inside(top, tile, height), _inside(left, tile, width)
+            seen = (slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left))
+            total[rows, columns] += answer[seen] * weight[seen]
+    # The weights of a grid of tiles are the product of those along its axes: no second (H, W) array is needed.
+    total /= _weight_along(tops, tile, height)[:, None]
+    total /= _weight_along(lefts, tile, width)
+    return np.clip(total, 0.0, 1.0, out=total)
+
+
+def _cut(pixels: NDArray[np.uint8], top: int, left: int, tile: int) -> NDArray[np.uint8]:
+    height, width = pixels.shape[:2]
+    return pixels[np.ix_(_reflected(top, tile, height), _reflected(left, tile, width))]
+
+
+def _reflected(start: int, tile: int, length: int) -> NDArray[np.intp]:
+    """Indices start … start + tile, mirrored at 0 and length - 1 as often as it takes."""
+    period = max(1, 2 * (length - 1))
+    index = np.abs(np.arange(start, start + tile)) % period
+    return np.asarray(np.minimum(index, period - index), np.intp)
+
+
+def _inside(start: int, tile: int, length: int) -> slice:
+    return slice(max(0, start), min(length, start + tile))
+
+
+def _weight_along(begins: list[int], tile: int, length: int) -> NDArray[np.float32]:
+    ramp, total = _ramp(tile), np.zeros(length, np.float32)
+    for start in begins:
+        inside = _inside(start, tile, length)
+        total[inside] += ramp[inside.start - start : inside.stop - start]
+    return total

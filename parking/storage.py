@@ -1,0 +1,173 @@
+"""One store for everything that is kept: the same few verbs over a folder or an S3 bucket."""
+
+import errno
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from parking.errors import MissingKeyError, StoreError
+
+_PARTIAL = ".partial-"
+
+
+class Store(Protocol):
+    """Bytes under keys such as `datasets/latest`. A reader never sees half a value."""
+
+    url: str
+
+    def read(self, key: str) -> bytes:
+        """The value under a key.
+
+        Raises:
+            MissingKeyError: there is none.
+            StoreError: the store refused, or cannot be reached.
+        """
+        ...
+
+    def write(self, key: str, data: bytes) -> None:
+        """Put a value under a key, all of it or nothing.
+
+        Raises:
+            StoreError: no space left, refused, or out of reach.
+        """
+        ...
+
+    def exists(self, key: str) -> bool:
+        """Whether the key has a value."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Forget a key; one that is not there is no error."""
+        ...
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """Keys that begin with `prefix`, sorted."""
+        ...
+
+    def size(self, key: str) -> int:
+        """Bytes under a key.
+
+        Raises:
+            MissingKeyError: there is none.
+        """
+        ...
+
+    def local(self, key: str) -> Path:
+        """A file with the value, to read only: the store's own, or a download.
+
+        Raises:
+            MissingKeyError: there is none.
+        """
+        ...
+
+
+def open_store(url: str, cache_dir: Path | None = None) -> Store:
+    """The store at a folder path or `s3://bucket/prefix`.
+
+    Args:
+        url: where it is; a folder is made on the first write.
+        cache_dir: where a bucket's downloads are kept.
+
+    Raises:
+        StoreError: no such bucket, keys refused, endpoint out of reach, or a URL of another kind.
+    """
+    if "://" not in url:
+        return FolderStore(url)
+    raise StoreError(f"'{url}' is no store. Give a folder, or s3://bucket/prefix.")
+
+
+def check_key(key: str) -> str:
+    """The key itself, if it stays inside its store.
+
+    Raises:
+        StoreError: it is empty, absolute, or climbs out.
+    """
+    if not key or key.startswith("/") or "\0" in key or {"..", "."} & set(key.split("/")):
+        raise StoreError(f"'{key}' is no key. Keys are relative paths such as 'datasets/latest', without '..'.")
+    return key
+
+
+def missing(key: str, url: str) -> MissingKeyError:
+    """The error for a key without a value."""
+    return MissingKeyError(f"There is nothing under '{key}' in {url}.")
+
+
+class FolderStore:
+    """A store in a folder; a key is a path below it."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.root = Path(folder).expanduser().absolute()
+        self.url = str(self.root)
+        if self.root.exists() and not self.root.is_dir():
+            raise StoreError(f"The store '{self.root}' is a file. Give a folder.")
+
+    def read(self, key: str) -> bytes:
+        """See `Store.read`."""
+        try:
+            return self._path(key).read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+            raise missing(key, self.url) from error
+        except OSError as error:
+            raise self._refused(key, error) from error
+
+    def size(self, key: str) -> int:
+        """See `Store.size`."""
+        return self.local(key).stat().st_size
+
+    def exists(self, key: str) -> bool:
+        """See `Store.exists`."""
+        return self._path(key).is_file()
+
+    def local(self, key: str) -> Path:
+        """See `Store.local`."""
+        path = self._path(key)
+        if not path.is_file():
+            raise missing(key, self.url)
+        return path
+
+    def write(self, key: str, data: bytes) -> None:
+        """See `Store.write`: a temporary file beside the target, synced, then renamed over it."""
+        path = self._path(key)
+        partial = path.with_name(f"{_PARTIAL}{uuid.uuid4().hex}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise self._refused(key, error, len(data)) from error
+
+    def delete(self, key: str) -> None:
+        """See `Store.delete`."""
+        try:
+            self._path(key).unlink(missing_ok=True)
+        except OSError as error:
+            raise self._refused(key, error) from error
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """See `Store.keys`."""
+        # Only the deepest folder that the prefix names is walked: a store keeps one folder a day of logs.
+        top = self.root / PurePosixPath(prefix).parent if not prefix.endswith("/") else self.root / prefix
+        found = (
+            (Path(folder) / name).relative_to(self.root).as_posix()
+            for folder, _, names in os.walk(top)
+            for name in names
+            if not name.startswith(_PARTIAL)
+        )
+        return iter(sorted(key for key in found if key.startswith(prefix)))
+
+    def _path(self, key: str) -> Path:
+        return self.root / check_key(key)
+
+    def _refused(self, key: str, error: OSError, size: int | None = None) -> StoreError:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return StoreError(
+                f"No space is left in '{self.root}' for '{key}' ({size} bytes); nothing was written. "
+                "Free some space, or set PARKING_STORE to another place."
+            )
+        return StoreError(f"'{key}' in '{self.root}' is refused: {error.strerror or error}. Check its permissions.")
