@@ -1,0 +1,144 @@
+"""What a model declares of itself and carries in its file, checked whenever it is loaded."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import onnxruntime
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from parking.errors import ModelError
+
+METADATA_KEY = "parking.contract"
+"""Key of the ONNX file's metadata under which the contract stands, as JSON."""
+
+STRIDE = 32
+"""Height and width of a tile are multiples of this: the network halves its input five times."""
+
+
+class CountCalibration(BaseModel):
+    """How the number of places found relates to the number there are, measured on out-of-fold predictions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    ratio: float = Field(1.0, gt=0)
+    """True places for each one found. Above 1: the model misses some, and the interval moves up."""
+
+    dispersion: float = Field(1.0, gt=0)
+    """Spread of the errors against a Poisson count's. Larger: wider intervals."""
+
+
+class Contract(BaseModel):
+    """All that a reader of a model file must know to use it as it was meant."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    format: Literal[1] = 1
+    """Version of this contract's form; a reader refuses one it does not know."""
+
+    classes: tuple[str, ...] = ("free",)
+    """What the probability map speaks of. More than one class is a later format."""
+
+    gsd: float = Field(gt=0)
+    """Metres per pixel that the model was trained at. Larger: rasters are shrunk more before they are read."""
+
+    tile: int = Field(512, ge=STRIDE, multiple_of=STRIDE)
+    """Side of a tile in pixels. Larger: fewer seams and more memory a step."""
+
+    overlap: int = Field(96, ge=0)
+    """Pixels that neighbouring tiles share. Larger: smoother seams and more work for the same area."""
+
+    threshold: float = Field(gt=0, lt=1)
+    """Probability from which a pixel is free. Larger: fewer and surer places."""
+
+    min_area_m2: float = Field(4.0, ge=0)
+    """Smallest place that is kept, in m². Larger: fewer specks, and narrow places get lost."""
+
+    bay_width_m: float = Field(2.5, gt=0)
+    """Width of one bay in metres. Larger: a free stretch is cut into fewer places."""
+
+    bay_length_m: float = Field(5.0, gt=0)
+    """Length of one bay in metres. Larger: a free kerb is cut into fewer places."""
+
+    count: CountCalibration = CountCalibration()
+    """Turns the number of places found into an interval for the number there are."""
+
+    dataset_version: str
+    """Snapshot that the model was trained on."""
+
+    code_version: str
+    """Code that trained it."""
+
+    trained: datetime
+    """When it was trained."""
+
+    scores: dict[str, float] = {}
+    """What was measured before it was registered, by name."""
+
+    golden_tile: str
+    """An image to try the model on when it is loaded: base64 of a PNG, 256x256."""
+
+    golden_grid: tuple[tuple[float, ...], ...]
+    """What the model answered to it where it was exported: 16x16 means of blocks of 16x16 pixels."""
+
+    @model_validator(mode="after")
+    def _tiles_advance(self) -> "Contract":
+        if self.overlap >= self.tile:
+            raise ValueError(f"overlap {self.overlap} must be smaller than tile {self.tile}")
+        return self
+
+
+def parse_contract(metadata: dict[str, str], name: str) -> Contract:
+    """The contract among the metadata of a model file.
+
+    Args:
+        metadata: the file's custom metadata.
+        name: how to call the file in a message.
+
+    Raises:
+        ModelError: there is none, or it is not valid.
+    """
+    text = metadata.get(METADATA_KEY)
+    if text is None:
+        raise ModelError(f"{name} carries no contract ({METADATA_KEY}). Export it with `parking train`.")
+    try:
+        return Contract.model_validate_json(text)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'contract'}: {e['msg']}" for e in error.errors())
+        raise ModelError(f"The contract of {name} is not valid ({wrong}). Export the model again.") from error
+
+
+def open_session(path: Path, *, threads: int = 0) -> onnxruntime.InferenceSession:
+    """Open a model file on the CPU.
+
+    Args:
+        path: an ONNX file.
+        threads: of one inference; 0 for all cores.
+
+    Raises:
+        ModelError: the file is missing, or not a model that ONNX Runtime can read.
+    """
+    if not path.is_file():
+        raise ModelError(f"There is no model file {path}. Give the path of an exported model.onnx.")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise ModelError(f"{path} is not a model that ONNX Runtime can read ({_first_line(error)}).") from error
+
+
+def read_contract(path: Path) -> Contract:
+    """The contract that a model file carries.
+
+    Raises:
+        ModelError: the file is not a model, or carries no valid contract.
+    """
+    session = open_session(path, threads=1)
+    return parse_contract(session.get_modelmeta().custom_metadata_map, path.name)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

@@ -1,0 +1,124 @@
+"""From a probability map to single free places: polygons with a confidence, and a count with an interval."""
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from shapely import Polygon
+
+from parking.data.annotations import Ring
+from parking.detection.bays import cut_into_bays
+from parking.detection.contract import Contract, CountCalibration
+from parking.detection.pieces import free_pieces
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """One free parking place."""
+
+    ring: Ring
+    """Its outline, x and y in pixels of the image with (0, 0) at the image's upper left corner, not closed."""
+
+    confidence: float
+    """Mean probability inside the outline, in [0, 1]."""
+
+    area_m2: float
+    """Its area in square metres."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpotRules:
+    """What counts as a place, in pixels of the probability map."""
+
+    threshold: float
+    """Probability from which a pixel is free."""
+
+    min_area_px: float
+    """Smallest place that is kept."""
+
+    bay_width_px: float
+    """Width of one bay."""
+
+    bay_length_px: float
+    """Length of one bay."""
+
+
+def rules_for(contract: Contract, gsd: float) -> SpotRules:
+    """The contract's rules for a map of another ground resolution.
+
+    Args:
+        contract: of the model that made the map.
+        gsd: metres per pixel of the map.
+    """
+    return SpotRules(
+        threshold=contract.threshold,
+        min_area_px=contract.min_area_m2 / gsd**2,
+        bay_width_px=contract.bay_width_m / gsd,
+        bay_length_px=contract.bay_length_m / gsd,
+    )
+
+
+def find_spots(probability: NDArray[np.float32], rules: SpotRules, gsd: float) -> tuple[Spot, ...]:
+    """Single places in a probability map.
+
+    Free pixels are gathered to connected shapes, shapes with corners that point inwards are split there, and each
+    part is cut into bays by its size. Call it on a whole map, never on a tile: a place on a seam would be two.
+
+    Args:
+        probability: (H, W), in [0, 1].
+        rules: what counts as a place.
+        gsd: metres per pixel, for the areas.
+
+    Returns:
+        Places from the top of the image downwards; rings are simple, wound one way, and inside the image.
+    """
+    free = (probability >= rules.threshold).astype(np.uint8)
+    bays = [
+        bay
+        for piece in free_pieces(free, rules.bay_width_px, rules.bay_length_px, rules.min_area_px)
+        for bay in cut_into_bays(piece, rules.bay_width_px, rules.bay_length_px)
+        if bay.area >= rules.min_area_px
+    ]
+    spots = [_spot(bay, probability, gsd) for bay in bays]
+    return tuple(sorted(spots, key=lambda spot: min((y, x) for x, y in spot.ring)))
+
+
+def count_interval(count: int, calibration: CountCalibration, level: float = 0.8) -> tuple[int, int]:
+    """Bounds for the number of places there are, given the number found.
+
+    The score interval of a Poisson count whose spread is `dispersion` times as wide, rounded outwards: the bounds
+    are the means from which the observation lies just within the level.
+
+    Args:
+        count: places found.
+        calibration: of the model, from out-of-fold predictions.
+        level: share of images whose true number should lie between the bounds.
+    """
+    z = NormalDist().inv_cdf(0.5 + level / 2)
+    centre = count * calibration.ratio
+    spread = calibration.dispersion * z**2
+    half = math.sqrt(spread * centre + spread**2 / 4)
+    low, high = centre + spread / 2 - half, centre + spread / 2 + half
+    return math.floor(low + 1e-9), math.ceil(high - 1e-9)
+
+
+def _spot(bay: Polygon, probability: NDArray[np.float32], gsd: float) -> Spot:
+    ring = tuple((round(float(x), 2), round(float(y), 2)) for x, y in bay.exterior.coords[:-1])
+    return Spot(ring, round(_mean_inside(bay, probability), 4), round(bay.area * gsd**2, 2))
+
+
+def _mean_inside(bay: Polygon, probability: NDArray[np.float32]) -> float:
+    """Mean of the pixels whose centre is inside, of the nearest pixel where the bay is smaller than that."""
+    height, width = probability.shape
+    x0, y0 = (max(0, math.floor(bound)) for bound in bay.bounds[:2])
+    x1, y1 = min(width, math.ceil(bay.bounds[2])), min(height, math.ceil(bay.bounds[3]))
+    window = probability[y0:y1, x0:x1]
+    # Pixel centres stand at a half in the ring's coordinates and at whole numbers in OpenCV's.
+    corners = np.array(bay.exterior.coords[:-1]) - (x0 + 0.5, y0 + 0.5)
+    inside = np.zeros(window.shape, np.uint8)
+    cv2.fillPoly(inside, [np.round(corners * 16).astype(np.int32)], 1, shift=4)
+    chosen = window[inside > 0]
+    return float(np.clip(chosen.mean() if chosen.size else window.mean(), 0.0, 1.0))
