@@ -1,0 +1,100 @@
+"""How MLflow is reached: one client per address, short waits, and errors that a person can act on."""
+
+import logging
+import os
+import socket
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from parking.errors import RegistryError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_DEFAULTS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # MLflow's own patience is minutes; a service that polls, and a person who waits, want to hear sooner.
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+}
+_CONNECT_SECONDS = 2.0
+_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
+
+
+@contextmanager
+def mlflow_client(tracking_uri: str) -> Iterator["MlflowClient"]:
+    """A client for MLflow at an address, whose errors become sentences.
+
+    Raises:
+        RegistryError: nothing answers there, or MLflow refused what was asked of it.
+    """
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    try:
+        _probe(tracking_uri)
+    except (OSError, sqlite3.Error) as error:
+        raise _unusable(tracking_uri, error) from error
+    # Imported here because MLflow reads its environment as it is imported, and takes seconds to do so.
+    from mlflow.exceptions import MlflowException, RestException
+    from requests import RequestException
+
+    try:
+        yield _connect(tracking_uri)
+    except RestException as error:
+        raise RegistryError(f"MLflow at {_shown(tracking_uri)} refused: {error.message}") from error
+    except (MlflowException, RequestException) as error:
+        raise _unusable(tracking_uri, error) from error
+    except OSError as error:
+        raise RegistryError(
+            f"A file could not be exchanged with MLflow at {_shown(tracking_uri)}: {error}. "
+            "Check that the disk has space and that its folders may be written."
+        ) from error
+
+
+@lru_cache
+def _connect(tracking_uri: str) -> "MlflowClient":
+    """One client an address; the first on a fresh SQLite file creates its tables, which takes seconds."""
+    from mlflow import MlflowClient
+
+    for chatty in ("mlflow", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+
+
+def _unusable(tracking_uri: str, error: Exception) -> RegistryError:
+    return RegistryError(
+        f"MLflow at {_shown(tracking_uri)} cannot be used: {error}. "
+        "Start it with `parking up`, or correct PARKING_MLFLOW_TRACKING_URI."
+    )
+
+
+def _probe(tracking_uri: str) -> None:
+    """Raises in about two seconds where MLflow would retry for minutes."""
+    parts = urlsplit(tracking_uri)
+    if parts.scheme == "sqlite":
+        file = Path(tracking_uri.removeprefix("sqlite:///"))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with sqlite3.connect(file, timeout=_CONNECT_SECONDS) as database:
+            database.execute("PRAGMA schema_version")
+        database.close()
+    elif parts.hostname and not _through_proxy(parts.scheme, parts.hostname):
+        port = parts.port or _PORTS.get(parts.scheme.split("+")[0], 80)
+        socket.create_connection((parts.hostname, port), timeout=_CONNECT_SECONDS).close()
+
+
+def _through_proxy(scheme: str, host: str) -> bool:
+    return scheme in getproxies() and not proxy_bypass(host)
+
+
+def _shown(tracking_uri: str) -> str:
+    """The address without its password."""
+    password = urlsplit(tracking_uri).password
+    return tracking_uri.replace(f":{password}@", ":***@") if password else tracking_uri

@@ -1,0 +1,266 @@
+"""The registered versions of the model: register, promote, roll back, resolve, fetch. The alias is the only switch."""
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from loguru import logger
+
+from parking.errors import ModelError, NoVersionError
+from parking.mlflow_client import mlflow_client
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+PRODUCTION = "production"
+PREVIOUS = "previous"
+MODEL_FILE = "model.onnx"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered model."""
+
+    name: str
+    number: int
+    run_id: str | None
+    """The run that trained it."""
+    aliases: tuple[str, ...]
+    tags: dict[str, str]
+    created: datetime
+
+
+class Registry:
+    """The versions of one model in MLflow.
+
+    A version is a plain `model.onnx` that carries its own contract, and the files that were registered beside it;
+    all are artifacts of the run that made them. Nothing is pickled.
+    """
+
+    def __init__(self, tracking_uri: str, model_name: str, artifact_dir: Path | None = None) -> None:
+        self.tracking_uri = tracking_uri
+        self.model_name = model_name
+
+    def register(self, model: Path, *, run_id: str, tags: Mapping[str, str], extras: Sequence[Path] = ()) -> Version:
+        """Uploads a model file as the newest version; it serves nobody until it is promoted.
+
+        Args:
+            model: the ONNX file.
+            run_id: the run that made it.
+            tags: what to know of it, such as `dataset_version` and `code_version`; `sha256` is added.
+            extras: files to keep beside the model, fetched by their names.
+
+        Raises:
+            RegistryError: MLflow cannot be reached, or refused.
+        """
+        checksum = _sha256(model)
+        # A run may register more than once, and no version may overwrite another's files.
+        folder = f"model/{checksum[:12]}"
+        with _gathered(model, extras) as files, mlflow_client(self.tracking_uri) as client:
+            client.log_artifacts(run_id, str(files), folder)
+            _ensure_model(client, self.model_name)
+            made = client.create_model_version(
+                self.model_name,
+                source=f"runs:/{run_id}/{folder}",
+                run_id=run_id,
+                tags={**tags, "sha256": checksum},
+            )
+        logger.info("Registered {} version {}", self.model_name, made.version)
+        return _to_version(made)
+
+    def resolve(self, which: str = PRODUCTION) -> Version:
+        """Finds a version.
+
+        Args:
+            which: an alias, such as `production`, or a number.
+
+        Raises:
+            NoVersionError: there is no such alias or number.
+            RegistryError: MLflow cannot be reached, or refused.
+        """
+        found = self._find(which)
+        if found is None:
+            raise NoVersionError(
+                f"The registry at {self.tracking_uri} has no version {which!r} of {self.model_name}. "
+                "Train one with `parking train`, make it serve with `parking promote`, or name another."
+            )
+        return found
+
+    def history(self) -> list[Version]:
+        """All versions, newest first."""
+        found: list[Version] = []
+        token = None
+        with mlflow_client(self.tracking_uri) as client:
+            while True:
+                page = client.search_model_versions(f"name='{self.model_name}'", page_token=token)
+                found += [_to_version(entry) for entry in page]
+                token = page.token
+                if not token:
+                    return sorted(found, key=lambda version: version.number, reverse=True)
+
+    def promote(self, number: int, *, reason: str, by: str) -> Version:
+        """Makes a version `production`; the one that was becomes `previous`. Promoting it twice changes nothing.
+
+        Args:
+            number: the version.
+            reason: why, in a sentence; kept as a tag.
+            by: who, or what, decided.
+
+        Raises:
+            NoVersionError: there is no such version.
+            RegistryError: MLflow cannot be reached, or refused.
+        """
+        version = self.resolve(str(number))
+        serving = self._find(PRODUCTION)
+        if serving is not None and serving.number == version.number:
+            return version
+        return self._switch(version, serving, reason=reason, by=by)
+
+    def rollback(self, *, reason: str, by: str) -> Version:
+        """Makes `previous` serve again and `production` the new `previous`, so that a second one undoes the first.
+
+        Raises:
+            NoVersionError: nothing was serving before.
+            RegistryError: MLflow cannot be reached, or refused.
+        """
+        previous = self._find(PREVIOUS)
+        if previous is None:
+            raise NoVersionError(
+                f"{self.model_name} has no `{PREVIOUS}` version to go back to. "
+                "Promote the one you want with `parking promote NUMBER`."
+            )
+        return self._switch(previous, self._find(PRODUCTION), reason=reason, by=by)
+
+    def fetch(self, version: Version, into: Path) -> Path:
+        """Downloads a version's model, once.
+
+        Args:
+            version: which.
+            into: a cache folder; it may be shared by processes and by models.
+
+        Returns:
+            The local file, whose checksum is the registered one.
+
+        Raises:
+            ModelError: the file is not the one that was registered.
+            RegistryError: MLflow cannot be reached, or refused.
+        """
+        expected = version.tags.get("sha256", "")
+        file = self._folder(version, into) / MODEL_FILE
+        if file.is_file() and _sha256(file) == expected:
+            return file
+        self._download(version, MODEL_FILE, file)
+        if (found := _sha256(file)) != expected:
+            file.unlink()
+            raise ModelError(
+                f"The file of {self.model_name} version {version.number} has the checksum {found[:12]}, not "
+                f"{expected[:12] or 'any'} as registered: it was damaged or replaced. Register the model again."
+            )
+        return file
+
+    def fetch_extra(self, version: Version, name: str, into: Path) -> Path | None:
+        """Downloads a file that was registered beside the model, or None when there is none of that name.
+
+        Raises:
+            RegistryError: MLflow cannot be reached, or refused.
+        """
+        with mlflow_client(self.tracking_uri) as client:
+            from mlflow.artifacts import list_artifacts
+
+            source = client.get_model_version_download_uri(self.model_name, str(version.number))
+            names = [Path(entry.path).name for entry in list_artifacts(source, tracking_uri=self.tracking_uri)]
+        if name not in names:
+            return None
+        file = self._folder(version, into) / name
+        self._download(version, name, file)
+        return file
+
+    def _find(self, which: str) -> Version | None:
+        with mlflow_client(self.tracking_uri) as client:
+            from mlflow.exceptions import MlflowException
+
+            try:
+                if which.isdecimal():
+                    return _to_version(client.get_model_version(self.model_name, which))
+                return _to_version(client.get_model_version_by_alias(self.model_name, which))
+            except MlflowException as error:
+                # A missing alias is an "invalid parameter" to MLflow (HTTP 400), a missing number or name is not.
+                if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                    return None
+                raise
+
+    def _switch(self, version: Version, serving: Version | None, *, reason: str, by: str) -> Version:
+        """Tags first and `production` last: who sees the alias sees its reason too."""
+        tags = {
+            "promoted_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "promoted_by": by,
+            "promoted_from": str(serving.number) if serving else "none",
+            "promotion_reason": reason,
+        }
+        with mlflow_client(self.tracking_uri) as client:
+            for key, value in tags.items():
+                client.set_model_version_tag(self.model_name, str(version.number), key, value)
+            if serving is not None:
+                client.set_registered_model_alias(self.model_name, PREVIOUS, str(serving.number))
+            client.set_registered_model_alias(self.model_name, PRODUCTION, str(version.number))
+        logger.info("{} version {} is now production: {}", self.model_name, version.number, reason)
+        return self.resolve(str(version.number))
+
+    def _download(self, version: Version, name: str, file: Path) -> None:
+        """Downloads beside the place and renames, so that no other process sees half a file."""
+        with mlflow_client(self.tracking_uri) as client:
+            from mlflow.artifacts import download_artifacts
+
+            source = client.get_model_version_download_uri(self.model_name, str(version.number))
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+                local = download_artifacts(
+                    artifact_uri=f"{source}/{name}", dst_path=folder, tracking_uri=self.tracking_uri
+                )
+                Path(local).replace(file)
+
+    def _folder(self, version: Version, into: Path) -> Path:
+        return into / self.model_name / str(version.number)
+
+
+@contextmanager
+def _gathered(model: Path, extras: Sequence[Path]) -> Iterator[Path]:
+    """The files of a version in one folder, under the names they are fetched by."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copyfile(model, Path(folder) / MODEL_FILE)
+        for extra in extras:
+            shutil.copyfile(extra, Path(folder) / extra.name)
+        yield Path(folder)
+
+
+def _ensure_model(client: "MlflowClient", name: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _to_version(entry: "ModelVersion") -> Version:
+    return Version(
+        name=entry.name,
+        number=int(entry.version),
+        run_id=entry.run_id or None,
+        aliases=tuple(sorted(entry.aliases)),
+        tags=dict(entry.tags),
+        created=datetime.fromtimestamp(entry.creation_timestamp / 1000, UTC),
+    )
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
