@@ -1,6 +1,8 @@
 """How long work tells how far it is, without knowing who listens."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 Progress = Callable[[int, int, str], None]
 """Called as `progress(done, total, what)`; a command draws a bar with it, a flow writes a log line."""
@@ -8,3 +10,21 @@ Progress = Callable[[int, int, str], None]
 
 def silent(done: int, total: int, what: str) -> None:
     """A `Progress` for those who do not listen."""
+
+
+_listener: ContextVar[Progress] = ContextVar("progress", default=silent)
+
+
+@contextmanager
+def listening(progress: Progress) -> Iterator[None]:
+    """Send what is reported inside the block, also by flows and their tasks, to `progress`."""
+    token = _listener.set(progress)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+def report(done: int, total: int, what: str) -> None:
+    """A `Progress` that passes on to whoever listens in this context."""
+    _listener.get()(done, total, what)

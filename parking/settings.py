@@ -22,6 +22,15 @@ class Settings(BaseSettings):
     store: str = ""
     """Where datasets, inference logs and reports live: a folder or `s3://bucket/prefix`. Empty: `<state_dir>/store`."""
 
+    data: str = "generated"
+    """Annotated images that a retrain ingests: a folder, `s3://bucket/prefix`, or `generated`."""
+
+    retrain_cron: str = "0 3 * * 1"
+    """When the scheduled retrain runs (cron, UTC). Empty: only on demand."""
+
+    monitor_cron: str = "30 2 * * *"
+    """When the nightly monitor looks at the day before (cron, UTC). Empty: only on demand."""
+
     mlflow_tracking_uri: str = ""
     """MLflow's address. Empty: SQLite in `<state_dir>`, which needs no server but only serves one machine."""
 

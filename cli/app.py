@@ -1,0 +1,47 @@
+"""The `parking` command: its groups put together, and errors turned into sentences."""
+
+import sys
+
+import typer
+
+from cli import data, demo, model, platform
+from cli.console import errors
+from parking.errors import ParkingError
+
+app = typer.Typer(
+    name="parking",
+    help="Free parking places from satellite and aerial images. Start with: [bold]parking demo[/bold]",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(rich_help_panel="See it")(demo.demo)
+app.command(rich_help_panel="See it")(model.predict)
+app.command(rich_help_panel="Run it")(platform.up)
+app.command(rich_help_panel="Run it")(platform.serve)
+app.command(rich_help_panel="Run it")(platform.monitor)
+app.command(rich_help_panel="Teach it")(data.ingest)
+app.command(rich_help_panel="Teach it")(model.tune)
+app.command(rich_help_panel="Teach it")(model.train)
+app.command(rich_help_panel="Teach it")(model.evaluate)
+app.command(rich_help_panel="Teach it")(model.promote)
+app.command(rich_help_panel="Teach it")(model.rollback)
+app.command(rich_help_panel="Teach it")(model.retrain)
+app.add_typer(data.app, name="data", rich_help_panel="Teach it")
+
+
+def main() -> None:
+    """Run the command; what a person can mend ends in a sentence and exit status 1."""
+    try:
+        app()
+    except ParkingError as error:
+        errors.print(f"[red]Error:[/red] {error}", soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        errors.print("Stopped.")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""Commands about images and annotations: `parking ingest`, `parking data …`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli import options, session
+from cli.console import console, progress_shown, table
+from parking.data.dataset import Snapshot
+
+app = typer.Typer(help="Look at annotated images, or draw some.", no_args_is_help=True)
+
+
+def ingest(
+    data: options.Data = "",
+    max_quarantined: Annotated[
+        float, typer.Option(min=0, max=1, help="Largest share of scenes that may be unusable.")
+    ] = 0.2,
+    state: options.State = None,
+) -> None:
+    """Take annotated images into a versioned dataset snapshot.
+
+    Example: [bold]parking ingest --data ~/annotated[/bold]
+    """
+    session.start(state)
+    from flows.ingest import ingest as flow
+    from flows.samples import find_snapshot
+
+    with progress_shown():
+        version = flow(data, max_quarantined)
+    show_snapshot(find_snapshot(version))
+
+
+def show_snapshot(snapshot: Snapshot) -> None:
+    """Print what a snapshot holds, and what was left out and why."""
+    places = sum(len(scene.rings) for scene in snapshot.scenes)
+    console.print(
+        f"Snapshot [bold]{snapshot.version}[/bold] of {snapshot.source}: {len(snapshot.train)} scenes to train on, "
+        f"{len(snapshot.test)} to test on, {places} free places."
+    )
+    if snapshot.quarantine:
+        listed = table("quarantined", "reason")
+        for item in snapshot.quarantine:
+            listed.add_row(item.image, item.reason)
+        console.print(listed)
+
+
+@app.command()
+def show(
+    dataset: options.Dataset = "latest",
+    out: Annotated[Path, typer.Option(help="PNG to write.")] = Path("contact-sheet.png"),
+    state: options.State = None,
+) -> None:
+    """Write a contact sheet: every image of a snapshot with its free places drawn on it.
+
+    Example: [bold]parking data show --out sheet.png[/bold]
+    """
+    settings = session.start(state)
+    from parking.data.show import contact_sheet
+
+    from parking.data.dataset import load_snapshot
+    from parking.data.imagery import encode_png
+    from parking.storage import open_store
+
+    store = open_store(settings.store_url)
+    snapshot = load_snapshot(store, dataset)
+    out.write_bytes(encode_png(contact_sheet(store, snapshot)))
+    show_snapshot(snapshot)
+    console.print(f"Wrote {out}.")
+
+
+@app.command()
+def generate(
+    folder: Annotated[Path, typer.Argument(help="Where to write images and annotations.coco.json.")],
+    count: Annotated[int, typer.Option(min=1, help="How many scenes.")] = 60,
+    size: Annotated[int, typer.Option(min=128, max=4096, help="Width and height in pixels.")] = 768,
+    seed: Annotated[int, typer.Option(help="The same seed draws the same scenes.")] = 0,
+) -> None:
+    """Draw annotated scenes: streets, car parks, roofs and trees, with exact polygons of the free places.
+
+    Example: [bold]parking data generate scenes/ --count 40[/bold]
+    """
+    from parking.data.synthetic import generate_dataset
+    from parking.progress import report
+
+    with progress_shown():
+        written = generate_dataset(folder, count, seed, size, progress=report)
+    console.print(f"Wrote {count} scenes to {written}.")

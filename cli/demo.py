@@ -1,0 +1,104 @@
+"""`parking demo`: the whole promise in minutes, on real servers, ending in what was measured."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import typer
+
+from cli import options, session
+from cli.console import console, progress_shown
+from cli.platform import prefect_server, service_server
+from cli.servers import Servers, Sink, free_port, stop_on_sigterm
+from parking.errors import PlatformError
+
+MARK = ".made-by-parking-demo"
+FIRST_SHARE, TUNE_SHARE = 0.1, 0.35
+"""Parts of the time for learning that the first version and the tuning take; the rest trains the new version."""
+
+
+def demo(
+    data: options.Data = "generated",
+    minutes: Annotated[float, typer.Option(min=0.1, help="Time to spend on learning.")] = 2.5,
+    out: Annotated[Path, typer.Option(help="Folder for everything; that of an earlier demo is replaced.")] = Path(
+        "parking-demo"
+    ),
+) -> None:
+    """See the whole loop in minutes: ingest, tune, train, promote, serve, predict, monitor.
+
+    Example: [bold]parking demo --data ../my-annotated-images --minutes 10[/bold]
+    """
+    stop_on_sigterm()
+    make_folder(out)
+    os.environ["PARKING_LOG_FLUSH_SECONDS"] = "1"
+    started = time.monotonic()
+    with (out / "servers.log").open("a", encoding="utf-8", buffering=1) as log, Servers(writer(log)) as servers:
+        play(servers, data, minutes, out)
+    console.print(f"\n[dim]{(time.monotonic() - started) / 60:.1f} minutes in all.[/dim]")
+
+
+def writer(log: TextIO) -> Sink:
+    """Keeps the servers' lines in a file; a person in front of the demo would drown in them."""
+
+    def write(name: str, line: str) -> None:
+        log.write(f"{name:8} {line}\n")
+
+    return write
+
+
+def make_folder(out: Path) -> None:
+    """An empty folder, in place of the one that an earlier demo made.
+
+    Raises:
+        PlatformError: it holds something else.
+    """
+    if out.exists() and any(out.iterdir()) and not (out / MARK).exists():
+        raise PlatformError(f"The folder {out} holds files that no demo made: name another with --out.")
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    (out / MARK).touch()
+
+
+@contextmanager
+def step(title: str) -> Iterator[None]:
+    """A part of the demo: its title, its progress, and how long it took."""
+    started = time.monotonic()
+    console.print(f"[bold]{title}[/bold]")
+    with progress_shown():
+        yield
+    console.print(f"  [dim]took {time.monotonic() - started:.0f} s[/dim]")
+
+
+def play(servers: Servers, data: str, minutes: float, out: Path) -> None:
+    """Every step in turn, then the summary."""
+    settings = session.start(out)
+    prefect, service = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
+    env = session.environment(settings, None) | {"PREFECT_API_URL": f"{prefect}/api"}
+    os.environ.update(env)
+    servers.start(prefect_server(prefect, "127.0.0.1", env))
+    with step("1/7  Start Prefect, read images and annotations"):
+        from cli.demo_loop import Loop
+
+        servers.wait_ready("prefect")
+        loop = Loop(settings, service, out)
+        loop.ingest(data)
+    with step("2/7  Train and promote a first, hasty version, and serve it"):
+        loop.train_first(minutes * FIRST_SHARE)
+        servers.start(service_server(service, "127.0.0.1", env))
+        servers.wait_ready("service")
+        loop.see_serving()
+    with step("3/7  Tune by cross-validation"):
+        loop.tune(minutes * TUNE_SHARE)
+    with step("4/7  Train the best settings, score, register"):
+        loop.train(minutes * (1 - FIRST_SHARE - TUNE_SHARE))
+    with step("5/7  Promote through the gate; the service reloads"):
+        loop.promote()
+    with step("6/7  Ask the service about images it has not seen"):
+        loop.predict()
+    with step("7/7  Monitor: the same kind of images, then shifted ones"):
+        loop.monitor()
+    loop.summarise()

@@ -1,0 +1,150 @@
+"""The steps of the demo, each a flow or a request, and the summary of what they measured."""
+
+import datetime as dt
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+from monitoring.night import NightReport
+from parking.data.shift import Shift, apply_shift
+from parking.learning.gate import Verdict
+from rich.table import Table
+
+from cli.console import console, table
+from cli.demo_client import ServiceClient
+from flows.ingest import ingest
+from flows.monitor import monitor
+from flows.promote import promote
+from flows.samples import find_snapshot
+from flows.train import train
+from flows.tune import tune
+from monitoring.schema import read_rows
+from parking.data.dataset import Scene, load_raster
+from parking.data.imagery import encode_png
+from parking.errors import PlatformError
+from parking.learning.recipe import Recipe
+from parking.settings import Settings
+from parking.workspace import open_workspace
+
+SCENES, SIZE = 48, 512
+TRIALS, FOLDS = 2, 3
+BATCH = 16
+"""Images in each batch that the monitor looks at."""
+PICTURES = 4
+DISCLAIMER = """
+A model trained for two minutes is a demo: these scores say that the loop works, not how well it can learn.
+Look around: the reports and pictures above; Prefect's and MLflow's pages: [bold]parking up --state {out}[/bold]."""
+
+
+class Loop:
+    """One walk through the loop; remembers what each step measured."""
+
+    def __init__(self, settings: Settings, service: str, out: Path) -> None:
+        self._settings, self._out = settings, out
+        self._client = ServiceClient(service)
+        self._batches: dict[str, NightReport] = {}
+
+    def ingest(self, data: str) -> None:
+        """Images and annotations in, a snapshot out."""
+        self._snapshot = find_snapshot(ingest(data, scenes=SCENES, size=SIZE))
+        snapshot = self._snapshot
+        console.print(
+            f"  snapshot {snapshot.version}: {len(snapshot.train)} scenes to train on, {len(snapshot.test)} to test "
+            f"on, {len(snapshot.quarantine)} quarantined"
+        )
+
+    def train_first(self, minutes: float) -> None:
+        """A version to serve before there is a good one."""
+        first = train(self._snapshot.version, "demo", folds=2, minutes=minutes).version
+        verdict = promote(first, force=True, by="demo", reason="something has to serve first")
+        console.print(f"  version {first} serves: {verdict.reason}")
+        self._first = first
+
+    def see_serving(self) -> None:
+        """The service answers with the first version."""
+        self._client.wait_for_version(self._first)
+        console.print(f"  the service answers with version {self._client.version()}")
+
+    def tune(self, minutes: float) -> None:
+        """The best of a few settings."""
+        self._best: Recipe = tune(self._snapshot.version, TRIALS, FOLDS, minutes, "demo")
+
+    def train(self, minutes: float) -> None:
+        """The version that should replace the first."""
+        self._trained = train(self._snapshot.version, self._best, FOLDS, minutes)
+        scores = self._trained.test_scores
+        console.print(
+            f"  registered as version {self._trained.version}: test IoU {scores.iou:.3f}, F1 {scores.f1_50:.3f}"
+        )
+
+    def promote(self) -> None:
+        """Through the gate; then the running service must answer with it, without a restart."""
+        self._verdict: Verdict = promote(self._trained.version, by="demo")
+        console.print(f"  {self._verdict.reason}")
+        self._reload_seconds = self._client.wait_for_version(self._trained.version) if self._verdict.promote else None
+
+    def predict(self) -> None:
+        """Overlays and GeoJSON of a few test scenes."""
+        images = [(scene.name, png) for scene, png in self._images(None)][:PICTURES]
+        self._overlays = self._client.save_answers(images, self._out / "predictions")
+        for overlay in self._overlays:
+            console.print(f"  {overlay} and .geojson", soft_wrap=True)
+
+    def monitor(self) -> None:
+        """A batch like the training scenes, then one for each way in which images change."""
+        for shift in (None, *get_args(Shift)):
+            name = shift or "as trained"
+            since = dt.datetime.now(dt.UTC)
+            images = [(scene.name, png) for scene, png in self._images(shift)][:BATCH]
+            self._client.ask_all(images, f"requests, {name}")
+            self._wait_for_rows(since, len(images))
+            (report,) = monitor(since.date(), since=since)
+            self._batches[name] = report
+            console.print(f"  {name}: [bold]{report.verdict}[/bold]. {report.reason}")
+
+    def summarise(self) -> None:
+        """One page: what was made, how well it does, what was seen, where to look."""
+        console.print()
+        console.print(self._scores())
+        facts = table("", "", title="\n[bold]What happened[/bold]")
+        facts.columns[1].justify = "left"
+        facts.show_header = False
+        for name, value in self._facts():
+            facts.add_row(name, value)
+        console.print(facts)
+        console.print(DISCLAIMER.format(out=self._out))
+
+    def _scores(self) -> Table:
+        """Scores of each fold and of the test scenes, a row each."""
+        scores = table("scenes", "IoU", "F1 at 0.5", "precision", "recall", "count bias", title="[bold]Scores[/bold]")
+        parts = [(f"fold {n}", part) for n, part in enumerate(self._trained.fold_scores, start=1)]
+        for name, part in [*parts, (f"test ({self._trained.test_scores.scenes})", self._trained.test_scores)]:
+            values = (part.iou, part.f1_50, part.precision, part.recall)
+            scores.add_row(name, *(f"{value:.3f}" for value in values), f"{part.count_bias:+.0%}")
+        return scores
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        yield "dataset", self._snapshot.version
+        promoted = "promoted" if self._verdict.promote else "not promoted"
+        yield "version", f"{self._trained.version}, {promoted}: {self._verdict.reason}"
+        if self._reload_seconds is not None:
+            yield "hot reload", f"{self._reload_seconds:.1f} s after the promotion, in the same process"
+        for name, report in self._batches.items():
+            yield f"drift, {name}", f"{report.verdict}: {self._out / 'store' / report.html}"
+        yield "pictures", str(self._out / "predictions")
+
+    def _images(self, shift: Shift | None) -> Iterator[tuple[Scene, bytes]]:
+        for number, scene in enumerate(self._snapshot.test):
+            pixels = load_raster(open_workspace().store, scene).pixels
+            yield scene, encode_png(apply_shift(pixels, shift, seed=number) if shift else pixels)
+
+    def _wait_for_rows(self, since: dt.datetime, count: int) -> None:
+        """Wait until the service has written its log; it does so in the background."""
+        deadline = time.monotonic() + 30.0
+        while time.monotonic() < deadline:
+            rows = read_rows(open_workspace().store, since.date()).table
+            if sum(moment >= since for moment in rows["time"].to_pylist()) >= count:
+                return
+            time.sleep(0.5)
+        raise PlatformError("The service did not write its inference log within 30 s: see servers.log.")

@@ -1,0 +1,198 @@
+"""Commands about models: tune, train, evaluate, promote, roll back, retrain, predict."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli import options, session
+from cli.console import console, errors, progress_shown, table
+from parking.errors import ParkingError
+
+if TYPE_CHECKING:
+    from parking.learning.evaluate import Scores
+
+    from parking.detection.detector import Detector
+    from parking.settings import Settings
+
+
+def tune(
+    dataset: options.Dataset = "latest",
+    trials: options.Trials = 10,
+    folds: options.Folds = 4,
+    minutes: options.Minutes = None,
+    recipe: options.RecipeName = "default",
+    out: Annotated[Path, typer.Option(help="Where to write the best settings.")] = Path("recipe.json"),
+    state: options.State = None,
+) -> None:
+    """Search for the best settings by cross-validation; killed, it goes on where it stopped.
+
+    Example: [bold]parking tune --trials 20 --minutes 60[/bold]
+    """
+    session.start(state)
+    from flows.tune import tune as flow
+
+    with progress_shown():
+        best = flow(dataset, trials, folds, minutes, recipe)
+    out.write_text(best.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    console.print(f"Best settings: {out}. Train with them: parking train --recipe {out}")
+
+
+def train(
+    dataset: options.Dataset = "latest",
+    recipe: options.RecipeName = "default",
+    folds: options.Folds = 4,
+    minutes: options.Minutes = None,
+    state: options.State = None,
+) -> None:
+    """Train a model, score it, and register it as a new version.
+
+    Example: [bold]parking train --recipe recipe.json[/bold]
+    """
+    session.start(state)
+    from flows.train import train as flow
+
+    with progress_shown():
+        trained = flow(dataset, recipe, folds, minutes)
+    show_scores(trained.test_scores, f"Version {trained.version} on {trained.test_scores.scenes} test scenes")
+    console.print(f"Registered. Let it serve: parking promote {trained.version}")
+
+
+def evaluate(
+    model: options.Model = "production", dataset: options.Dataset = "latest", state: options.State = None
+) -> None:
+    """Score a model on the frozen test scenes of a dataset.
+
+    Example: [bold]parking evaluate --model 3[/bold]
+    """
+    settings = session.start(state)
+    from parking.learning.evaluate import evaluate_model
+
+    from flows.samples import find_snapshot, samples_of
+
+    detector = load_detector(model, settings)
+    snapshot = find_snapshot(dataset)
+    with progress_shown():
+        scores, _ = evaluate_model(detector, samples_of(snapshot.version, "test", detector.contract.gsd))
+    show_scores(scores, f"Model {model} on {scores.scenes} test scenes of snapshot {snapshot.version}")
+
+
+def show_scores(scores: "Scores", title: str) -> None:
+    """Print scores, one a row."""
+    listed = table("score", "value", title=title)
+    for name, value in scores.model_dump(exclude={"scenes"}).items():
+        listed.add_row(name, f"{value:.3f}")
+    console.print(listed)
+
+
+def promote(
+    version: Annotated[int, typer.Argument(min=1, help="Number of the version.")],
+    force: Annotated[bool, typer.Option("--force", help="Promote whatever the comparison says.")] = False,
+    by: options.By = "command line",
+    reason: options.Reason = "",
+    state: options.State = None,
+) -> None:
+    """Let a version serve, if it beats the serving one on the same frozen test scenes.
+
+    Example: [bold]parking promote 4[/bold]
+    """
+    session.start(state)
+    from flows.promote import promote as flow
+
+    with progress_shown():
+        verdict = flow(version, force, by, reason)
+    console.print(f"Version {version} {'serves' if verdict.promote or force else 'does not serve'}: {verdict.reason}")
+    if not (verdict.promote or force):
+        raise typer.Exit(1)
+
+
+def rollback(
+    by: options.By = "command line",
+    reason: options.Reason = "rolled back by hand",
+    state: options.State = None,
+) -> None:
+    """Let the previous version serve again.
+
+    Example: [bold]parking rollback --reason "misses kerbside places"[/bold]
+    """
+    session.start(state)
+    from parking.workspace import open_workspace
+
+    version = open_workspace().registry.rollback(reason=reason, by=by)
+    console.print(f"Version [bold]{version.number}[/bold] serves again.")
+
+
+def retrain(
+    data: options.Data = "",
+    trials: options.Trials = 4,
+    folds: options.Folds = 4,
+    minutes: options.Minutes = None,
+    promote: Annotated[bool, typer.Option(help="Let the new version serve, if it passes the gate.")] = True,
+    recipe: options.RecipeName = "default",
+    state: options.State = None,
+) -> None:
+    """Ingest, tune, train and promote in one go.
+
+    Example: [bold]parking retrain --data s3://my-bucket/annotated --minutes 90[/bold]
+    """
+    session.start(state)
+    from flows.retrain import retrain as flow
+
+    with progress_shown():
+        done = flow(data, trials, folds, minutes, promote, recipe)
+    console.print(f"Dataset {done.dataset}, version [bold]{done.version}[/bold].")
+    if done.verdict is not None:
+        console.print(f"{'Promoted' if done.verdict.promote else 'Not promoted'}: {done.verdict.reason}")
+
+
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="PNG, JPEG, WebP or TIFF files.")],
+    out: Annotated[Path, typer.Option(help="Folder for the answers.")] = Path("predictions"),
+    model: options.Model = "production",
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Least probability. [default: the model's]")
+    ] = None,
+    state: options.State = None,
+) -> None:
+    """Find the free places in images: NAME.geojson, NAME.overlay.png and NAME.prob.png for each.
+
+    Example: [bold]parking predict car-park.jpg --out answers[/bold]
+    """
+    settings = session.start(state)
+    detector = load_detector(model, settings)
+    failed = 0
+    for image in images:
+        try:
+            console.print(predict_one(detector, image, out, threshold, settings.max_megapixels), soft_wrap=True)
+        except ParkingError as error:
+            failed += 1
+            errors.print(f"[red]Error:[/red] {error}", soft_wrap=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+def predict_one(detector: "Detector", image: Path, out: Path, threshold: float | None, max_megapixels: float) -> str:
+    """Write one image's answers; returns a line that says what was found."""
+    from parking.detection.output import write_answers
+
+    from parking.data.imagery import read_raster
+
+    raster = read_raster(image, max_megapixels=max_megapixels)
+    found = detector.detect(raster, threshold=threshold)
+    write_answers(found, raster, out / image.stem)
+    low, high = found.count_interval
+    taken = found.imagery_date or "unknown date"
+    return f"{image}: {found.count} free places (80 % interval {low} to {high}), imagery of {taken}"
+
+
+def load_detector(model: str, settings: "Settings") -> "Detector":
+    """The detector of a model file, a version number or an alias."""
+    from parking.detection.detector import Detector
+
+    path = Path(model)
+    if not path.is_file():
+        from parking.workspace import open_workspace
+
+        registry = open_workspace().registry
+        path = registry.fetch(registry.resolve(model), settings.state_dir / "models")
+    return Detector.load(path, threads=settings.threads)

@@ -1,0 +1,143 @@
+"""Commands that run servers: `parking up`, `parking serve`, and the monitor that looks at what they did."""
+
+import threading
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from cli import options, session
+from cli.console import console, progress_shown
+from cli.servers import Server, Servers, check_port, python, stop_on_sigterm
+from cli.session import Addresses
+from parking.settings import Settings
+
+Host = Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 lets other machines in.")]
+
+
+def up(
+    host: Host = "127.0.0.1",
+    prefect_port: Annotated[int, typer.Option(help="Prefect's server and UI.")] = 4200,
+    mlflow_port: Annotated[int, typer.Option(help="MLflow's server and UI.")] = 5000,
+    service_port: Annotated[int, typer.Option(help="The prediction service.")] = 8000,
+    state: options.State = None,
+) -> None:
+    """Run the whole platform until Ctrl-C: Prefect, MLflow, the flows with their schedules, the service.
+
+    Example: [bold]parking up --service-port 8080[/bold]
+    """
+    settings = session.start(state)
+    for port, who, option in (
+        (prefect_port, "Prefect", "--prefect-port"),
+        (mlflow_port, "MLflow", "--mlflow-port"),
+        (service_port, "the service", "--service-port"),
+    ):
+        check_port(host, port, who, option)
+    near = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104  # compared, not bound
+    addresses = Addresses(*(f"http://{near}:{port}" for port in (prefect_port, mlflow_port, service_port)))
+    stop_on_sigterm()
+    with Servers(NamedLines()) as servers:
+        run_platform(servers, settings, addresses, host)
+        console.print(f"[bold]Ready.[/bold] Everything is kept in {settings.state_dir}; Ctrl-C stops it all.")
+        for name, address in (
+            ("Prefect (flows, Run buttons)", addresses.prefect),
+            ("MLflow (runs, versions)", addresses.mlflow),
+            ("Service (API)", f"{addresses.service}/docs"),
+        ):
+            console.print(f"  {name:30} {address}", soft_wrap=True)
+        servers.watch()
+
+
+class NamedLines:
+    """Prints each server's lines with its name in front, one line at a time."""
+
+    COLOURS = ("cyan", "magenta", "green", "yellow")
+
+    def __init__(self) -> None:
+        self._names: list[str] = []
+        self._lock = threading.Lock()
+
+    def __call__(self, name: str, line: str) -> None:
+        """Print one line of one server."""
+        with self._lock:
+            if name not in self._names:
+                self._names.append(name)
+            colour = self.COLOURS[self._names.index(name) % len(self.COLOURS)]
+            console.print(f"[{colour}]{name:8}[/{colour}] ", end="")
+            console.print(line, markup=False, soft_wrap=True)
+
+
+def run_platform(servers: Servers, settings: Settings, addresses: Addresses, host: str) -> None:
+    """Start every server and return when all answer; the flows wait for the servers that they register with."""
+    env = session.environment(settings, addresses)
+    servers.start(prefect_server(addresses.prefect, host, env))
+    servers.start(mlflow_server(addresses.mlflow, host, env, settings))
+    servers.wait_ready()
+    addresses.save(settings.state_dir)
+    servers.start(service_server(addresses.service, host, env))
+    servers.start(Server("flows", python("flows.deployments"), env))
+    servers.wait_ready()
+
+
+def port_of(address: str) -> str:
+    """The port of an address, as text."""
+    return address.rsplit(":", 1)[1]
+
+
+def prefect_server(address: str, host: str, env: dict[str, str]) -> Server:
+    """Prefect's server and UI; the browser is told the same address."""
+    command = [*python("prefect"), "server", "start", "--host", host, "--port", port_of(address)]
+    return Server("prefect", command, {**env, "PREFECT_UI_API_URL": f"{address}/api"}, f"{address}/api/health")
+
+
+def mlflow_server(address: str, host: str, env: dict[str, str], settings: Settings) -> Server:
+    """MLflow's server and UI over the same database that commands use without it."""
+    command = [
+        *python("mlflow", "server"),
+        *("--backend-store-uri", settings.tracking_uri),
+        *("--artifacts-destination", str(settings.artifact_dir)),
+        *("--host", host, "--port", port_of(address), "--workers", "1"),
+    ]
+    return Server("mlflow", command, env, f"{address}/health")
+
+
+def service_server(address: str, host: str, env: dict[str, str]) -> Server:
+    """The prediction service; it lives before it has a model, and is ready once it has one."""
+    command = [*python("cli.app"), "serve", "--host", host, "--port", port_of(address)]
+    return Server("service", command, env, f"{address}/health/live")
+
+
+def serve(
+    host: Host = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    state: options.State = None,
+) -> None:
+    """Run the prediction service alone.
+
+    Example: [bold]parking serve --port 8080[/bold]
+    """
+    session.start(state)
+    check_port(host, port, "the service", "--port")
+    from service.app import main
+
+    main(host, port)
+
+
+def monitor(
+    day: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day to look at. [default: yesterday]")
+    ] = None,
+    state: options.State = None,
+) -> None:
+    """Report drift: what was asked of the service on one day, against what its model was trained on.
+
+    Example: [bold]parking monitor --day 2026-05-01[/bold]
+    """
+    session.start(state)
+    from flows.monitor import monitor as flow
+
+    with progress_shown():
+        reports = flow(day.date() if day else None)
+    for report in reports:
+        console.print(f"Version {report.version}: [bold]{report.verdict}[/bold]. {report.reason}")
+        console.print(f"  {report.html}", soft_wrap=True)

@@ -1,0 +1,161 @@
+"""Servers as child processes: started, waited for, their lines shown with a name in front, stopped without orphans."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Self
+
+from cli.session import answers
+from parking.errors import PlatformError
+
+GRACE_SECONDS = 10.0
+"""How long a server may take to stop before it is killed."""
+
+Sink = Callable[[str, str], None]
+"""Called with a server's name and a line that it printed."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """One server: how to start it, and the address that says it is ready."""
+
+    name: str
+    command: Sequence[str]
+    env: Mapping[str, str] = field(default_factory=dict)
+    ready_url: str | None = None
+    ready_seconds: float = 120.0
+
+
+def python(*arguments: str) -> list[str]:
+    """A command that runs a module with this interpreter, its output unbuffered."""
+    return [sys.executable, "-u", "-m", *arguments]
+
+
+def check_port(host: str, port: int, who: str, option: str) -> None:
+    """Refuse a port that somebody listens on.
+
+    Raises:
+        PlatformError: names the port, who wants it and the option that changes it.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise PlatformError(
+                f"Port {port} on {host}, wanted by {who}, cannot be used ({error.strerror}): "
+                f"stop what holds it, or choose another with {option}."
+            ) from error
+
+
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Servers:
+    """The running children; leaving the block stops them all, last started first."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._running: list[tuple[Server, subprocess.Popen[str]]] = []
+        self._readers: list[threading.Thread] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self, server: Server) -> None:
+        """Start a server in a process group of its own, so that its children end with it."""
+        child = subprocess.Popen(
+            server.command,
+            env={**os.environ, **server.env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        self._running.append((server, child))
+        reader = threading.Thread(target=self._read, args=(server, child), daemon=True)
+        reader.start()
+        self._readers.append(reader)
+
+    def _read(self, server: Server, child: subprocess.Popen[str]) -> None:
+        assert child.stdout is not None  # noqa: S101  # we asked for a pipe
+        with child.stdout as lines:
+            for line in lines:
+                self._sink(server.name, line.rstrip())
+
+    def wait_ready(self, *names: str) -> None:
+        """Wait until these servers, or all, answer.
+
+        Raises:
+            PlatformError: one stopped or stayed silent; the message names it.
+        """
+        for server, child in list(self._running):
+            if server.ready_url and (not names or server.name in names):
+                self._wait(server, child, server.ready_url)
+
+    def _wait(self, server: Server, child: subprocess.Popen[str], url: str) -> None:
+        deadline = time.monotonic() + server.ready_seconds
+        while not answers(url):
+            if child.poll() is not None:
+                raise PlatformError(f"{server.name} stopped with exit status {child.returncode}; its lines say why.")
+            if time.monotonic() > deadline:
+                raise PlatformError(f"{server.name} did not answer at {url} within {server.ready_seconds:g} s.")
+            time.sleep(0.1)
+
+    def watch(self) -> None:
+        """Return only by exception: a signal of the user's, or a server that stopped by itself.
+
+        Raises:
+            PlatformError: names the server that stopped.
+        """
+        while True:
+            for server, child in self._running:
+                if child.poll() is not None:
+                    raise PlatformError(f"{server.name} stopped with exit status {child.returncode}.")
+            time.sleep(0.5)
+
+    def stop(self) -> None:
+        """Ask every group to end, wait, and kill what is left."""
+        for _, child in reversed(self._running):
+            signal_group(child, signal.SIGTERM)
+        deadline = time.monotonic() + GRACE_SECONDS
+        for _, child in reversed(self._running):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(max(0.1, deadline - time.monotonic()))
+            signal_group(child, signal.SIGKILL)
+            child.wait()
+        for reader in self._readers:
+            reader.join(timeout=2.0)
+        self._running.clear()
+
+
+def signal_group(child: subprocess.Popen[str], number: int) -> None:
+    """Signal a child and whatever it started; nothing happens where all have ended."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, number)
+
+
+def stop_on_sigterm() -> None:
+    """Make SIGTERM unwind the stack as Ctrl-C does, so that the children are stopped on the way out."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)

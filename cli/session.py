@@ -1,0 +1,91 @@
+"""What has to be so before Prefect and MLflow are imported: where they keep state, and who answers."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from parking.logs import configure_logs
+
+from parking.errors import PlatformError
+from parking.settings import Settings, get_settings
+
+ADDRESSES = "platform.json"
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the servers of a running platform answer; `parking up` keeps them in its state folder."""
+
+    prefect: str
+    mlflow: str
+    service: str
+
+    def save(self, state_dir: Path) -> None:
+        """Let commands that share the state folder find the platform."""
+        (state_dir / ADDRESSES).write_text(json.dumps(asdict(self)), encoding="utf-8")
+
+
+def running_platform(state_dir: Path) -> Addresses | None:
+    """The platform that runs on this state folder, if one does and answers."""
+    try:
+        found = Addresses(**json.loads((state_dir / ADDRESSES).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+    return found if answers(f"{found.prefect}/api/health") else None
+
+
+def answers(url: str, timeout: float = 2.0) -> bool:
+    """Whether a server says 200 at `url`."""
+    try:
+        with urlopen(url, timeout=timeout) as response:  # noqa: S310  # an address of our own
+            return bool(response.status == 200)
+    except (URLError, OSError, ValueError):
+        return False
+
+
+def environment(settings: Settings, addresses: Addresses | None) -> dict[str, str]:
+    """Variables that Prefect, MLflow and Evidently want: state in our folder, no telemetry, no chatter."""
+    state = settings.state_dir.resolve()
+    variables = {
+        "PARKING_STATE_DIR": str(state),
+        "PREFECT_HOME": str(state / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_RUNNER_POLL_FREQUENCY": "2",
+        "PREFECT_LOGGING_LEVEL": "WARNING",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "DO_NOT_TRACK": "1",
+        "NO_ALBUMENTATIONS_UPDATE": "1",
+    }
+    variables = {name: os.environ.get(name, value) for name, value in variables.items()}
+    if addresses is not None:
+        variables["PREFECT_API_URL"] = f"{addresses.prefect}/api"
+        if not settings.mlflow_tracking_uri:
+            variables["PARKING_MLFLOW_TRACKING_URI"] = addresses.mlflow
+    return variables
+
+
+def start(state: Path | None = None) -> Settings:
+    """Set this process up for work on one state folder, together with the platform that runs on it, if any.
+
+    Raises:
+        PlatformError: the state folder cannot be made.
+    """
+    if state is not None:
+        os.environ["PARKING_STATE_DIR"] = str(state)
+        get_settings.cache_clear()
+    settings = get_settings()
+    try:
+        settings.state_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PlatformError(
+            f"The state folder {settings.state_dir} cannot be made ({error.strerror}): name another with --state."
+        ) from error
+    os.environ.update(environment(settings, running_platform(settings.state_dir)))
+    get_settings.cache_clear()
+    settings = get_settings()
+    configure_logs(settings)
+    return settings

@@ -1,0 +1,77 @@
+"""Annotated images in, an immutable dataset snapshot out."""
+
+from pathlib import Path
+from typing import Annotated
+
+from prefect import flow, task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from pydantic import Field
+
+from parking.data import dataset
+from parking.data.dataset import Snapshot
+from parking.data.synthetic import generate_dataset
+from parking.progress import report
+from parking.settings import get_settings
+from parking.workspace import open_workspace
+
+GENERATED = "generated"
+
+
+@task(cache_policy=NO_CACHE)
+def generate(count: int, size: int, seed: int) -> str:
+    """Draw scenes for those who bring no images; the same seed draws the same scenes."""
+    folder = get_settings().state_dir / "generated" / f"{count}x{size}-seed{seed}"
+    return str(generate_dataset(Path(folder), count, seed, size, progress=report))
+
+
+@task(cache_policy=NO_CACHE)
+def take_in(source: str, max_quarantined: float) -> Snapshot:
+    """Read, check and store every scene of `source`; what cannot be used is quarantined with its reason."""
+    space = open_workspace()
+    limit = space.settings.max_megapixels
+    return dataset.ingest(
+        source, space.store, max_quarantined=max_quarantined, max_megapixels=limit, progress=report
+    ).snapshot
+
+
+@flow
+def ingest(
+    data: str = "",
+    max_quarantined: Annotated[float, Field(ge=0, le=1)] = 0.2,
+    scenes: Annotated[int, Field(ge=4, le=5000)] = 60,
+    size: Annotated[int, Field(ge=128, le=2048)] = 768,
+    seed: int = 0,
+) -> str:
+    """Take annotated images into a versioned dataset snapshot.
+
+    Args:
+        data: folder or s3://bucket/prefix with images and their annotations (Label Studio, Labelbox or COCO),
+            or `generated` for drawn scenes. Empty: the setting PARKING_DATA.
+        max_quarantined: largest share of scenes that may be unusable before the run stops.
+        scenes: how many scenes to draw, if they are generated.
+        size: their width and height in pixels.
+        seed: their seed.
+
+    Returns:
+        The version of the snapshot.
+    """
+    source = data or get_settings().data
+    if source == GENERATED:
+        source = generate(scenes, size, seed)
+    snapshot = take_in(source, max_quarantined)
+    publish(snapshot)
+    return snapshot.version
+
+
+def publish(snapshot: Snapshot) -> None:
+    """Show in Prefect what was taken in, and what was not and why."""
+    places = sum(len(scene.rings) for scene in snapshot.scenes)
+    create_table_artifact(
+        key="dataset",
+        table=[{"image": q.image, "reason": q.reason} for q in snapshot.quarantine],
+        description=(
+            f"Snapshot `{snapshot.version}` of {snapshot.source}: {len(snapshot.train)} scenes to train on, "
+            f"{len(snapshot.test)} to test on, {places} free places; quarantined: {len(snapshot.quarantine)}."
+        ),
+    )

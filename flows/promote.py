@@ -1,0 +1,62 @@
+"""The gate: a candidate serves only if it finds free places better than the version that serves now."""
+
+from datetime import timedelta
+
+from parking.learning.evaluate import SceneCounts, evaluate_model, scene_counts
+from parking.learning.gate import Verdict, compare
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from flows.samples import samples_of
+from parking.detection.detector import Detector
+from parking.errors import NoVersionError
+from parking.registry import Version
+from parking.workspace import open_workspace
+
+
+@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=timedelta(seconds=2).total_seconds())
+def serving_version() -> Version | None:
+    """The version behind `production`, if any; retried, for a registry may be restarting."""
+    try:
+        return open_workspace().registry.resolve("production")
+    except NoVersionError:
+        return None
+
+
+@task(cache_policy=NO_CACHE)
+def score_version(number: int, dataset: str) -> list[SceneCounts]:
+    """Run one version over the frozen test scenes of a snapshot."""
+    space = open_workspace()
+    path = space.registry.fetch(space.registry.resolve(str(number)), space.settings.state_dir / "models")
+    detector = Detector.load(path, threads=space.settings.threads)
+    _, predictions = evaluate_model(detector, samples_of(dataset, "test", detector.contract.gsd))
+    return scene_counts(predictions, detector.contract.threshold)
+
+
+@flow
+def promote(version: int, force: bool = False, by: str = "promote flow", reason: str = "") -> Verdict:
+    """Compare a version with the serving one on the same frozen test scenes, and let it serve if it is better.
+
+    Args:
+        version: number of the candidate in the registry.
+        force: promote whatever the comparison says; the verdict is kept beside the promotion all the same.
+        by: who asks, for the record.
+        reason: why, for the record; the gate's own reason is always kept.
+    """
+    registry = open_workspace().registry
+    candidate = registry.resolve(str(version))
+    serving = serving_version()
+    if serving is not None and serving.number == candidate.number:
+        verdict = Verdict.already_serving(candidate.number)
+    else:
+        dataset = candidate.tags["dataset_version"]
+        verdict = compare(
+            score_version(candidate.number, dataset), score_version(serving.number, dataset) if serving else None
+        )
+    if verdict.promote or (force and serving != candidate):
+        why = "; ".join(part for part in (reason, verdict.reason, "forced" if not verdict.promote else "") if part)
+        registry.promote(candidate.number, reason=why, by=by)
+    outcome = "promoted" if verdict.promote or force else "not promoted"
+    create_markdown_artifact(key="gate", markdown=f"**Version {version}: {outcome}.** {verdict.reason}")
+    return verdict

@@ -1,0 +1,24 @@
+"""The scenes of a snapshot in memory, read once a process however many trials use them."""
+
+from functools import lru_cache
+from typing import Literal
+
+from parking.learning.samples import Sample, load_samples
+
+from parking.data.dataset import Snapshot, load_snapshot
+from parking.learning.recipe import Recipe
+from parking.progress import report
+from parking.workspace import open_workspace
+
+
+def find_snapshot(version: str) -> Snapshot:
+    """The snapshot with this version, or the newest for `latest`."""
+    return load_snapshot(open_workspace().store, version)
+
+
+@lru_cache(maxsize=2)
+def samples_of(version: str, split: Literal["train", "test"], gsd: float) -> tuple[Sample, ...]:
+    """Pixels and masks of one side of a snapshot's split, at `gsd` metres per pixel where the scenes' own is known."""
+    snapshot = find_snapshot(version)
+    scenes = snapshot.train if split == "train" else snapshot.test
+    return tuple(load_samples(open_workspace().store, scenes, Recipe(gsd=gsd), report))

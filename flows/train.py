@@ -1,0 +1,109 @@
+"""From a snapshot and settings to a registered version, with everything that is needed to make it again."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+from monitoring.reference import reference_parquet
+from parking.learning.evaluate import Scores
+from parking.learning.plots import scene_sheet
+from parking.learning.release import Release, build_version
+from parking.learning.train import seconds_per_step
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from pydantic import BaseModel, Field
+
+from flows.samples import find_snapshot, samples_of
+from parking.learning.budget import steps_within
+from parking.learning.recipe import Recipe, load_recipe
+from parking.progress import report
+from parking.registry import Version
+from parking.tracking import Run
+from parking.version import code_version
+from parking.workspace import open_workspace
+
+
+class Trained(BaseModel):
+    """A new version, and how well it does."""
+
+    version: int
+    dataset: str
+    fold_scores: tuple[Scores, ...]
+    test_scores: Scores
+
+
+@task(cache_policy=NO_CACHE)
+def build(recipe: Recipe, dataset: str, folds: int, workdir: Path) -> Release:
+    """Cross-validate, train on every training scene, export, score the exported file on the test scenes."""
+    train_samples = samples_of(dataset, "train", recipe.gsd)
+    test_samples = samples_of(dataset, "test", recipe.gsd)
+    return build_version(
+        recipe, train_samples, test_samples, folds=folds, dataset_version=dataset, workdir=workdir, progress=report
+    )
+
+
+@task(cache_policy=NO_CACHE)
+def document(release: Release, run: Run, dataset: str) -> None:
+    """Keep beside the run what made it and how well it does: settings, dataset, scores of each fold, pictures."""
+    run.params(release.recipe.model_dump() | {"dataset_version": dataset, "threshold": release.contract.threshold})
+    run.metrics({f"test_{name}": value for name, value in release.test_scores.model_dump().items()})
+    tracker = open_workspace().tracker
+    for number, scores in enumerate(release.fold_scores):
+        with tracker.run(f"fold-{number}", parent=run.id) as child:
+            child.metrics(scores.model_dump())
+    run.file(release.recipe.model_dump_json(indent=2).encode(), "recipe.json")
+    run.file(find_snapshot(dataset).model_dump_json(indent=1).encode(), "dataset.json")
+    for name, png in release.plots().items():
+        run.file(png, name, "plots")
+
+
+@task(cache_policy=NO_CACHE)
+def register(release: Release, run: Run, dataset: str, workdir: Path) -> Version:
+    """Put the model into the registry, with the reference that drift will be measured against."""
+    reference = workdir / "reference.parquet"
+    reference.write_bytes(reference_parquet(release.predictions, release.contract))
+    tags = {"dataset_version": dataset, "code_version": code_version(), "test_iou": f"{release.test_scores.iou:.4f}"}
+    return open_workspace().registry.register(release.model, run_id=run.id, tags=tags, extras=[reference])
+
+
+@flow
+def train(
+    dataset: str = "latest",
+    recipe: Recipe | str = "default",
+    folds: Annotated[int, Field(ge=2, le=20)] = 4,
+    minutes: Annotated[float | None, Field(gt=0)] = None,
+) -> Trained:
+    """Train a model and register it as a new version; it does not serve until it is promoted.
+
+    Args:
+        dataset: version of the snapshot to train on, or `latest`.
+        recipe: settings: `default`, `demo`, a file, or all of them in full.
+        folds: parts of the training scenes, for honest scores, the threshold and the calibration of the count.
+        minutes: time for all folds and the final training. Empty: as long as the recipe's steps take.
+    """
+    settings = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    snapshot = find_snapshot(dataset)
+    if minutes is not None:
+        pace = seconds_per_step(settings, samples_of(snapshot.version, "train", settings.gsd))
+        settings = settings.model_copy(update={"steps": steps_within(minutes, folds + 1, pace)})
+    tags = {"dataset_version": snapshot.version, "code_version": code_version()}
+    with open_workspace().tracker.run("train", tags=tags) as run, TemporaryDirectory() as folder:
+        release = build(settings, snapshot.version, folds, Path(folder))
+        document(release, run, snapshot.version)
+        version = register(release, run, snapshot.version, Path(folder))
+    publish(release, version)
+    return Trained(
+        version=version.number,
+        dataset=snapshot.version,
+        fold_scores=release.fold_scores,
+        test_scores=release.test_scores,
+    )
+
+
+def publish(release: Release, version: Version) -> None:
+    """Show in Prefect how well the new version does, and where its predictions are best and worst."""
+    rows = [{"part": f"fold {n}", **scores.model_dump()} for n, scores in enumerate(release.fold_scores)]
+    rows.append({"part": "test", **release.test_scores.model_dump()})
+    create_table_artifact(key="scores", table=rows, description=f"Version {version.number}.")
+    create_markdown_artifact(key="predictions", markdown=scene_sheet(release))

@@ -1,0 +1,105 @@
+"""The best settings by cross-validation: an Optuna study whose trials are tasks."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from parking.learning.evaluate import Scores
+from parking.learning.train import seconds_per_step
+from parking.learning.tune import Study, TrialResult, open_study, run_trial
+from prefect import flow, task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture, as_completed
+from pydantic import Field
+
+from flows.runner import task_runner
+from flows.samples import find_snapshot, samples_of
+from parking.learning.budget import steps_within
+from parking.learning.recipe import Recipe, load_recipe
+from parking.progress import report
+from parking.settings import get_settings
+from parking.version import code_version
+from parking.workspace import open_workspace
+
+
+@task(cache_policy=NO_CACHE, task_run_name="trial-{number}")
+def try_recipe(study: str, number: int, recipe: Recipe, dataset: str, folds: int, parent_run: str) -> TrialResult:
+    """Cross-validate one recipe, each fold a run under the trial's run in MLflow."""
+    tracker = open_workspace().tracker
+    samples = samples_of(dataset, "train", recipe.gsd)
+    with tracker.run(f"trial-{number}", parent=parent_run) as run:
+        run.params(recipe.model_dump())
+
+        def keep(fold: int, scores: Scores) -> None:
+            with tracker.run(f"fold-{fold}", parent=run.id) as child:
+                child.metrics(scores.model_dump())
+
+        url = get_settings().optuna_url
+        result = run_trial(url, study, number, recipe, samples, folds, on_fold=keep, progress=report)
+        run.metrics({"iou": result.score} if result.score is not None else {})
+    return result
+
+
+def trials_in_flight(
+    study: Study, base: Recipe, trials: int, dataset: str, folds: int, run_id: str
+) -> Iterator[TrialResult]:
+    """Keep as many trials running as there are workers; yield each as it ends, already told to the study."""
+    workers, running = get_settings().task_workers, list[PrefectFuture[TrialResult]]()
+    started = study.finished
+    while running or started < trials:
+        while started < trials and len(running) < workers:
+            trial = study.ask(base)
+            running.append(try_recipe.submit(study.name, trial.number, trial.recipe, dataset, folds, run_id))
+            started += 1
+        done = next(iter(as_completed(running)))
+        running.remove(done)
+        result = done.result()
+        study.tell(result)
+        yield result
+
+
+@flow(task_runner=task_runner())
+def tune(
+    dataset: str = "latest",
+    trials: Annotated[int, Field(ge=1, le=500)] = 10,
+    folds: Annotated[int, Field(ge=2, le=20)] = 4,
+    minutes: Annotated[float | None, Field(gt=0)] = None,
+    recipe: str = "default",
+) -> Recipe:
+    """Search for the best settings by cross-validation over scenes.
+
+    A study that was killed goes on where it stopped: start the same search again.
+
+    Args:
+        dataset: version of the snapshot to tune on, or `latest`.
+        trials: how many settings to try in all, those of an earlier, interrupted run included.
+        folds: parts that the training scenes are cut into.
+        minutes: time for all trials; fixes the steps of each fold. Empty: a quarter of the recipe's own steps.
+        recipe: settings to start from: `default`, `demo`, or a file.
+    """
+    space, base = open_workspace(), load_recipe(recipe)
+    snapshot = find_snapshot(dataset)
+    study = open_study(
+        space.settings.optuna_url, f"{snapshot.version}-{recipe.split('/')[-1]}-{folds}folds", seed=base.seed
+    )
+    base = study.fix_steps(base, trial_steps(base, snapshot.version, trials * folds, minutes))
+    tags = {"dataset_version": snapshot.version, "code_version": code_version(), "study": study.name}
+    with space.tracker.run("tune", tags=tags) as run:
+        rows = []
+        for result in trials_in_flight(study, base, trials, snapshot.version, folds, run.id):
+            rows.append({"trial": result.number, "state": result.state, "iou": result.score})
+            report(study.finished, trials, "trials")
+        best = study.best_recipe(load_recipe(recipe))
+        run.params(best.model_dump())
+        run.metrics({"iou": study.best_score})
+    create_table_artifact(
+        key="trials", table=rows, description=f"Best IoU over folds: {study.best_score:.3f} ({study.name})."
+    )
+    return best
+
+
+def trial_steps(base: Recipe, dataset: str, fits: int, minutes: float | None) -> int:
+    """Steps of one fold of one trial."""
+    if minutes is None:
+        return max(1, base.steps // 4)
+    return steps_within(minutes, fits, seconds_per_step(base, samples_of(dataset, "train", base.gsd)))
