@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,15 +95,13 @@ class Registry:
 
     def history(self) -> list[Version]:
         """All versions, newest first."""
-        found: list[Version] = []
-        token = None
         with mlflow_client(self.tracking_uri) as client:
-            while True:
-                page = client.search_model_versions(f"name='{self.model_name}'", page_token=token)
-                found += [_to_version(entry) for entry in page]
-                token = page.token
-                if not token:
-                    return sorted(found, key=lambda version: version.number, reverse=True)
+            newest_first = ["version_number DESC"]
+            entries = client.search_model_versions(f"name='{self.model_name}'", order_by=newest_first)
+            # A search leaves the aliases out.
+            aliases = client.get_registered_model(self.model_name).aliases if entries else {}
+        versions = [_to_version(entry) for entry in entries]
+        return [replace(version, aliases=_names_of(version.number, aliases)) for version in versions]
 
     def promote(self, number: int, *, reason: str, by: str) -> Version:
         """Makes a version `production`; the one that was becomes `previous`. Promoting it twice changes nothing.
@@ -248,6 +246,10 @@ def _ensure_model(client: "MlflowClient", name: str) -> None:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
+
+
+def _names_of(number: int, aliases: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(sorted(alias for alias, pointed in aliases.items() if int(pointed) == number))
 
 
 def _to_version(entry: "ModelVersion") -> Version:

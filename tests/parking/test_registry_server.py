@@ -1,0 +1,102 @@
+"""The registry and runs against a real MLflow server: artifacts go through its proxy, errors come as HTTP."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from parking.errors import NoVersionError, RegistryError
+from parking.registry import Registry
+from parking.tracking import Tracker
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until_healthy(uri: str, server: subprocess.Popen[bytes]) -> None:
+    for _ in range(600):
+        if server.poll() is not None:
+            pytest.fail(f"mlflow server stopped with {server.returncode}")
+        try:
+            with urllib.request.urlopen(f"{uri}/health", timeout=1):
+                return
+        except OSError:
+            time.sleep(0.1)
+    pytest.fail("mlflow server did not start within a minute")
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("server")
+    port = free_port()
+    command = [
+        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+        *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "artifacts")),
+    ]
+    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    with (folder / "log").open("wb") as log:
+        # A session of its own: the server's workers end with it.
+        server = subprocess.Popen(
+            command, cwd=folder, env=os.environ | quiet, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        wait_until_healthy(f"http://127.0.0.1:{port}", server)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(timeout=20)
+
+
+def test_a_model_goes_to_the_server_and_back(uri: str, tmp_path: Path) -> None:
+    registry = Registry(uri, "round-trip")
+    model, extra = tmp_path / "m.onnx", tmp_path / "reference.parquet"
+    model.write_bytes(b"model" * 100_000)
+    extra.write_bytes(b"rows")
+    with Tracker(uri, "round-trip", tmp_path / "unused").run("train") as run:
+        run.metrics({"iou": 0.5})
+        version = registry.register(model, run_id=run.id, tags={"dataset_version": "abc"}, extras=[extra])
+    registry.promote(version.number, reason="the first", by="test")
+
+    found = registry.resolve("production")
+    assert (found.number, found.run_id, found.tags["dataset_version"]) == (1, run.id, "abc")
+    assert registry.fetch(found, tmp_path / "cache").read_bytes() == model.read_bytes()
+    assert (registry.fetch_extra(found, "reference.parquet", tmp_path / "cache") or model).read_bytes() == b"rows"
+    assert registry.fetch_extra(found, "absent.json", tmp_path / "cache") is None
+    assert registry.history()[0].aliases == ("production",)
+    assert not (tmp_path / "unused").exists()
+
+
+def test_a_missing_alias_is_no_version_and_not_a_fault(uri: str) -> None:
+    for which in ("production", "3"):
+        with pytest.raises(NoVersionError, match=f"no version '{which}'"):
+            Registry(uri, "nothing-registered").resolve(which)
+
+
+def test_what_the_server_refuses_is_told_in_its_words(uri: str, tmp_path: Path) -> None:
+    model = tmp_path / "m.onnx"
+    model.write_bytes(b"model")
+    with pytest.raises(RegistryError, match=r"refused: .*no-such-run"):
+        Registry(uri, "refused").register(model, run_id="no-such-run", tags={})
+
+
+def test_asking_for_the_alias_is_quick_enough_to_poll(uri: str, tmp_path: Path) -> None:
+    registry = Registry(uri, "polled")
+    with Tracker(uri, "polled", tmp_path).run("train") as run:
+        (tmp_path / "m.onnx").write_bytes(b"model")
+        registry.register(tmp_path / "m.onnx", run_id=run.id, tags={})
+    registry.promote(1, reason="the first", by="test")
+    started = time.monotonic()
+    for _ in range(5):
+        registry.resolve()
+    assert (time.monotonic() - started) / 5 < 0.5
