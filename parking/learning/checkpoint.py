@@ -1,0 +1,51 @@
+"""A fit on disk, so that one that was killed goes on."""
+
+import hashlib
+import os
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from loguru import logger
+
+from parking.learning.recipe import Recipe
+from parking.learning.samples import Sample
+
+
+def identity(recipe: Recipe, train: Sequence[Sample], validation: Sequence[Sample]) -> str:
+    """A digest of the recipe and of both sets of scenes with their polygons: a checkpoint belongs to one of them."""
+    digest = hashlib.sha256(recipe.fingerprint().encode())
+    for name, samples in (("train", train), ("validation", validation)):
+        digest.update(name.encode())
+        for sample in samples:
+            digest.update(f"{sample.name} {sample.scene.sha256} {sample.pixels.shape} {sample.rings}".encode())
+    return digest.hexdigest()
+
+
+def save_checkpoint(path: Path, belongs_to: str, state: dict[str, Any]) -> None:
+    """Write a checkpoint whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        torch.save({"belongs_to": belongs_to, **state}, unfinished)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: Path, belongs_to: str) -> dict[str, Any] | None:
+    """A checkpoint's state; none where there is no file, or one that is damaged or of another recipe or data."""
+    if not path.is_file():
+        return None
+    try:
+        # Tensors and plain values only: a checkpoint from elsewhere cannot run code.
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        logger.warning("The checkpoint {} cannot be read ({}): training starts from the beginning.", path, error)
+        return None
+    if state.get("belongs_to") != belongs_to:
+        logger.warning("The checkpoint {} is of another recipe or dataset: training starts from the beginning.", path)
+        return None
+    return state

@@ -1,0 +1,100 @@
+"""The recipe: every choice that shapes a model, in one immutable object that is stored beside what came of it."""
+
+import hashlib
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+STRIDE = 32
+"""Sides of everything the network sees are multiples of this: five halvings."""
+
+
+class Recipe(BaseModel):
+    """How a model is trained. Two fits of one recipe on one snapshot give the same model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    encoder: str = "tu-tf_efficientnet_lite0"
+    """Encoder's name in segmentation-models-pytorch. A larger one sees more and is slower to serve."""
+
+    encoder_weights: str = "imagenet"
+    """`imagenet`, `none`, or a file: an encoder's or a whole network's state dict."""
+
+    decoder_channels: tuple[int, int, int, int, int] = (96, 64, 48, 32, 16)
+    """Width of the decoder from coarse to fine. Wider draws finer edges at a cost in every megapixel served."""
+
+    crop: int = Field(256, ge=STRIDE, multiple_of=STRIDE)
+    """Side of a training crop in pixels. Larger shows more surroundings; the time of a step grows with its square."""
+
+    batch: int = Field(8, ge=1)
+    """Crops a step. Larger steadies the gradient and batch norm; the time of a step grows with it."""
+
+    steps: int = Field(1500, ge=1)
+    """Optimiser steps of a fit. More fits better, until it fits the training scenes only."""
+
+    learning_rate: float = Field(1e-3, gt=0)
+    """Peak of the one-cycle schedule. Larger learns faster and forgets the encoder's pretraining sooner."""
+
+    weight_decay: float = Field(1e-2, ge=0)
+    """AdamW's pull of the weights towards zero (not of biases and norms). Larger fits the training scenes less."""
+
+    loss: Literal["bce", "dice", "bce+dice", "tversky", "focal"] = "bce+dice"
+    """What a step minimises; see `parking.learning.losses`."""
+
+    positive_weight: float = Field(3.0, gt=0)
+    """Weight of a free pixel against another one in `bce` and `focal`. Larger finds more, and more falsely."""
+
+    ema_decay: float = Field(0.998, ge=0, lt=1)
+    """Memory of the averaged weights, after its warm-up. Larger averages over more steps."""
+
+    free_share: float = Field(0.7, ge=0, le=1)
+    """Share of crops taken near a free place. Larger sees more places and fewer of the streets without one."""
+
+    scale_min: float = Field(0.7, gt=0)
+    """Smallest zoom of a crop; under 1 things look smaller than in the scene."""
+
+    scale_max: float = Field(1.5, gt=0)
+    """Largest zoom of a crop."""
+
+    light: float = Field(0.5, ge=0, le=1)
+    """Strength of changes in light, colour, sharpness and shadow. 0 leaves the pixels as they are."""
+
+    gsd: float = Field(0.15, gt=0)
+    """Ground resolution in metres a pixel that scenes are resampled to where theirs is known, and assumed elsewhere."""
+
+    evaluations: int = Field(4, ge=1)
+    """Validation rounds of a fit; the best one's weights are kept. With 1 the validation scenes choose nothing."""
+
+    patience: int = Field(3, ge=1)
+    """Validation rounds in a row without a gain after which a fit stops early."""
+
+    clip: float = Field(1.0, gt=0)
+    """Largest gradient norm of a step; a longer gradient is shortened to it."""
+
+    tile: int = Field(512, ge=STRIDE, multiple_of=STRIDE)
+    """Side of a tile at prediction, in pixels. Larger is faster a megapixel and needs more memory."""
+
+    overlap: int = Field(96, ge=0)
+    """Pixels that neighbouring tiles share. Larger hides the seams better and costs time."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes a GPU where there is one; `cuda` insists on it."""
+
+    workers: int = Field(0, ge=0)
+    """Processes that cut crops beside the training. 0 cuts them in the training process, right on a CPU."""
+
+    seed: int = Field(0, ge=0)
+    """Start of every random choice."""
+
+    @model_validator(mode="after")
+    def _ranges_make_sense(self) -> Self:
+        if self.scale_min > self.scale_max:
+            raise ValueError(f"scale_min {self.scale_min} is above scale_max {self.scale_max}")
+        if self.overlap >= self.tile:
+            raise ValueError(f"overlap {self.overlap} leaves nothing of a tile of {self.tile}")
+        return self
+
+    def fingerprint(self) -> str:
+        """12 hex digits of everything that shapes the weights: where and how parallel it ran does not."""
+        text = self.model_dump_json(exclude={"device", "workers", "tile", "overlap"})
+        return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,132 @@
+"""What a fit carries from step to step, and how one step is made."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import OneCycleLR
+
+from parking.learning.ema import AveragedNetwork
+from parking.learning.losses import loss_of
+from parking.learning.network import PixelNetwork, build_network
+from parking.learning.recipe import Recipe
+
+Record = dict[str, float]
+
+_RISE = 0.2
+"""Share of the steps in which the learning rate rises."""
+
+
+@dataclass
+class Best:
+    """The best validation round so far."""
+
+    iou: float
+    step: int
+    weights: dict[str, Tensor]
+
+
+class TrainingState:
+    """Network, average, optimiser and schedule of a fit, with its history."""
+
+    def __init__(self, recipe: Recipe, device: torch.device) -> None:
+        self.recipe = recipe
+        self.device = device
+        self.network = build_network(recipe).to(device).to(memory_format=torch.channels_last)
+        self.network.train()
+        self.average = AveragedNetwork(self.network, recipe.ema_decay)
+        self.step = 0
+        self.history: list[Record] = []
+        self.best: Best | None = None
+        self.rounds_without_gain = 0
+        self._pixels = PixelNetwork(self.network, recipe).to(device)
+        self._optimiser = AdamW(_groups(self.network, recipe), lr=recipe.learning_rate, fused=True)
+        self._schedule = OneCycleLR(
+            self._optimiser, recipe.learning_rate, total_steps=recipe.steps + 1, pct_start=_RISE
+        )
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the next step."""
+        return float(self._optimiser.param_groups[0]["lr"])
+
+    def learn(self, tiles: Tensor, labels: Tensor) -> Tensor:
+        """Make one step.
+
+        Args:
+            tiles: RGB, uint8 (N, H, W, 3).
+            labels: uint8 (N, H, W), see `parking.learning.losses`.
+
+        Returns:
+            The loss before the step, still on the device: reading it waits for the GPU.
+        """
+        tiles, labels = (t.to(self.device, non_blocking=True) for t in (tiles, labels))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            logits = self._pixels.logits(tiles)
+        loss = loss_of(self.recipe.loss, logits, labels, self.recipe.positive_weight)
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
+        self._optimiser.step()
+        self._schedule.step()
+        self.average.update(self.network, self.step)
+        self.step += 1
+        return loss.detach()
+
+    def record_round(self, iou: float, threshold: float) -> None:
+        """Note a validation round, and keep its weights where they are the best yet."""
+        self.history.append({"step": self.step, "validation_iou": iou, "validation_threshold": threshold})
+        if self.best is not None and iou <= self.best.iou:
+            self.rounds_without_gain += 1
+            return
+        weights = {name: value.detach().cpu().clone() for name, value in self.average.network.state_dict().items()}
+        self.best, self.rounds_without_gain = Best(iou, self.step, weights), 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next step depends on, as tensors and plain values."""
+        return {
+            "step": self.step,
+            "network": self.network.state_dict(),
+            "average": self.average.network.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "history": self.history,
+            "best": vars(self.best) if self.best else None,
+            "rounds_without_gain": self.rounds_without_gain,
+            "random": _random_state(self.device),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` gave."""
+        self.step = state["step"]
+        self.network.load_state_dict(state["network"])
+        self.average.network.load_state_dict(state["average"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._schedule.load_state_dict(state["schedule"])
+        self.history = state["history"]
+        self.best = Best(**state["best"]) if state["best"] else None
+        self.rounds_without_gain = state["rounds_without_gain"]
+        _set_random_state(self.device, state["random"])
+
+
+def _groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """Weights that decay, and biases and norms, which would only lose their scale by it."""
+    parameters = list(network.parameters())
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def _random_state(device: torch.device) -> list[Tensor]:
+    """Some encoders drop connections at random."""
+    on_gpu = [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
+    return [torch.get_rng_state(), *on_gpu]
+
+
+def _set_random_state(device: torch.device, state: list[Tensor]) -> None:
+    torch.set_rng_state(state[0])
+    if device.type == "cuda" and len(state) > 1:
+        torch.cuda.set_rng_state(state[1], device)
