@@ -23,15 +23,15 @@ def starts(length: int, tile: int, overlap: int) -> list[int]:
 
 
 def tile_weight(tile: int) -> NDArray[np.float32]:
-    """(tile, tile) weights for blending: 1 in the middle, falling to the edge, where a network sees least; all > 0."""
+    """(tile, tile) weights for blending: about 1 in the middle, falling to the edge, where a network sees least; all > 0."""
     ramp = _ramp(tile)
     return ramp[:, None] * ramp
 
 
 def _ramp(tile: int) -> NDArray[np.float32]:
     centres = np.arange(tile, dtype=np.float32) + 0.5
-    ramp = np.minimum(centres, tile - centres)
-    return (ramp / ramp.max()).astype(np.float32)
+    ramp: NDArray[np.float32] = np.minimum(centres, tile - centres) / np.float32(tile / 2)
+    return ramp
 
 
 def stitch(
