@@ -1,142 +1,170 @@
-"""A dataset snapshot: an immutable, content-addressed set of scenes, and what reads it."""
+"""Ingest images and annotations into a dataset snapshot."""
 
+import hashlib
+import json
 from collections.abc import Sequence
-from datetime import date, datetime
-from typing import Literal
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
-from rasterio.features import rasterize
+from loguru import logger
 
-from parking.data.annotations import Ring
-from parking.data.imagery import Raster, read_raster, resample
-from parking.errors import DatasetError, MissingKeyError
+from parking.data.annotations import Annotation, read_annotations
+from parking.data.draft import Candidate, Draft, SourceFiles, list_source
+from parking.data.duplicates import group_by_likeness
+from parking.data.snapshot import (
+    LATEST,
+    SNAPSHOTS,
+    Quarantined,
+    Scene,
+    Snapshot,
+    free_mask,
+    load_raster,
+    load_snapshot,
+)
+from parking.data.split import choose_test
+from parking.errors import AnnotationError, DatasetError, MissingKeyError, QuarantineError
+from parking.progress import Progress, silent
 from parking.storage import Store
 
-IMAGES = "datasets/images"
-SNAPSHOTS = "datasets/snapshots"
-LATEST = "datasets/latest"
+__all__ = [
+    "Ingestion",
+    "Quarantined",
+    "Scene",
+    "Snapshot",
+    "free_mask",
+    "ingest",
+    "load_raster",
+    "load_snapshot",
+]
+
+_LISTED = 12
 
 
-class Scene(BaseModel):
-    """One image with its polygons."""
+@dataclass(frozen=True, slots=True)
+class Ingestion:
+    """What an ingestion did.
 
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+    Attributes:
+        snapshot: the dataset, new or found.
+        copied: images that the store did not have yet.
+        is_new: whether this version was not there before.
+    """
 
-    name: str
-    """The image's file name where it came from."""
-
-    image: str
-    """Key of the image in the store."""
-
-    sha256: str
-    """Checksum of the image's bytes."""
-
-    width: int
-    """Columns."""
-
-    height: int
-    """Rows."""
-
-    gsd: float | None = None
-    """Metres a pixel, where the file says."""
-
-    acquired: date | None = None
-    """The day it was taken, where the file says."""
-
-    annotator: str
-    """Who drew the polygons: habits differ, so splits are stratified by it."""
-
-    group: str
-    """Scenes that show the same ground share one, and never fall on two sides of a split."""
-
-    rings: tuple[Ring, ...]
-    """Free places, clipped to the image."""
-
-    split: Literal["train", "test"]
-    """Test scenes are frozen: nothing is chosen by them."""
+    snapshot: Snapshot
+    copied: int
+    is_new: bool
 
 
-class Quarantined(BaseModel):
-    """An image or a polygon that was left out, and why."""
+def ingest(
+    source: str,
+    store: Store,
+    *,
+    test_share: float = 0.2,
+    max_quarantined: float = 0.2,
+    progress: Progress | None = None,
+    max_megapixels: float = 64.0,
+) -> Ingestion:
+    """Make a snapshot of a folder or bucket of images and annotation files.
 
-    model_config = ConfigDict(frozen=True)
+    Images are found anywhere below the source and matched to annotations by name. What cannot be used goes to the
+    quarantine with its reason. The same content gives the same version, wherever it lies, and copies nothing.
 
-    image: str
-    reason: str
-
-
-class Snapshot(BaseModel):
-    """A dataset as it was at one moment; its version follows from its content."""
-
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
-
-    version: str
-    """12 hexadecimal digits of the SHA-256 of everything else but `created` and `source`."""
-
-    created: datetime
-    """When it was first made (UTC)."""
-
-    source: str
-    """The folder or bucket that it was read from."""
-
-    scenes: tuple[Scene, ...]
-    """Usable scenes, by name."""
-
-    quarantine: tuple[Quarantined, ...]
-    """What was left out."""
-
-    @property
-    def train(self) -> tuple[Scene, ...]:
-        """Scenes to learn and to choose settings from."""
-        return tuple(scene for scene in self.scenes if scene.split == "train")
-
-    @property
-    def test(self) -> tuple[Scene, ...]:
-        """Scenes that only ever measure."""
-        return tuple(scene for scene in self.scenes if scene.split == "test")
-
-
-def load_snapshot(store: Store, version: str = "latest") -> Snapshot:
-    """Read a snapshot's manifest.
+    Args:
+        source: a folder, or `s3://bucket/prefix`.
+        store: where the snapshot and its images go.
+        test_share: share of the scenes that are frozen for tests.
+        max_quarantined: share of the annotated images that may be unusable.
+        progress: called after each image.
+        max_megapixels: larger images are unusable.
 
     Raises:
-        DatasetError: there is none of that version, or the manifest is damaged.
+        DatasetError: nothing there, or nothing usable.
+        AnnotationError: no annotation file, or one that we do not read.
+        QuarantineError: too many images are unusable; the message lists them.
+        StoreError: the source or the store refused, or is full.
     """
+    files = list_source(source)
+    annotations = _read_all(files)
+    draft = Draft(files, store, max_megapixels)
+    for done, annotation in enumerate(annotations):
+        (progress or silent)(done, len(annotations), "images ingested")
+        draft.add(annotation)
+    (progress or silent)(len(annotations), len(annotations), "images ingested")
+    draft.report_unannotated()
+    _check_quarantine(source, draft, max_quarantined)
+    snapshot, is_new = _publish(store, files.store.url, draft, test_share)
+    logger.info(
+        "Dataset {}: {} scenes ({} for tests), {} left out, {} images copied",
+        snapshot.version,
+        len(snapshot.scenes),
+        len(snapshot.test),
+        len(snapshot.quarantine),
+        draft.copied,
+    )
+    return Ingestion(snapshot, draft.copied, is_new)
+
+
+def _read_all(files: SourceFiles) -> list[Annotation]:
+    found: list[Annotation] = []
+    for key in files.annotations:
+        try:
+            text = files.store.read(key).decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise AnnotationError(f"'{key}' is no text in UTF-8 ({error.reason}). Export it again.") from error
+        found += read_annotations(text, key)
+    return sorted(found, key=lambda annotation: (annotation.image, annotation.annotator))
+
+
+def _check_quarantine(source: str, draft: Draft, limit: float) -> None:
+    bad, total = len(draft.unusable), len(draft.unusable) + len(draft.candidates)
+    listing = "".join(f"\n  {item.image}: {item.reason}" for item in draft.unusable[:_LISTED])
+    more = f"\n  and {bad - _LISTED} more" if bad > _LISTED else ""
+    if total and bad / total > limit:
+        raise QuarantineError(
+            f"{bad} of {total} annotated images in '{source}' cannot be used, over the limit of {limit:.0%}. "
+            f"Mend them, or raise the limit:{listing}{more}"
+        )
+    if not draft.candidates:
+        raise DatasetError(f"'{source}' holds no usable scene: nothing in it is annotated.{listing}{more}")
+
+
+def _publish(store: Store, source: str, draft: Draft, test_share: float) -> tuple[Snapshot, bool]:
+    """Write the manifest, and after it the pointer to it: a reader finds all of a snapshot or none."""
+    scenes = _assign(draft.candidates, test_share)
+    left_out = tuple(sorted((*draft.quarantine, *draft.unusable), key=lambda item: (item.image, item.reason)))
+    snapshot = Snapshot(
+        version=_version(scenes, left_out), created=datetime.now(UTC), source=source, scenes=scenes, quarantine=left_out
+    )
     try:
-        wanted = store.read(LATEST).decode().strip() if version == "latest" else version
-        return Snapshot.model_validate_json(store.read(f"{SNAPSHOTS}/{wanted}.json"))
-    except MissingKeyError as error:
-        raise DatasetError(
-            f"There is no dataset snapshot '{version}' in {store.url}. Run `parking ingest FOLDER` first."
-        ) from error
-    except (ValidationError, UnicodeDecodeError) as error:
-        raise DatasetError(
-            f"The manifest of dataset snapshot '{version}' in {store.url} is damaged. Run `parking ingest` again."
-        ) from error
-
-
-def load_raster(store: Store, scene: Scene, gsd: float | None = None) -> Raster:
-    """A scene's image, resampled to `gsd` where the scene's own is known.
-
-    Raises:
-        DatasetError: the image is gone from the store.
-        ImageError: the image cannot be decoded any more.
-    """
+        known = load_snapshot(store, snapshot.version)
+    except DatasetError:
+        known = None
+        store.write(f"{SNAPSHOTS}/{snapshot.version}.json", snapshot.model_dump_json(indent=1).encode())
     try:
-        data = store.read(scene.image)
-    except MissingKeyError as error:
-        raise DatasetError(
-            f"The image of scene '{scene.name}' ({scene.image}) is gone from {store.url}. Run `parking ingest` again."
-        ) from error
-    raster = read_raster(data, name=scene.name, max_megapixels=float("inf"))
-    return raster if gsd is None else resample(raster, gsd)
+        latest = store.read(LATEST).decode()
+    except MissingKeyError:
+        latest = ""
+    if latest != snapshot.version:
+        store.write(LATEST, snapshot.version.encode())
+    return known or snapshot, known is None
 
 
-def free_mask(rings: Sequence[Ring], height: int, width: int) -> NDArray[np.bool_]:
-    """(height, width), true where a pixel's centre lies in a free place."""
-    shapes = [{"type": "Polygon", "coordinates": [[*ring, ring[0]]]} for ring in rings]
-    if not shapes:
-        return np.zeros((height, width), np.bool_)
-    return rasterize(shapes, out_shape=(height, width), dtype=np.uint8).astype(np.bool_)  # type: ignore[no-any-return]
+def _assign(candidates: Sequence[Candidate], test_share: float) -> tuple[Scene, ...]:
+    """Give every scene its group and its side of the split, and put them in order."""
+    ordered = sorted(candidates, key=lambda candidate: (candidate.scene.name, candidate.scene.sha256))
+    roots = group_by_likeness([candidate.look for candidate in ordered])
+    grouped = [
+        candidate.scene.model_copy(update={"group": ordered[root].scene.sha256[:12]})
+        for candidate, root in zip(ordered, roots, strict=True)
+    ]
+    test = choose_test(grouped, test_share)
+    return tuple(scene.model_copy(update={"split": "test" if scene.group in test else "train"}) for scene in grouped)
+
+
+def _version(scenes: Sequence[Scene], quarantine: Sequence[Quarantined]) -> str:
+    content = {
+        "scenes": [scene.model_dump(mode="json") for scene in scenes],
+        "quarantine": [item.model_dump(mode="json") for item in quarantine],
+    }
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]

@@ -6,7 +6,8 @@ from shapely import make_valid
 from shapely.geometry import MultiPolygon, Polygon, box
 from shapely.geometry.base import BaseGeometry
 
-from parking.data.annotations import Ring
+Ring = tuple[tuple[float, float], ...]
+"""A polygon's outline: x, y in pixels of the image, (0, 0) its upper left corner; the first point is not repeated."""
 
 MIN_AREA = 4.0
 """Square pixels below which an outline is a slip of the mouse."""

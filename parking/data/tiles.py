@@ -23,7 +23,7 @@ def starts(length: int, tile: int, overlap: int) -> list[int]:
 
 
 def tile_weight(tile: int) -> NDArray[np.float32]:
-    """(tile, tile) weights for blending: about 1 in the middle, falling to the edge, where a network sees least; all > 0."""
+    """(tile, tile) weights for blending: about 1 in the middle, falling to the edge, where a network sees less; > 0."""
     ramp = _ramp(tile)
     return ramp[:, None] * ramp
 

@@ -1,0 +1,1 @@
+"""One reader an annotation tool; each returns an `Annotation` an image."""
