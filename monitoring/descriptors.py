@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
 from parking.detection.spots import Spot
 
 _SIDE = 512
@@ -137,12 +138,11 @@ def _grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _hue_spread(hsv: NDArray[np.uint8]) -> float:
     """Circular variance of the hue, each pixel weighing as much as it has colour."""
-    angle = hsv[..., 0].astype(np.float32) * (np.pi / 90)
-    weight = hsv[..., 1].astype(np.float32)
-    total = float(weight.sum())
-    if total == 0:
+    weights = np.bincount(hsv[..., 0].ravel(), weights=hsv[..., 1].ravel(), minlength=180)
+    if not weights.any():
         return 0.0
-    return 1 - float(np.hypot((weight * np.cos(angle)).sum(), (weight * np.sin(angle)).sum())) / total
+    angles = np.arange(180) * (np.pi / 90)  # OpenCV's hue counts in steps of two degrees.
+    return 1 - float(np.hypot((weights * np.cos(angles)).sum(), (weights * np.sin(angles)).sum()) / weights.sum())
 
 
 def _noise(grey: NDArray[np.uint8]) -> float:
@@ -160,16 +160,16 @@ def _haze(small: NDArray[np.uint8]) -> float:
 
     Source: K. He, J. Sun, X. Tang, "Single image haze removal using dark channel prior", CVPR 2009.
     """
-    darkest = cv2.erode(small.min(axis=2), np.ones((_DARK_PATCH, _DARK_PATCH), np.uint8))
-    return float(darkest.mean()) / 255
+    red, green, blue = cv2.split(small)
+    darkest = cv2.erode(cv2.min(cv2.min(red, green), blue), np.ones((_DARK_PATCH, _DARK_PATCH), np.uint8))
+    return float(np.mean(darkest)) / 255
 
 
 def _greenness(small: NDArray[np.uint8]) -> float:
     """Share of pixels that are green beyond their brightness (excess green on chromatic coordinates)."""
-    channels = small.astype(np.float32)
-    total = np.maximum(channels.sum(axis=2), 1)
-    excess = (2 * channels[..., 1] - channels[..., 0] - channels[..., 2]) / total
-    return float((excess > 0.1).mean())
+    channels = small.astype(np.int16)
+    red, green, blue = channels[..., 0], channels[..., 1], channels[..., 2]
+    return float((10 * (2 * green - red - blue) > red + green + blue).mean())
 
 
 def _white_line_share(grey: NDArray[np.uint8]) -> float:

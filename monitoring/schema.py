@@ -12,13 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from parking.detection.spots import Spot
-from parking.storage import Store
 
 from monitoring.descriptors import describe, describe_prediction
+from parking.detection.spots import Spot
 from parking.errors import MonitoringError, StoreError
+from parking.storage import Store
 
 LOG_PREFIX = "inference-log/"
+REFERENCE_FILE = "reference.parquet"
+"""Log rows of the training scenes, registered beside a model: what its drift is measured against."""
 
 
 @dataclass(frozen=True, slots=True)

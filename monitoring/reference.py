@@ -1,0 +1,36 @@
+"""What drift is measured against: the log rows of the scenes that a version was trained on."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from parking.learning.evaluate import ScenePrediction
+
+from monitoring.schema import LogRow, make_row, rows_to_table, table_to_parquet
+from parking.detection.contract import Contract
+from parking.detection.spots import SpotRules, find_spots, rules_for
+
+
+def reference_parquet(predictions: Sequence[ScenePrediction], contract: Contract) -> bytes:
+    """The reference of a version, as a Parquet file with a row a scene.
+
+    Args:
+        predictions: out-of-fold, one for each training scene: what a model says of scenes that it has not seen, as
+            it will in service. On scenes that it has learnt by heart it would look too sure of itself.
+        contract: of the model to be registered; its rules find the places.
+    """
+    rules = rules_for(contract, contract.gsd)
+    return table_to_parquet(rows_to_table([_row(prediction, rules, contract.gsd) for prediction in predictions]))
+
+
+def _row(prediction: ScenePrediction, rules: SpotRules, gsd: float) -> LogRow:
+    probability = prediction.probability.astype(np.float32, copy=False)
+    return make_row(
+        prediction.sample.pixels,
+        probability,
+        find_spots(probability, rules, gsd),
+        request_id=prediction.name,
+        model_version="",
+        gsd=gsd,
+        gsd_source="assumed" if prediction.sample.scene.gsd is None else "file",
+        latency_ms=0.0,
+    )
