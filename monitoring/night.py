@@ -71,12 +71,12 @@ def monitor_day(
     for problem in read.problems:
         logger.warning(problem)
     answered = sorted(set(rows["model_version"].to_pylist())) or [version or ""]
+    part = "".join(f"-{word}-{moment:%H%M%S}" for word, moment in (("from", since), ("to", until)) if moment)
     reports = []
     for name in answered:
         current = rows.filter(pc.equal(rows["model_version"], name))
         drift = _look(registry, settings, name, current, day)
-        part = f"-{since:%H%M%S}" if since else ""
-        reports.append(_keep(store, drift, day, name, part, read.problems, whole=not (since or until)))
+        reports.append(_keep(store, drift, day, name, part, read.problems))
     return reports
 
 
@@ -114,7 +114,7 @@ def _reference(registry: Registry, settings: Settings, version: str) -> pa.Table
 
 
 def _keep(
-    store: Store, drift: DriftReport, day: dt.date, version: str, part: str, problems: tuple[str, ...], *, whole: bool
+    store: Store, drift: DriftReport, day: dt.date, version: str, part: str, problems: tuple[str, ...]
 ) -> NightReport:
     """Writes page, numbers and, for a whole day, its row of the history."""
     name = f"v{version or 'none'}"
@@ -122,7 +122,7 @@ def _keep(
     numbers = {"day": str(day), "version": version, **drift.json, "problems": problems}
     store.write(f"{base}.html", drift.html.encode())
     store.write(f"{base}.json", json.dumps(numbers, indent=2).encode())
-    if whole:
+    if not part:
         scores = {column["name"]: column["score"] for column in drift.json["columns"]}
         row = {key: numbers[key] for key in ("day", "version", "verdict", "reason", "rows")} | {"scores": scores}
         store.write(f"{REPORT_PREFIX}history/{day}-{name}.json", json.dumps(row).encode())

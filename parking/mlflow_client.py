@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     # MLflow's own patience is minutes; a service that polls, and a person who waits, want to hear sooner.
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -71,7 +72,7 @@ def _connect(tracking_uri: str) -> "MlflowClient":
 
 def _unusable(tracking_uri: str, error: Exception) -> RegistryError:
     return RegistryError(
-        f"MLflow at {_shown(tracking_uri)} cannot be used: {error}. "
+        f"MLflow at {_shown(tracking_uri)} cannot be used: {str(error).strip().rstrip('.')}. "
         "Start it with `parking up`, or correct PARKING_MLFLOW_TRACKING_URI."
     )
 

@@ -1,0 +1,59 @@
+"""When a column has moved: further than what matters, and further than chance."""
+
+import numpy as np
+import pytest
+
+from monitoring.effects import ColumnDrift, Kind, distance, judge, limit
+
+
+def column(name: str, excess: float, kind: Kind = "image") -> ColumnDrift:
+    return ColumnDrift(name, kind, score=excess * 0.5, limit=0.5, reference_mean=0.0, current_mean=0.0)
+
+
+def columns(*excesses: float, kind: Kind = "image") -> list[ColumnDrift]:
+    return [column(f"{kind}-{n}", excess, kind) for n, excess in enumerate(excesses)]
+
+
+def test_distance_is_in_units_of_the_references_spread() -> None:
+    reference = np.array([0.0, 2.0, 4.0])
+    assert distance(reference, reference + 3) == pytest.approx(3 / reference.std())
+
+
+def test_fewer_rows_have_to_move_further() -> None:
+    reference = np.random.default_rng(0).normal(size=100)
+    few, some, many = (limit(reference, rows, threshold=0.3) for rows in (12, 40, 1000))
+    assert few > 1.4 * some > 0.3
+    assert many == pytest.approx(0.3, abs=0.1)
+
+
+def test_the_threshold_is_the_least_that_counts() -> None:
+    assert limit(np.random.default_rng(0).normal(size=100), 1000, threshold=2.0) == 2.0
+
+
+def test_batches_of_the_same_kind_stay_under_the_limit() -> None:
+    rng = np.random.default_rng(1)
+    over = 0
+    for _ in range(100):
+        reference, batch = rng.gamma(2, size=60), rng.gamma(2, size=16)
+        over += distance(reference, batch) >= limit(reference, 16, threshold=0.1, rounds=100)
+    assert over <= 6
+
+
+@pytest.mark.parametrize(
+    ("excesses", "verdict"),
+    [
+        ((0.9,) * 10, "ok"),
+        ((1.2,) + (0.5,) * 9, "ok"),
+        ((1.2,) * 2 + (0.5,) * 8, "warning"),
+        ((1.2,) * 4 + (0.5,) * 6, "drift"),
+        ((1.6,) + (0.5,) * 9, "drift"),
+    ],
+)
+def test_images_drift_by_many_columns_or_by_one_that_moved_far(excesses: tuple[float, ...], verdict: str) -> None:
+    assert judge(columns(*excesses), share=0.4) == verdict
+
+
+def test_predictions_that_drift_alone_are_a_warning() -> None:
+    still = columns(*(0.5,) * 10)
+    assert judge([*still, *columns(3.0, 3.0, kind="prediction")], share=0.4) == "warning"
+    assert judge([*still, *columns(0.5, 0.5, kind="prediction")], share=0.4) == "ok"

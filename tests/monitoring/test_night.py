@@ -1,0 +1,127 @@
+"""The nightly look: by version, against that version's own training, and never silent."""
+
+import datetime as dt
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from monitoring.night import monitor_day
+from monitoring.schema import REFERENCE_FILE, LogRow, rows_to_table, table_to_parquet, write_rows
+from parking.errors import NoVersionError
+from parking.registry import Registry, Version
+from parking.settings import Settings
+from parking.storage import Store, open_store
+from tests.monitoring.rows import NOON, row, scene_rows
+
+DAY = NOON.date()
+
+
+class ShelfRegistry(Registry):
+    """A registry whose versions and their references lie on a shelf: none of it needs MLflow."""
+
+    def __init__(self, references: dict[str, bytes | None]) -> None:
+        super().__init__("unused", "parking")
+        self._references = references
+
+    def resolve(self, which: str = "production") -> Version:
+        if which not in self._references:
+            raise NoVersionError(f"There is no version {which}.")
+        return Version("parking", int(which), None, (), {}, NOON)
+
+    def fetch_extra(self, version: Version, name: str, into: Path) -> Path | None:
+        content = self._references[str(version.number)]
+        if content is None or name != REFERENCE_FILE:
+            return None
+        into.mkdir(parents=True, exist_ok=True)
+        file = into / name
+        file.write_bytes(content)
+        return file
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(str(tmp_path / "store"))
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(state_dir=tmp_path / "state")
+
+
+def reference(rows: Sequence[LogRow]) -> bytes:
+    return table_to_parquet(rows_to_table(rows))
+
+
+def test_each_version_is_held_against_its_own_training(store: Store, settings: Settings) -> None:
+    trained_one, trained_two = scene_rows(range(40)), [row(r, luminance=r.luminance / 4) for r in scene_rows(range(40))]
+    asked = scene_rows(range(50, 66))
+    write_rows(store, [*asked, *(row(r, model_version="2") for r in asked)], date=DAY)
+    registry = ShelfRegistry({"1": reference(trained_one), "2": reference(trained_two)})
+    first, second = monitor_day(store, registry, settings, DAY)
+    assert (first.version, first.verdict, first.rows) == ("1", "ok", 16)
+    assert (second.version, second.verdict) == ("2", "drift")
+    assert second.columns[0].name == "luminance"
+    assert first.html == "reports/drift/2026-05-01/v1.html"
+    assert b"<strong>ok</strong>" in store.read(first.html)
+    assert json.loads(store.read(second.json_key))["verdict"] == "drift"
+
+
+def test_the_same_night_twice_replaces_its_reports(store: Store, settings: Settings) -> None:
+    registry = ShelfRegistry({"1": None})
+    write_rows(store, [row()], date=DAY)
+    monitor_day(store, registry, settings, DAY)
+    keys = list(store.keys("reports/"))
+    write_rows(store, [row()], date=DAY)
+    (again,) = monitor_day(store, registry, settings, DAY)
+    assert list(store.keys("reports/")) == keys
+    assert keys == [
+        "reports/drift/2026-05-01/v1.html",
+        "reports/drift/2026-05-01/v1.json",
+        "reports/drift/history/2026-05-01-v1.json",
+    ]
+    assert json.loads(store.read(keys[2]))["rows"] == again.rows == 2
+
+
+def test_a_day_without_requests_says_so(store: Store, settings: Settings) -> None:
+    (report,) = monitor_day(store, ShelfRegistry({}), settings, DAY)
+    assert report.verdict == "insufficient_data"
+    assert report.reason == "No requests were logged on 2026-05-01."
+    assert store.exists(report.html)
+
+
+@pytest.mark.parametrize(
+    ("kept", "told"),
+    [
+        ({}, "There is no version 1"),
+        ({"1": None}, "registered without reference.parquet"),
+        ({"1": b"torn"}, "not a readable Parquet file"),
+    ],
+)
+def test_without_a_reference_nothing_is_claimed(
+    store: Store, settings: Settings, kept: dict[str, bytes | None], told: str
+) -> None:
+    write_rows(store, scene_rows(range(16)), date=DAY)
+    (report,) = monitor_day(store, ShelfRegistry(kept), settings, DAY)
+    assert (report.verdict, report.rows) == ("insufficient_data", 16)
+    assert told in report.reason
+
+
+def test_part_of_a_day_is_judged_alone_and_keeps_the_whole_days_report(store: Store, settings: Settings) -> None:
+    write_rows(store, [row(time=NOON), row(time=NOON + dt.timedelta(hours=1))], date=DAY)
+    (whole,) = monitor_day(store, ShelfRegistry({}), settings, DAY)
+    (after,) = monitor_day(store, ShelfRegistry({}), settings, DAY, since=NOON + dt.timedelta(minutes=1))
+    (before,) = monitor_day(store, ShelfRegistry({}), settings, DAY, until=NOON + dt.timedelta(minutes=1))
+    assert (whole.rows, after.rows, before.rows) == (2, 1, 1)
+    assert len({whole.html, after.html, before.html}) == 3
+    assert len(list(store.keys("reports/drift/history/"))) == 1
+
+
+def test_a_torn_log_file_is_named_in_the_report(store: Store, settings: Settings) -> None:
+    write_rows(store, [row()], date=DAY)
+    store.write("inference-log/date=2026-05-01/torn.parquet", b"PAR1 torn")
+    (report,) = monitor_day(store, ShelfRegistry({}), settings, DAY)
+    assert report.rows == 1
+    assert "torn.parquet" in report.problems[0]
+    assert "torn.parquet" in store.read(report.json_key).decode()
