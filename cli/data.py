@@ -1,13 +1,15 @@
 """Commands about images and annotations: `parking ingest`, `parking data …`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli import options, session
 from cli.console import console, progress_shown, table
-from parking.data.dataset import Snapshot
+
+if TYPE_CHECKING:
+    from parking.data.dataset import Snapshot
 
 app = typer.Typer(help="Look at annotated images, or draw some.", no_args_is_help=True)
 
@@ -32,7 +34,7 @@ def ingest(
     show_snapshot(find_snapshot(version))
 
 
-def show_snapshot(snapshot: Snapshot) -> None:
+def show_snapshot(snapshot: "Snapshot") -> None:
     """Print what a snapshot holds, and what was left out and why."""
     places = sum(len(scene.rings) for scene in snapshot.scenes)
     console.print(
