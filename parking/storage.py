@@ -68,14 +68,19 @@ def open_store(url: str, cache_dir: Path | None = None) -> Store:
 
     Args:
         url: where it is; a folder is made on the first write.
-        cache_dir: where a bucket's downloads are kept.
+        cache_dir: where a bucket's downloads are kept; the machine's temporary folder if left out.
 
     Raises:
         StoreError: no such bucket, keys refused, endpoint out of reach, or a URL of another kind.
     """
-    if "://" not in url:
-        return FolderStore(url)
-    raise StoreError(f"'{url}' is no store. Give a folder, or s3://bucket/prefix.")
+    if url.startswith("s3://"):
+        # boto3 takes a third of a second to import, which a folder need not pay.
+        from parking.s3 import S3Store
+
+        return S3Store(url, cache_dir)
+    if not url or "://" in url:
+        raise StoreError(f"'{url}' is no store. Give a folder, or s3://bucket/prefix.")
+    return FolderStore(url)
 
 
 def check_key(key: str) -> str:
