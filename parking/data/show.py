@@ -1,0 +1,66 @@
+"""A contact sheet: every scene of a snapshot with its polygons, small, on one picture."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from parking.data.snapshot import Scene, Snapshot, load_raster
+from parking.errors import DatasetError
+from parking.storage import Store
+
+_CAPTION = 18
+_MARGIN = 4
+_PAPER = 24
+_FREE = (255, 64, 200)
+_TEXT = {"train": (210, 210, 210), "test": (255, 200, 70)}
+
+
+def contact_sheet(store: Store, snapshot: Snapshot, *, columns: int = 5, thumb: int = 320) -> NDArray[np.uint8]:
+    """Draw the scenes in rows, each captioned with its name, split and number of free places.
+
+    Args:
+        store: where the images are.
+        snapshot: whose scenes to show, in its own order.
+        columns: thumbnails a row.
+        thumb: edge of the square that a thumbnail must fit, in pixels.
+
+    Returns:
+        (H, W, 3) RGB.
+
+    Raises:
+        DatasetError: the snapshot holds no scene, or an image is gone.
+    """
+    if not snapshot.scenes:
+        raise DatasetError(f"Dataset {snapshot.version} holds no scene to show. Ingest some first.")
+    cells = [_cell(store, scene, thumb) for scene in snapshot.scenes]
+    return _in_rows(cells, columns)
+
+
+def _cell(store: Store, scene: Scene, thumb: int) -> NDArray[np.uint8]:
+    pixels = load_raster(store, scene).pixels
+    scale = thumb / max(scene.width, scene.height)
+    size = (max(1, round(scene.width * scale)), max(1, round(scene.height * scale)))
+    small = Image.fromarray(np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8))
+    draw = ImageDraw.Draw(small, "RGBA")
+    for ring in scene.rings:
+        outline = [(x * scale, y * scale) for x, y in ring]
+        draw.polygon(outline, fill=(*_FREE, 70), outline=_FREE)
+    cell = Image.new("RGB", (thumb, thumb + _CAPTION), (_PAPER,) * 3)
+    cell.paste(small, ((thumb - size[0]) // 2, (thumb - size[1]) // 2))
+    caption = f"{scene.name}  {scene.split}  {len(scene.rings)} free"
+    ImageDraw.Draw(cell).text((3, thumb + 2), caption, fill=_TEXT[scene.split], font=ImageFont.load_default(12))
+    return np.asarray(cell)
+
+
+def _in_rows(cells: Sequence[NDArray[np.uint8]], columns: int) -> NDArray[np.uint8]:
+    height, width = (edge + _MARGIN for edge in cells[0].shape[:2])
+    columns = min(columns, len(cells))
+    rows = -(-len(cells) // columns)
+    sheet = np.full((rows * height + _MARGIN, columns * width + _MARGIN, 3), _PAPER, np.uint8)
+    for index, cell in enumerate(cells):
+        top, left = _MARGIN + index // columns * height, _MARGIN + index % columns * width
+        sheet[top : top + cell.shape[0], left : left + cell.shape[1]] = cell
+    return sheet
