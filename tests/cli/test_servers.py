@@ -30,7 +30,7 @@ def test_a_port_in_use_is_named_with_who_wants_it_and_the_option() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(PlatformError, match=rf"Port {port} .* wanted by MLflow .* --mlflow-port"):
+        with pytest.raises(PlatformError, match=rf"Port {port} on .*, wanted by MLflow, .* --mlflow-port"):
             check_port("127.0.0.1", port, "MLflow", "--mlflow-port")
 
 
