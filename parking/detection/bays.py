@@ -1,65 +1,17 @@
 """One row of free places cut into its bays."""
 
 import math
-from dataclasses import dataclass
-from itertools import pairwise
 
-import cv2
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 from shapely import Polygon
 from shapely.geometry.polygon import orient
 
+from parking.detection.rows import Row, measure_row
+
 SMALLEST = 0.35
 """Share of a bay below which a cell at a ragged end is no place."""
-
-SLANT = 0.15
-"""Slant from which the bays of a row are taken to stand at an angle (8.5°)."""
-
-STEEPEST = 1.75
-"""Slant up to which they are: bays stand at 30° to their row or more."""
-
-LEVELS = 15
-"""Lines across a row that its ends are measured on."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    """A row seen along its long side: `u` runs along the row, `v` across it, in pixels from its middle."""
-
-    middle: NDArray[np.float64]
-    along: NDArray[np.float64]
-
-    @property
-    def across(self) -> NDArray[np.float64]:
-        return np.array([-self.along[1], self.along[0]])
-
-    def to_row(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        offsets = points - self.middle
-        return np.stack([offsets @ self.along, offsets @ self.across], axis=1)
-
-    def to_image(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return self.middle + points[..., :1] * self.along + points[..., 1:] * self.across
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A row as a parallelogram: between `start` and `end` along, `low` and `high` across, ends slanted by `slant`."""
-
-    start: float
-    end: float
-    low: float
-    high: float
-    slant: float
-
-    @property
-    def length(self) -> float:
-        return self.end - self.start
-
-    @property
-    def depth(self) -> float:
-        return self.high - self.low
 
 
 def cut_into_bays(piece: Polygon, bay_width: float, bay_length: float) -> list[Polygon]:
@@ -77,61 +29,23 @@ def cut_into_bays(piece: Polygon, bay_width: float, bay_length: float) -> list[P
     Returns:
         At least one polygon, together covering the piece but for crumbs at its ends.
     """
-    frame = _frame(piece)
-    outline = frame.to_row(np.array(piece.exterior.coords))
-    row = _measure(outline, piece.area)
+    row = measure_row(piece)
     columns, rows = _grid(row, bay_width, bay_length)
     if columns * rows == 1:
         return [_whole(piece)]
-    cells = shapely.polygons(frame.to_image(_cells(row, outline, columns, rows)))
+    cells = shapely.polygons(row.to_image(_cells(row, piece, columns, rows)))
     smallest = SMALLEST * piece.area / (columns * rows)
     bays = [_largest(part) for part in shapely.intersection(cells, piece)]
     return [bay for bay in bays if bay is not None and bay.area >= smallest] or [_whole(piece)]
 
 
-def _frame(piece: Polygon) -> _Frame:
-    middle, (width, height), degrees = cv2.minAreaRect(np.array(piece.exterior.coords, dtype=np.float32))
-    angle = math.radians(degrees if width >= height else degrees + 90)
-    return _Frame(np.array(middle, dtype=np.float64), np.array([math.cos(angle), math.sin(angle)]))
-
-
-def _measure(outline: NDArray[np.float64], area: float) -> _Row:
-    """The parallelogram of the same area that lies best on an outline.
-
-    Args:
-        outline: (N, 2), closed, in the row's frame.
-        area: of the shape, in square pixels.
-    """
-    low, high = float(outline[:, 1].min()), float(outline[:, 1].max())
-    levels = np.linspace(low, high, LEVELS + 4)[2:-2]
-    starts, ends = _ends(outline, levels)
-    first, last = (float(np.polyfit(levels, side, 1)[0]) for side in (starts, ends))
-    slant = (first + last) / 2
-    # Ends that do not lean the same way are ragged, not slanted.
-    if not (SLANT <= abs(slant) <= STEEPEST and abs(first - last) < 0.35 + 0.3 * abs(slant)):
-        slant = 0.0
-    start, end = float(np.median(starts - slant * levels)), float(np.median(ends - slant * levels))
-    length = max(end - start, 1e-6)
-    # Bulges stretch a bounding box; the area does not care.
-    margin = (high - low - min(area / length, high - low)) / 2
-    return _Row(start, end, low + margin, high - margin, slant)
-
-
-def _ends(outline: NDArray[np.float64], levels: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where each level enters and leaves the outline."""
-    u, v = outline[:-1].T
-    du, dv = np.diff(outline, axis=0).T
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = (levels[:, None] - v[None]) / dv[None]
-        crossing = np.where((share >= 0) & (share <= 1), u[None] + share * du[None], np.nan)
-    return np.nanmin(crossing, axis=1), np.nanmax(crossing, axis=1)
-
-
-def _grid(row: _Row, bay_width: float, bay_length: float) -> tuple[int, int]:
+def _grid(row: Row, bay_width: float, bay_length: float) -> tuple[int, int]:
     """How many bays along the row and across it."""
     stretch = math.hypot(1.0, row.slant)
     depth, run = row.depth * stretch, row.length / stretch
-    side_by_side = _fit(run, bay_width), _fit(depth, bay_length)
+    rows = _fit(depth, bay_length)
+    # Bays at an angle leave a sawtooth along both sides, which the depth does not hold but the area does.
+    side_by_side = _fit(run * depth / (rows * bay_length) if row.slant else run, bay_width), rows
     in_line = _fit(row.length, bay_length), _fit(row.depth, bay_width)
     misfit_side = _misfit(run, side_by_side[0], bay_width) + _misfit(depth, side_by_side[1], bay_length)
     misfit_line = _misfit(row.length, in_line[0], bay_length) + _misfit(row.depth, in_line[1], bay_width)
@@ -147,20 +61,17 @@ def _misfit(length: float, parts: int, unit: float) -> float:
     return abs(math.log(max(length, 1e-6) / parts / unit))
 
 
-def _cells(row: _Row, outline: NDArray[np.float64], columns: int, rows: int) -> NDArray[np.float64]:
-    """Corners of the cells, (columns x rows, 4, 2); those at the rim reach to the outline's last corner."""
-    across = np.linspace(row.low, row.high, rows + 1)
-    across[0], across[-1] = outline[:, 1].min() - 1, outline[:, 1].max() + 1
-    leaning = outline[:, 0] - row.slant * outline[:, 1]
+def _cells(row: Row, piece: Polygon, columns: int, rows: int) -> NDArray[np.float64]:
+    """Corners of the cells in the row's frame, (columns * rows, 4, 2); those at the rim reach past the piece."""
+    outline = row.to_row(np.array(piece.exterior.coords))
     along = np.linspace(row.start, row.end, columns + 1)
-    along[0], along[-1] = leaning.min() - 1, leaning.max() + 1
-    corners = []
-    for v0, v1 in pairwise(across):
-        for u0, u1 in pairwise(along):
-            quad = np.array([[u0, v0], [u1, v0], [u1, v1], [u0, v1]])
-            quad[:, 0] += row.slant * quad[:, 1]
-            corners.append(quad)
-    return np.array(corners)
+    across = np.linspace(row.low, row.high, rows + 1)
+    for edges, values in ((along, outline[:, 0]), (across, outline[:, 1])):
+        edges[0], edges[-1] = values.min() - 1, values.max() + 1
+    u, v = np.meshgrid(along, across)
+    grid = np.stack([u, v], axis=-1)
+    corners = np.stack([grid[:-1, :-1], grid[:-1, 1:], grid[1:, 1:], grid[1:, :-1]], axis=2)
+    return corners.reshape(-1, 4, 2)
 
 
 def _largest(part: shapely.Geometry) -> Polygon | None:

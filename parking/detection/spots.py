@@ -12,7 +12,8 @@ from shapely import Polygon
 from parking.data.annotations import Ring
 from parking.detection.bays import cut_into_bays
 from parking.detection.contract import Contract, CountCalibration
-from parking.detection.pieces import free_pieces
+from parking.detection.outlines import free_shapes
+from parking.detection.pieces import split_to_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +77,13 @@ def find_spots(probability: NDArray[np.float32], rules: SpotRules, gsd: float) -
         Places from the top of the image downwards; rings are simple, wound one way, and inside the image.
     """
     free = (probability >= rules.threshold).astype(np.uint8)
+    width, length = rules.bay_width_px, rules.bay_length_px
     bays = [
         bay
-        for piece in free_pieces(free, rules.bay_width_px, rules.bay_length_px, rules.min_area_px)
-        for bay in cut_into_bays(piece, rules.bay_width_px, rules.bay_length_px)
+        for shape in free_shapes(free, width, length)
+        if shape.area >= rules.min_area_px
+        for row in split_to_rows(shape, width, length)
+        for bay in cut_into_bays(row, width, length)
         if bay.area >= rules.min_area_px
     ]
     spots = [_spot(bay, probability, gsd) for bay in bays]

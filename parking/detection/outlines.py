@@ -1,0 +1,73 @@
+"""The outlines of the free shapes in a mask."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely import LineString, Point, Polygon
+from shapely.geometry.base import BaseGeometry
+from shapely.geometry.polygon import orient
+
+
+def free_shapes(free: NDArray[np.uint8], bay_width: float, bay_length: float) -> Iterator[Polygon]:
+    """Polygons of the connected shapes; holes smaller than half a bay are noise and are filled.
+
+    Args:
+        free: (H, W), 1 where free.
+        bay_width: of one bay, in pixels.
+        bay_length: of one bay, in pixels.
+
+    Yields:
+        Valid polygons wound one way and inside the mask, with (0, 0) at its upper left corner.
+    """
+    height, width = free.shape
+    image = shapely.box(0, 0, width, height)
+    tolerance = 0.06 * bay_width
+    contours, tree = cv2.findContours(_without_threads(free, bay_width), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    for index, contour in enumerate(contours):
+        if tree[0][index][3] >= 0:  # a hole, met again with the shape round it
+            continue
+        shape = _edge(contour, tolerance)
+        holes = [
+            # A hole's contour runs on the free pixels round it: half a pixel inwards to their edge.
+            Polygon(hole[:, 0] + 0.5).buffer(-0.5, join_style="mitre").simplify(tolerance)
+            for hole in _holes(contours, tree[0], index)
+            if cv2.contourArea(hole) > bay_width * bay_length / 2
+        ]
+        if holes:
+            shape = shape.difference(shapely.union_all(holes))
+        yield from polygons(shape.intersection(image))
+
+
+def polygons(shape: BaseGeometry) -> list[Polygon]:
+    """The polygons in any geometry, their outlines counterclockwise."""
+    parts = getattr(shape, "geoms", [shape])
+    return [orient(part) for part in parts if isinstance(part, Polygon) and not part.is_empty]
+
+
+def _without_threads(free: NDArray[np.uint8], bay_width: float) -> NDArray[np.uint8]:
+    """Take away what is too thin to be part of a place, and would tie places together."""
+    radius = int(0.1 * bay_width)
+    if radius < 1:
+        return free
+    kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (2 * radius + 1, 2 * radius + 1))
+    return cv2.morphologyEx(free, cv2.MORPH_OPEN, kernel).astype(np.uint8)
+
+
+def _holes(contours: Sequence[NDArray[Any]], tree: NDArray[Any], index: int) -> Iterator[NDArray[Any]]:
+    child = tree[index][2]
+    while child >= 0:
+        yield contours[child]
+        child = tree[child][0]
+
+
+def _edge(contour: NDArray[Any], tolerance: float) -> BaseGeometry:
+    """The outer edge of a contour's pixels; OpenCV's contours run through their centres."""
+    points = contour[:, 0] + 0.5
+    line = Polygon(points) if len(points) > 2 else LineString(points) if len(points) == 2 else Point(points[0])
+    edge = line.buffer(0.5, join_style="mitre", cap_style="square")
+    return edge.simplify(min(tolerance, 0.1 * math.sqrt(edge.area)))
