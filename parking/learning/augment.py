@@ -43,7 +43,7 @@ def _light(strength: float) -> list[albumentations.ImageOnlyTransform]:
 def _exposure(strength: float) -> list[albumentations.ImageOnlyTransform]:
     low, high = round(100 / (1 + strength)), round(100 * (1 + strength))
     return [
-        albumentations.RandomBrightnessContrast(0.4 * strength, 0.5 * strength, p=0.7),
+        albumentations.RandomBrightnessContrast(0.6 * strength, 0.5 * strength, brightness_by_max=False, p=0.7),
         albumentations.RandomGamma((low, high), p=0.4),
     ]
 
@@ -53,7 +53,7 @@ def _colour(strength: float) -> albumentations.OneOf:
         [
             albumentations.HueSaturationValue(round(16 * strength), round(70 * strength), 0),
             albumentations.RGBShift(*[round(36 * strength)] * 3),
-            albumentations.ToGray(),
+            albumentations.ToGray(p=0.15),
         ],
         p=0.6,
     )

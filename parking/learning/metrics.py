@@ -7,7 +7,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from parking.data.annotations import Ring
+from parking.data.polygons import Ring
 
 BINS = 1000
 """Steps of the probability axis: thresholds are multiples of a thousandth."""

@@ -1,9 +1,12 @@
 """The recipe: every choice that shapes a model, in one immutable object that is stored beside what came of it."""
 
 import hashlib
+from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from parking.errors import TrainingError
 
 STRIDE = 32
 """Sides of everything the network sees are multiples of this: five halvings."""
@@ -98,3 +101,28 @@ class Recipe(BaseModel):
         """12 hex digits of everything that shapes the weights: where and how parallel it ran does not."""
         text = self.model_dump_json(exclude={"device", "workers", "tile", "overlap"})
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+NAMED = {
+    "default": Recipe(),
+    "demo": Recipe(crop=192, batch=6, steps=120, learning_rate=2e-3, ema_decay=0.98, evaluations=1, light=0.3),
+}
+"""Recipes that go by a name: `demo` learns what it can in two minutes on a CPU."""
+
+
+def load_recipe(name: str) -> Recipe:
+    """A recipe by its name, or from a JSON file; what the file leaves out is as in `default`.
+
+    Raises:
+        TrainingError: there is no such name or file, or the file is no recipe.
+    """
+    if name in NAMED:
+        return NAMED[name]
+    try:
+        return Recipe.model_validate_json(Path(name).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        known = ", ".join(NAMED)
+        raise TrainingError(f"There is no recipe {name!r}: give one of {known}, or a JSON file.") from error
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+        raise TrainingError(f"The recipe {name} cannot work: {wrong}. Correct it there.") from error

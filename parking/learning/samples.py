@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from parking.data.annotations import Ring
+from parking.data.polygons import Ring
 from parking.learning.recipe import Recipe
 from parking.progress import Progress, silent
 

@@ -75,14 +75,15 @@ class TrainingState:
         self.step += 1
         return loss.detach()
 
-    def record_round(self, iou: float, threshold: float) -> None:
-        """Note a validation round, and keep its weights where they are the best yet."""
+    def record_round(self, iou: float, threshold: float) -> bool:
+        """Note a validation round, and keep its weights where they are the best yet; says whether they are."""
         self.history.append({"step": self.step, "validation_iou": iou, "validation_threshold": threshold})
         if self.best is not None and iou <= self.best.iou:
             self.rounds_without_gain += 1
-            return
+            return False
         weights = {name: value.detach().cpu().clone() for name, value in self.average.network.state_dict().items()}
         self.best, self.rounds_without_gain = Best(iou, self.step, weights), 0
+        return True
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on, as tensors and plain values."""

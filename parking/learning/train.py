@@ -7,8 +7,10 @@ from pathlib import Path
 from statistics import median
 
 import cv2
+import numpy as np
 import torch
 from loguru import logger
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -26,14 +28,14 @@ from parking.progress import Progress, silent
 
 __all__ = ["Fit", "fit", "predict", "seconds_per_step"]
 
+Map = NDArray[np.float16]
+"""A probability map that is kept."""
+
 CHECKPOINT_SECONDS = 60.0
 """Work that a killed fit loses at most, next to one validation round."""
 
 _READ_EVERY = {"cpu": 1, "cuda": 20}
 """Steps between looks at the loss: each look makes a GPU wait."""
-
-_RECORDS = 100
-"""Points of the loss curve in the history, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,9 @@ class Fit:
 
     steps: int
     """Steps made; fewer than asked after an early stop."""
+
+    validation: tuple[Map, ...]
+    """Probability of each validation scene by these weights; empty where the fit came back from a checkpoint."""
 
     history: list[Record]
     """`step`, `loss` and `learning_rate` along the way; `step`, `validation_iou` and `validation_threshold` a round."""
@@ -78,11 +83,11 @@ def fit(
     state = TrainingState(recipe, device)
     saver = _Saver(checkpoint, identity(recipe, train, validation))
     saver.restore(state)
-    _run(state, train, validation, saver, progress)
+    maps = _run(state, train, validation, saver, progress)
     network = state.average.network
     if state.best is not None:
         network.load_state_dict(state.best.weights)
-    return Fit(network.cpu().eval(), state.step, state.history)
+    return Fit(network.cpu().eval(), state.step, maps, state.history)
 
 
 def seconds_per_step(recipe: Recipe, samples: Sequence[Sample], steps: int = 4) -> float:
@@ -100,10 +105,11 @@ def seconds_per_step(recipe: Recipe, samples: Sequence[Sample], steps: int = 4) 
 
 def _run(
     state: TrainingState, train: Sequence[Sample], validation: Sequence[Sample], saver: "_Saver", progress: Progress
-) -> None:
+) -> tuple[Map, ...]:
     recipe = state.recipe
     rounds = {round(recipe.steps * (n + 1) / recipe.evaluations) for n in range(recipe.evaluations)}
     rounds = rounds if validation else set()
+    best_maps: tuple[Map, ...] = ()
     pending: list[Tensor] = []
     for tiles, labels in _batches(state, train) if not _is_over(state) else ():
         pending.append(state.learn(tiles, labels))
@@ -112,11 +118,12 @@ def _run(
             _read(state, pending, saver.path)
             progress(state.step, recipe.steps, f"training, loss {state.history[-1]['loss']:.3f}")
         if is_round:
-            _validate(state, validation, progress)
+            best_maps = _validate(state, validation, progress) or best_maps
         if not pending and (is_last or _is_over(state) or saver.is_due):
             saver.save(state)
         if _is_over(state):
             break
+    return best_maps
 
 
 def _batches(state: TrainingState, train: Sequence[Sample]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -162,15 +169,17 @@ def _read(state: TrainingState, pending: list[Tensor], kept: Path | None) -> Non
     state.history.append(record)
 
 
-def _validate(state: TrainingState, validation: Sequence[Sample], progress: Progress) -> None:
-    histogram = Histogram.empty()
+def _validate(state: TrainingState, validation: Sequence[Sample], progress: Progress) -> tuple[Map, ...]:
+    """Score the averaged weights on the validation scenes; their maps, if they are the best yet."""
+    histogram, maps = Histogram.empty(), list[Map]()
     for done, sample in enumerate(validation, 1):
         probability = predict(state.average.network, state.recipe, sample.pixels)
         histogram += Histogram.of(probability, sample.mask)
+        maps.append(probability.astype(np.float16))
         progress(state.step, state.recipe.steps, f"validating, scene {done} of {len(validation)}")
     threshold, iou = histogram.best_threshold()
-    state.record_round(iou, threshold)
     logger.debug("Step {}: IoU {:.3f} on {} validation scenes.", state.step, iou, len(validation))
+    return tuple(maps) if state.record_round(iou, threshold) else ()
 
 
 class _Saver:

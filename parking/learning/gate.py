@@ -1,0 +1,94 @@
+"""The gate: a candidate serves only if it is better on the same scenes, beyond chance."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parking.errors import TrainingError
+from parking.learning.evaluate import SceneCounts
+
+_LEVEL = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a candidate may serve, and why."""
+
+    promote: bool
+    reason: str
+    """One sentence, kept beside the promotion."""
+
+    delta: float
+    """IoU of the candidate less that of the serving version."""
+
+    low: float
+    """Lower bound of the difference, at 95 %."""
+
+    high: float
+    """Upper bound."""
+
+    @classmethod
+    def already_serving(cls, number: int) -> "Verdict":
+        """The verdict on a candidate that serves already."""
+        return cls(False, f"Version {number} serves already.", 0.0, 0.0, 0.0)
+
+
+def compare(
+    candidate: Sequence[SceneCounts], serving: Sequence[SceneCounts] | None, *, rounds: int = 2000, seed: int = 0
+) -> Verdict:
+    """Compare two models on the same frozen test scenes.
+
+    Scenes are drawn with replacement, the same ones for both models, and the IoU of the drawn dataset is compared each
+    time: a paired bootstrap (Efron and Tibshirani, 1993), percentile bounds.
+
+    Args:
+        candidate: scenes as the candidate predicts them.
+        serving: the same scenes as the serving version predicts them; none when nothing serves yet.
+        rounds: draws.
+        seed: of the draws; the same scenes give the same verdict.
+
+    Raises:
+        TrainingError: there are no scenes, or not the same.
+    """
+    if not candidate:
+        raise TrainingError("There are no test scenes to compare versions on: ingest a dataset with a test split.")
+    if serving is None:
+        return _first(_iou(_table(candidate).sum(axis=0)))
+    if sorted(c.name for c in candidate) != sorted(s.name for s in serving):
+        raise TrainingError("The two versions were not scored on the same test scenes: score both again.")
+    ours, theirs = (_table(sorted(counts, key=lambda c: c.name)) for counts in (candidate, serving))
+    draws = np.random.default_rng(seed).integers(len(ours), size=(rounds, len(ours)))
+    differences = _iou(ours[draws].sum(axis=1)) - _iou(theirs[draws].sum(axis=1))
+    low, high = np.quantile(differences, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
+    return _second(float(_iou(ours.sum(axis=0))), float(_iou(theirs.sum(axis=0))), float(low), float(high), len(ours))
+
+
+def _first(iou: NDArray[np.float64]) -> Verdict:
+    value = float(iou)
+    if value > 0:
+        return Verdict(True, f"The first version: nothing serves yet, and its IoU is {value:.3f}.", value, value, value)
+    return Verdict(False, "It finds no free place in any test scene (IoU 0).", value, value, value)
+
+
+def _second(ours: float, theirs: float, low: float, high: float, scenes: int) -> Verdict:
+    delta = ours - theirs
+    numbers = (
+        f"IoU {ours:.3f} against {theirs:.3f} on {scenes} test scenes, "
+        f"difference {delta:+.3f}, 95 % between {low:+.3f} and {high:+.3f}"
+    )
+    if low > 0:
+        return Verdict(True, f"It is better: {numbers}.", delta, low, high)
+    what = "It is worse" if high < 0 else "It is not better beyond chance"
+    return Verdict(False, f"{what}: {numbers}.", delta, low, high)
+
+
+def _table(counts: Sequence[SceneCounts]) -> NDArray[np.float64]:
+    return np.array([(c.intersection, c.union) for c in counts], np.float64)
+
+
+def _iou(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(..., 2) intersections and unions to (...); 1 where there is nothing and nothing was found."""
+    intersection, union = sums[..., 0], sums[..., 1]
+    return np.divide(intersection, union, out=np.ones_like(union), where=union > 0)

@@ -1,0 +1,116 @@
+"""Pictures of how well a model does, for the run that made it."""
+
+import base64
+import io
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from parking.data.imagery import encode_png
+from parking.learning.evaluate import ScenePrediction, histogram_of, scene_counts
+from parking.learning.metrics import BINS, Histogram, precision, recall
+from parking.learning.release import Release
+from parking.learning.state import Record
+
+_TRUTH = (64, 255, 96)
+_FOUND = (255, 120, 0)
+_WIDTH = 720
+_SHOWN = 3
+
+
+def release_plots(release: Release) -> dict[str, bytes]:
+    """PNG by file name: best and worst test scenes, precision against recall, the loss."""
+    ranked = _ranked(release)
+    plots = {"loss.png": loss_curve(release.history)}
+    if release.predictions:
+        plots["precision-recall.png"] = precision_recall(histogram_of(release.predictions), release.threshold)
+    if ranked:
+        plots["scenes-best.png"] = encode_png(sheet([p for _, p in ranked[:_SHOWN]], release.threshold))
+        plots["scenes-worst.png"] = encode_png(sheet([p for _, p in ranked[::-1][:_SHOWN]], release.threshold))
+    return plots
+
+
+def scene_sheet(release: Release) -> str:
+    """Markdown with the best and the worst test scenes: their IoU, and one picture of each kind."""
+    ranked = _ranked(release)
+    if not ranked:
+        return "There are no test scenes."
+    rows = "\n".join(f"| {p.name} | {iou:.3f} | {len(p.rings)} |" for iou, p in ranked)
+    pictures = "\n\n".join(
+        f"**{title}**\n\n{_embedded(sheet([prediction], release.threshold), title)}"
+        for title, (_, prediction) in (("Best test scene", ranked[0]), ("Worst test scene", ranked[-1]))
+    )
+    return (
+        f"Green outlines: annotated. Orange: found.\n\n{pictures}\n\n"
+        f"| test scene | IoU | places annotated |\n| --- | --- | --- |\n{rows}\n"
+    )
+
+
+def overlay(prediction: ScenePrediction, threshold: float) -> NDArray[np.uint8]:
+    """A scene with what was annotated outlined and what was found tinted, RGB (H, W, 3)."""
+    pixels = prediction.sample.pixels.copy()
+    found = prediction.probability >= threshold
+    pixels[found] = (pixels[found] * 0.5 + np.array(_FOUND) * 0.5).astype(np.uint8)
+    outlines = [np.round(np.array(ring)).astype(np.int32) for ring in prediction.rings]
+    cv2.polylines(pixels, outlines, True, _TRUTH, 2, cv2.LINE_AA)
+    return pixels
+
+
+def sheet(predictions: Sequence[ScenePrediction], threshold: float) -> NDArray[np.uint8]:
+    """Scenes under each other, each as it is and overlaid, RGB."""
+    rows = [
+        np.hstack([_narrowed(prediction.sample.pixels), _narrowed(overlay(prediction, threshold))])
+        for prediction in predictions
+    ]
+    return np.vstack(rows)
+
+
+def precision_recall(histogram: Histogram, threshold: float) -> bytes:
+    """The precision-recall curve of free pixels, with the threshold that was chosen, as PNG."""
+    counts = [histogram.counts(k / BINS) for k in range(0, BINS, 5)]
+    chosen = histogram.counts(threshold)
+    figure = Figure(figsize=(5, 4.5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([recall(c) for c in counts], [precision(c) for c in counts])
+    axes.plot(recall(chosen), precision(chosen), "o", label=f"threshold {threshold:.2f}")
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1))
+    axes.set_title(f"Out-of-fold pixels, average precision {histogram.pr_auc():.3f}")
+    axes.legend()
+    return _png(figure)
+
+
+def loss_curve(history: Sequence[Record]) -> bytes:
+    """The loss by step, as PNG."""
+    figure = Figure(figsize=(5, 3.5), layout="constrained")
+    axes = figure.subplots()
+    points = [(record["step"], record["loss"]) for record in history if "loss" in record]
+    axes.plot(*zip(*points, strict=True)) if points else axes.text(0.4, 0.5, "no steps")
+    axes.set(xlabel="step", ylabel="loss")
+    return _png(figure)
+
+
+def _ranked(release: Release) -> list[tuple[float, ScenePrediction]]:
+    """Test scenes that have free places, the best first: a scene without any says nothing by its IoU."""
+    predictions = [prediction for prediction in release.test_predictions if prediction.rings]
+    counts = scene_counts(predictions, release.threshold)
+    ious = [c.intersection / max(1, c.union) for c in counts]
+    return sorted(zip(ious, predictions, strict=True), key=lambda pair: -pair[0])
+
+
+def _narrowed(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height = max(1, round(pixels.shape[0] * _WIDTH / pixels.shape[1]))
+    return np.asarray(cv2.resize(pixels, (_WIDTH, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _embedded(pixels: NDArray[np.uint8], title: str) -> str:
+    _, jpeg = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])
+    return f"![{title}](data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode('ascii')})"
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()

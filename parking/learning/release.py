@@ -1,0 +1,165 @@
+"""From samples to a model file that can be registered: threshold, calibration, fit, export, scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parking.detection.contract import Contract, CountCalibration
+from parking.detection.golden import SIDE, encode_tile
+from parking.learning.bays import BaySize, estimate_bay, spot_rules
+from parking.learning.crossval import CrossValidation, cross_validate
+from parking.learning.evaluate import (
+    SceneCounts,
+    ScenePrediction,
+    Scores,
+    calibrate_count,
+    choose_threshold,
+    evaluate_model,
+    scene_counts,
+)
+from parking.learning.export import export_onnx, golden_grid
+from parking.learning.recipe import Recipe
+from parking.learning.samples import Sample
+from parking.learning.state import Record
+from parking.learning.train import Fit, fit
+from parking.progress import Progress, silent
+from parking.version import code_version
+
+_GOLDEN_SEED = 7
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Release:
+    """A model file and everything measured on the way to it."""
+
+    recipe: Recipe
+    model: Path
+    """The exported file."""
+
+    contract: Contract
+    fold_scores: tuple[Scores, ...]
+    test_scores: Scores
+    """Of the exported file, through the detector that serves it."""
+
+    test_counts: tuple[SceneCounts, ...]
+    """The same, scene by scene, for the gate."""
+
+    predictions: tuple[ScenePrediction, ...]
+    """Out-of-fold, one for each training scene."""
+
+    test_predictions: tuple[ScenePrediction, ...]
+    history: list[Record]
+    """Of the final fit."""
+
+    @property
+    def threshold(self) -> float:
+        """Probability from which a pixel is free."""
+        return self.contract.threshold
+
+    def plots(self) -> dict[str, bytes]:
+        """Pictures for people, PNG by file name: best and worst test scenes, precision against recall, the loss."""
+        # Imported late: training itself does without a plotting library.
+        from parking.learning.plots import release_plots
+
+        return release_plots(self)
+
+
+def build_version(
+    recipe: Recipe,
+    samples_train: Sequence[Sample],
+    samples_test: Sequence[Sample],
+    *,
+    folds: int,
+    dataset_version: str,
+    workdir: Path,
+    progress: Progress = silent,
+    cross_validation: CrossValidation | None = None,
+) -> Release:
+    """Make a model of a recipe, and measure it.
+
+    Threshold and calibration of the count come from out-of-fold predictions; the network is then trained on every
+    training scene, exported, and the file scored on the test scenes, which choose nothing.
+
+    Args:
+        recipe: what to train.
+        samples_train: scenes to learn from.
+        samples_test: frozen scenes to measure on; with none the test scores say `scenes=0`.
+        folds: of the cross-validation.
+        dataset_version: snapshot that the scenes are of.
+        workdir: folder for checkpoints and the file; a run that was killed goes on from it.
+        progress: told of steps and scenes.
+        cross_validation: of this recipe and these scenes, if it was made already.
+
+    Raises:
+        DatasetError: too few scenes for so many folds.
+        TrainingError: training cannot start or go on, or the exported file is not the network.
+    """
+    # Imported late: see `parking.learning.samples`.
+    from parking.detection.detector import Detector
+
+    validated = cross_validation or cross_validate(
+        recipe, samples_train, folds, checkpoint_dir=workdir / "checkpoints", progress=progress
+    )
+    fitted = fit(recipe, samples_train, checkpoint=_checkpoint(recipe, workdir), progress=progress)
+    contract = _contract(recipe, validated, estimate_bay(samples_train, recipe), fitted, dataset_version)
+    model = export_onnx(fitted.network, recipe, workdir / "model.onnx", contract)
+    test_scores, test_predictions = evaluate_model(Detector.load(model), samples_test, progress)
+    return Release(
+        recipe=recipe,
+        model=model,
+        contract=contract,
+        fold_scores=validated.fold_scores,
+        test_scores=test_scores,
+        test_counts=tuple(scene_counts(test_predictions, contract.threshold)),
+        predictions=validated.predictions,
+        test_predictions=tuple(test_predictions),
+        history=fitted.history,
+    )
+
+
+def _checkpoint(recipe: Recipe, workdir: Path) -> Path:
+    return workdir / "checkpoints" / f"{recipe.fingerprint()}-all.pt"
+
+
+def _contract(recipe: Recipe, validated: CrossValidation, bay: BaySize, fitted: Fit, dataset_version: str) -> Contract:
+    threshold = choose_threshold(validated.predictions)
+    tile = _golden_tile()
+    return Contract(
+        gsd=recipe.gsd,
+        tile=recipe.tile,
+        overlap=recipe.overlap,
+        threshold=threshold,
+        bay_width_m=bay.width,
+        bay_length_m=bay.length,
+        count=_calibration(recipe, validated, bay, threshold),
+        dataset_version=dataset_version,
+        code_version=code_version(),
+        trained=datetime.now(UTC),
+        scores=_mean_scores(validated.fold_scores),
+        golden_tile=encode_tile(tile),
+        golden_grid=golden_grid(fitted.network, recipe, tile),
+    )
+
+
+def _calibration(recipe: Recipe, validated: CrossValidation, bay: BaySize, threshold: float) -> CountCalibration:
+    return calibrate_count(validated.predictions, spot_rules(recipe, bay, threshold), recipe.gsd)
+
+
+def _mean_scores(folds: Sequence[Scores]) -> dict[str, float]:
+    """Means over the folds, under names that say so."""
+    names = [name for name in Scores.model_fields if name != "scenes"]
+    return {f"fold_{name}": round(fmean(getattr(scores, name) for scores in folds), 4) for name in names}
+
+
+def _golden_tile() -> NDArray[np.uint8]:
+    # Imported late: the generator is needed nowhere else in training.
+    from parking.data.synthetic import generate_scene
+
+    return np.ascontiguousarray(generate_scene(_GOLDEN_SEED, SIDE).raster.pixels)

@@ -1,0 +1,246 @@
+"""The search for better settings: an Optuna study whose trials can run in any process."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+from loguru import logger
+from optuna.trial import FrozenTrial, TrialState
+
+from parking.errors import TrainingError
+from parking.learning.crossval import CrossValidation, cross_validate
+from parking.learning.evaluate import Scores
+from parking.learning.recipe import Recipe
+from parking.learning.samples import Sample
+from parking.progress import Progress, silent
+
+TrialOutcome = Literal["complete", "pruned", "failed"]
+
+_INTERRUPTED = "interrupted"
+_STEPS = "steps"
+_STATES: dict[TrialOutcome, TrialState] = {
+    "complete": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
+_LOSSES = ("bce+dice", "bce", "dice", "tversky", "focal")
+_RANGES: dict[str, tuple[float, float, Literal["log", "linear"]]] = {
+    "learning_rate": (3e-4, 6e-3, "log"),
+    "weight_decay": (1e-4, 1e-1, "log"),
+    "positive_weight": (1.0, 10.0, "log"),
+    "free_share": (0.4, 0.95, "linear"),
+    "light": (0.0, 1.0, "linear"),
+    "scale_min": (0.5, 0.95, "linear"),
+    "scale_max": (1.05, 1.9, "linear"),
+}
+
+
+def suggest(trial: optuna.Trial, base: Recipe) -> Recipe:
+    """The search space: a recipe with the trial's choices in the place of the base's."""
+    chosen: dict[str, Any] = {
+        name: trial.suggest_float(name, low, high, log=scale == "log") for name, (low, high, scale) in _RANGES.items()
+    }
+    chosen["loss"] = trial.suggest_categorical("loss", _LOSSES)
+    return _changed(base, chosen)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Settings to try."""
+
+    number: int
+    recipe: Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class TrialResult:
+    """What came of a trial."""
+
+    number: int
+    state: TrialOutcome
+    score: float | None
+    """Mean IoU of the folds that ran; none where the training failed."""
+
+    fold_scores: tuple[Scores, ...]
+    reason: str = ""
+    """Why it failed."""
+
+
+class Study:
+    """A search by one process; its trials may run in others."""
+
+    def __init__(self, study: optuna.Study) -> None:
+        self._study = study
+
+    @property
+    def name(self) -> str:
+        """What other processes find it by."""
+        return self._study.study_name
+
+    @property
+    def finished(self) -> int:
+        """Trials that ended: complete, pruned or failed, in this run or an earlier one."""
+        trials = self._study.get_trials(deepcopy=False)
+        return sum(trial.state.is_finished() and not trial.user_attrs.get(_INTERRUPTED) for trial in trials)
+
+    @property
+    def best_score(self) -> float:
+        """Mean IoU of the best trial.
+
+        Raises:
+            TrainingError: no trial was completed.
+        """
+        return float(self._best().values[0])
+
+    def fix_steps(self, base: Recipe, steps: int) -> Recipe:
+        """The base with the steps of this study's trials: those of its first run, so that all can be compared."""
+        if _STEPS not in self._study.user_attrs:
+            self._study.set_user_attr(_STEPS, steps)
+        return _changed(base, {"steps": self._study.user_attrs[_STEPS]})
+
+    def ask(self, base: Recipe) -> Trial:
+        """The next settings to try; the first are the base's own."""
+        if not self._study.get_trials(deepcopy=False):
+            self._study.enqueue_trial(_within_ranges(base))
+        trial = self._study.ask()
+        return Trial(trial.number, suggest(trial, base))
+
+    def tell(self, result: TrialResult) -> None:
+        """Note what came of a trial."""
+        value = result.score if result.state == "complete" else None
+        self._study.tell(result.number, value, state=_STATES[result.state])
+        if result.reason:
+            logger.warning("Trial {} failed: {}", result.number, result.reason)
+
+    def best_recipe(self, base: Recipe) -> Recipe:
+        """The base with the best trial's choices.
+
+        Raises:
+            TrainingError: no trial was completed.
+        """
+        return _changed(base, self._best().params)
+
+    def _best(self) -> FrozenTrial:
+        try:
+            return self._study.best_trial
+        except ValueError as error:
+            raise TrainingError(
+                f"No trial of the study {self.name} was completed: see why each failed in the log, and ask for more."
+            ) from error
+
+
+def open_study(url: str, name: str, *, seed: int = 0) -> Study:
+    """Begin a study, or go on with it.
+
+    Trials that a killed run left behind are marked as failed and their settings put first in the queue, so only one
+    process at a time may lead a study.
+
+    Args:
+        url: SQLAlchemy URL of the studies' database.
+        name: of the study.
+        seed: of the sampler.
+
+    Raises:
+        TrainingError: the database cannot be opened.
+    """
+    study = optuna.create_study(
+        storage=_storage(url), study_name=name, direction="maximize", pruner=_pruner(), load_if_exists=True
+    )
+    # Another seed for each start: the sampler would otherwise suggest its first settings again.
+    study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.get_trials(deepcopy=False)))
+    _requeue_interrupted(study)
+    return Study(study)
+
+
+def run_trial(
+    url: str,
+    study_name: str,
+    number: int,
+    recipe: Recipe,
+    samples: Sequence[Sample],
+    folds: int,
+    *,
+    on_fold: Callable[[int, Scores], None] | None = None,
+    checkpoint_dir: Path | None = None,
+    progress: Progress = silent,
+) -> TrialResult:
+    """Cross-validate a trial's recipe; stop after a fold that leaves it behind the others. Does not tell the study.
+
+    Args:
+        url: the studies' database.
+        study_name: the study.
+        number: of the trial, from `Study.ask`.
+        recipe: of the trial.
+        samples: training scenes.
+        folds: of the cross-validation.
+        on_fold: told the scores of each fold.
+        checkpoint_dir: see `cross_validate`.
+        progress: told of steps.
+    """
+    study = optuna.load_study(storage=_storage(url), study_name=study_name, pruner=_pruner())
+    trial = optuna.Trial(study, _find(study, number)._trial_id)
+    scores: list[Scores] = []
+
+    def report(fold: int, fold_scores: Scores) -> bool:
+        scores.append(fold_scores)
+        if on_fold is not None:
+            on_fold(fold, fold_scores)
+        trial.report(sum(s.iou for s in scores) / len(scores), fold)
+        return not trial.should_prune()
+
+    try:
+        validated = cross_validate(
+            recipe, samples, folds, on_fold=report, checkpoint_dir=checkpoint_dir, progress=progress
+        )
+    except TrainingError as error:
+        return TrialResult(number, "failed", None, tuple(scores), str(error))
+    return _result(number, validated)
+
+
+def _result(number: int, validated: CrossValidation) -> TrialResult:
+    return TrialResult(number, "complete" if validated.complete else "pruned", validated.mean, validated.fold_scores)
+
+
+def _pruner() -> optuna.pruners.BasePruner:
+    """Stops a trial whose mean over the folds so far is under the median of the trials before it."""
+    return optuna.pruners.MedianPruner(n_startup_trials=3, n_min_trials=3)
+
+
+def _storage(url: str) -> optuna.storages.RDBStorage:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # Several trials write to one SQLite file: wait for the other's lock.
+    arguments = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
+    if url.startswith("sqlite:///"):
+        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return optuna.storages.RDBStorage(url, engine_kwargs=arguments)
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise TrainingError(
+            f"The studies' database {url.rpartition('@')[2]} cannot be opened ({reason}): correct PARKING_STUDY_URL."
+        ) from error
+
+
+def _requeue_interrupted(study: optuna.Study) -> None:
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study._storage.set_trial_user_attr(trial._trial_id, _INTERRUPTED, True)
+        study.tell(trial.number, state=TrialState.FAIL)
+        if trial.params:
+            study.enqueue_trial(trial.params)
+        logger.info("Trial {} of the study {} was interrupted and is tried again.", trial.number, study.study_name)
+
+
+def _find(study: optuna.Study, number: int) -> FrozenTrial:
+    return next(trial for trial in study.get_trials(deepcopy=False) if trial.number == number)
+
+
+def _within_ranges(recipe: Recipe) -> dict[str, Any]:
+    values = {name: min(max(getattr(recipe, name), low), high) for name, (low, high, _) in _RANGES.items()}
+    return {**values, "loss": recipe.loss}
+
+
+def _changed(recipe: Recipe, changes: dict[str, Any]) -> Recipe:
+    # Unlike a copy with changes, this checks them.
+    return Recipe.model_validate(recipe.model_dump() | changes)
