@@ -56,8 +56,8 @@ class PredictionDescriptors(TypedDict):
     """Share of pixels more likely free than not."""
     count: int
     """Free places found."""
-    confidence_mean: float
-    """Mean confidence of the places found, 0 to 1; 0 when there are none."""
+    confidence_mean: float | None
+    """Mean confidence of the places found, 0 to 1; unknown when there are none, which is no low confidence."""
     entropy: float
     """Mean binary entropy of the probability map, in bits a pixel: 0 (sure everywhere) to 1."""
     uncertain_share: float
@@ -109,7 +109,7 @@ def describe_prediction(probability: NDArray[np.floating], spots: Sequence[Spot]
     return PredictionDescriptors(
         free_share=float((chance >= 0.5).mean()),
         count=len(spots),
-        confidence_mean=float(np.mean([spot.confidence for spot in spots])) if spots else 0.0,
+        confidence_mean=float(np.mean([spot.confidence for spot in spots])) if spots else None,
         entropy=float(entropy.mean()),
         uncertain_share=float(((chance > 0.2) & (chance < 0.8)).mean()),
     )

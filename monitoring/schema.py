@@ -57,7 +57,7 @@ class LogRow:
     megapixels: float
     free_share: float
     count: int
-    confidence_mean: float
+    confidence_mean: float | None
     entropy: float
     uncertain_share: float
 
@@ -67,6 +67,7 @@ _ARROW_TYPES: dict[Any, pa.DataType] = {
     str: pa.string(),
     int: pa.int64(),
     float: pa.float64(),
+    float | None: pa.float64(),
 }
 LOG_SCHEMA: pa.Schema = pa.schema([(column.name, _ARROW_TYPES[column.type]) for column in fields(LogRow)])
 

@@ -1,0 +1,105 @@
+"""The drift report: silent on more of the same, loud at night, in haze and in another season."""
+
+import random
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from monitoring.drift import IMAGE_COLUMNS, DriftReport, compare
+from monitoring.effects import distance
+from monitoring.schema import LogRow, rows_to_table
+from parking.data.shift import apply_shift
+from tests.monitoring.rows import Change, row, scene_rows
+
+SCENES = range(96)
+
+
+def report(reference: list[LogRow], current: list[LogRow]) -> DriftReport:
+    return compare(rows_to_table(reference), rows_to_table(current), min_rows=12, threshold=0.5, share=0.4)
+
+
+def split(rows: int, seed: int) -> tuple[list[int], list[int]]:
+    """Scenes to train on, and others to ask about."""
+    drawn = random.Random(seed).sample(SCENES, 48 + rows)
+    return drawn[:48], drawn[48:]
+
+
+def night(pixels: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+    return apply_shift(pixels, "night", seed)
+
+
+def haze(pixels: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+    return apply_shift(pixels, "haze", seed)
+
+
+def season(pixels: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+    return apply_shift(pixels, "season", seed)
+
+
+@pytest.mark.parametrize(("rows", "seed"), [(16, 0), (16, 1), (40, 3)])
+def test_more_of_the_same_raises_no_alarm(rows: int, seed: int) -> None:
+    reference, current = split(rows, seed)
+    found = report(scene_rows(reference), scene_rows(current))
+    assert found.verdict == "ok", found.reason
+    assert found.rows == rows
+
+
+@pytest.mark.parametrize(
+    ("change", "telling", "rows"),
+    [(night, "luminance", 16), (haze, "haze", 16), (season, "greenness", 16), (season, "greenness", 40)],
+)
+def test_changed_images_are_drift_and_the_reason_names_a_column(change: Change, telling: str, rows: int) -> None:
+    reference, current = split(rows, seed=5)
+    found = report(scene_rows(reference), scene_rows(current, change))
+    assert found.verdict == "drift", found.reason
+    assert telling in [column.name for column in found.columns if column.drifted]
+    assert found.columns[0].name in found.reason
+
+
+def test_scores_are_evidentlys_and_match_our_limits_measure() -> None:
+    reference, current = split(16, seed=6)
+    found = report(scene_rows(reference), scene_rows(current))
+    assert "confidence_mean" not in [column.name for column in found.columns], "no places, no confidence"
+    for column in found.columns:
+        sides = [np.array([getattr(r, column.name) for r in scene_rows(s)], float) for s in (reference, current)]
+        assert column.score == pytest.approx(distance(*sides))
+        assert column.reference_mean == pytest.approx(sides[0].mean())
+        assert column.current_mean == pytest.approx(sides[1].mean())
+
+
+def test_the_page_needs_no_network_and_stays_small() -> None:
+    current = scene_rows(SCENES, night) * 60
+    found = report(scene_rows(SCENES) * 60, current)
+    assert found.rows == len(current)
+    assert len(found.html.encode()) < 5e6
+    assert "<strong>drift</strong>: " in found.html
+    assert 'src="http' not in found.html
+
+
+def test_the_numbers_for_machines_say_what_the_page_says() -> None:
+    reference, current = split(16, seed=7)
+    found = report(scene_rows(reference), scene_rows(current, night))
+    assert (found.json["verdict"], found.json["rows"], found.json["reference_rows"]) == ("drift", 16, 48)
+    names = {column["name"] for column in found.json["columns"] if column["kind"] == "image"}
+    assert names == set(IMAGE_COLUMNS)
+    assert all(column["drifted"] == (column["score"] >= column["limit"]) for column in found.json["columns"])
+
+
+def test_images_of_another_size_are_not_drift() -> None:
+    reference, current = split(16, seed=0)
+    larger = [row_of_size(entry, 4000) for entry in scene_rows(current)]
+    assert report(scene_rows(reference), larger).verdict == "ok"
+
+
+def row_of_size(entry: LogRow, side: int) -> LogRow:
+    return row(entry, width=side, height=side, megapixels=side * side / 1e6)
+
+
+@pytest.mark.parametrize(("reference", "current"), [(48, 11), (11, 48), (48, 0)])
+def test_too_few_rows_are_insufficient_data_and_not_ok(reference: int, current: int) -> None:
+    found = report(scene_rows(range(reference)), scene_rows(range(current), night))
+    assert found.verdict == "insufficient_data"
+    assert f"{current} rows beside {reference} of the training" in found.reason
+    assert "each side needs 12" in found.reason
+    assert "insufficient data" in found.html
