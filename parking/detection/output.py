@@ -1,0 +1,164 @@
+"""Answers for people and maps: GeoJSON, an overlay to look at, the probability map as an image."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import rasterio
+from loguru import logger
+from numpy.typing import NDArray
+from rasterio.errors import RasterioError
+from rasterio.warp import transform as warp_points
+from shapely import LinearRing
+
+from parking.data.annotations import Ring
+from parking.data.imagery import Raster, encode_png
+from parking.detection.detector import Detection
+from parking.errors import ImageError
+
+_UNSURE = np.array([255, 159, 28], np.float64)
+_SURE = np.array([46, 232, 134], np.float64)
+_FILL = 0.35
+_DARK = (16, 20, 24)
+
+
+def to_geojson(detection: Detection, raster: Raster, model_version: str = "") -> dict[str, Any]:
+    """The places as a FeatureCollection (RFC 7946), with what a reader must know of them as foreign members.
+
+    Where the raster is georeferenced, positions are longitude and latitude in WGS 84. Where it is not, they are
+    pixels of the image with y downwards, and `coordinate_system` says `image`: no map can place them.
+
+    Args:
+        detection: what was found.
+        raster: where it was found.
+        model_version: of the model that found it.
+    """
+    rings = [spot.ring for spot in detection.spots]
+    placed = _to_wgs84(rings, raster)
+    features = [
+        {
+            "type": "Feature",
+            "id": number,
+            "geometry": {"type": "Polygon", "coordinates": [_closed(ring)]},
+            "properties": {"confidence": spot.confidence, "area_m2": spot.area_m2},
+        }
+        for number, (spot, ring) in enumerate(zip(detection.spots, placed or rings, strict=True), start=1)
+    ]
+    return {
+        "type": "FeatureCollection",
+        "features": features,
+        "coordinate_system": "image" if placed is None else "WGS 84",
+        "count": detection.count,
+        "count_interval": list(detection.count_interval),
+        "gsd": {"value": detection.gsd, "source": detection.gsd_source},
+        "imagery_date": detection.imagery_date.isoformat() if detection.imagery_date else "unknown",
+        "model_version": model_version,
+        "image": {"name": raster.name, "width": raster.width, "height": raster.height},
+    }
+
+
+def overlay(raster: Raster, detection: Detection) -> NDArray[np.uint8]:
+    """The image with its free places drawn in: orange where unsure, green where sure, and the count as a caption.
+
+    Returns:
+        (H, W, 3) RGB, the raster's own size.
+    """
+    drawn = raster.pixels.copy()
+    stroke = max(1, round(min(raster.height, raster.width) / 400))
+    # Where fills meet, the outlines tell the places apart; so they go on last.
+    fill = drawn.copy()
+    for spot in detection.spots:
+        cv2.fillPoly(fill, [_fixed(spot.ring)], _colour(spot.confidence), lineType=cv2.LINE_AA, shift=4)
+    cv2.addWeighted(fill, _FILL, drawn, 1 - _FILL, 0, dst=drawn)
+    for thickness, dark in ((stroke + 2, True), (stroke, False)):
+        for spot in detection.spots:
+            colour = _DARK if dark else _colour(spot.confidence)
+            cv2.polylines(drawn, [_fixed(spot.ring)], True, colour, thickness, cv2.LINE_AA, shift=4)
+    low, high = detection.count_interval
+    places = "place" if detection.count == 1 else "places"
+    _caption(drawn, f"{detection.count} free {places} ({low} to {high})")
+    return drawn
+
+
+def probability_png(detection: Detection) -> bytes:
+    """The probability map as a grey PNG of the image's size: 0 is 0, 255 is 1."""
+    return encode_png(np.asarray(np.rint(detection.probability * 255), np.uint8))
+
+
+def write_answers(detection: Detection, raster: Raster, stem: Path, model_version: str = "") -> list[Path]:
+    """Write `<stem>.geojson`, `<stem>.overlay.png` and `<stem>.prob.png`.
+
+    Args:
+        detection: what was found.
+        raster: where it was found.
+        stem: folder and name of the files; the folder is made.
+        model_version: of the model that found it.
+
+    Raises:
+        ImageError: the folder or a file cannot be written.
+    """
+    answers = {
+        ".geojson": json.dumps(to_geojson(detection, raster, model_version)).encode(),
+        ".overlay.png": encode_png(overlay(raster, detection)),
+        ".prob.png": probability_png(detection),
+    }
+    paths = [stem.with_name(stem.name + suffix) for suffix in answers]
+    try:
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        for path, data in zip(paths, answers.values(), strict=True):
+            path.write_bytes(data)
+    except OSError as error:
+        raise ImageError(
+            f"The answers cannot be written to {stem.parent} ({error.strerror or error}). Name another folder."
+        ) from error
+    return paths
+
+
+def _to_wgs84(rings: list[Ring], raster: Raster) -> list[Ring] | None:
+    """Rings as longitude and latitude; None where the raster's place on Earth is not known."""
+    if raster.crs is None or raster.transform is None:
+        return None
+    a, b, c, d, e, f = raster.transform
+    points = np.array([point for ring in rings for point in ring], dtype=np.float64).reshape(-1, 2)
+    xs, ys = a * points[:, 0] + b * points[:, 1] + c, d * points[:, 0] + e * points[:, 1] + f
+    try:
+        longitudes, latitudes = warp_points(rasterio.CRS.from_string(raster.crs), "EPSG:4326", xs, ys)
+    except (RasterioError, ValueError) as error:
+        logger.warning("'{}' says it lies in {}, which cannot be placed on Earth: {}", raster.name, raster.crs, error)
+        return None
+    # 8 decimals of a degree are a millimetre.
+    placed = iter([(round(float(x), 8), round(float(y), 8)) for x, y in zip(longitudes, latitudes, strict=True)])
+    return [tuple(next(placed) for _ in ring) for ring in rings]
+
+
+def _closed(ring: Ring) -> list[list[float]]:
+    """The ring as GeoJSON wants it: counterclockwise, its first position repeated."""
+    points = ring if LinearRing(ring).is_ccw else ring[::-1]
+    return [list(point) for point in (*points, points[0])]
+
+
+def _fixed(ring: Ring) -> NDArray[np.int32]:
+    """Sixteenths of a pixel; OpenCV counts from the centre of the first pixel, a ring from its corner."""
+    return np.round((np.array(ring) - 0.5) * 16).astype(np.int32)
+
+
+def _colour(confidence: float) -> tuple[int, int, int]:
+    share = min(1.0, max(0.0, (confidence - 0.5) * 2))
+    red, green, blue = (round(float(value)) for value in _UNSURE + share * (_SURE - _UNSURE))
+    return red, green, blue
+
+
+def _caption(drawn: NDArray[np.uint8], text: str) -> None:
+    """A line of text in the upper left corner, on a dark ground; left out where it would cover the image."""
+    height, width = drawn.shape[:2]
+    scale = max(0.45, min(height, width) / 900)
+    thickness = max(1, round(scale * 1.6))
+    (across, up), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
+    margin = up // 2
+    if across + 2 * margin > width or up + below + 2 * margin > height / 3:
+        return
+    cv2.rectangle(drawn, (0, 0), (across + 2 * margin, up + below + 2 * margin), _DARK, cv2.FILLED)
+    place = (margin, margin + up)
+    cv2.putText(drawn, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, (255, 255, 255), thickness, cv2.LINE_AA)
