@@ -22,7 +22,7 @@ def fingerprint(pixels: NDArray[np.uint8]) -> NDArray[np.uint64]:
 
 def group_by_likeness(fingerprints: list[NDArray[np.uint64]]) -> list[int]:
     """For each image the smallest index of those that it is near to, directly or through others."""
-    every = np.array(fingerprints).reshape(len(fingerprints), -1)
+    every = np.array(fingerprints).reshape(len(fingerprints), _BITS // 64)
     parents = list(range(len(fingerprints)))
 
     def root(index: int) -> int:

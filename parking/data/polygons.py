@@ -17,7 +17,10 @@ def clip(ring: Ring, width: int, height: int) -> list[Ring]:
     """The parts of a polygon that lie in an image, as valid outlines; none where it has no area there."""
     if len(ring) < 3:
         return []
-    inside = make_valid(Polygon(ring)).intersection(box(0, 0, width, height))
+    whole, frame = Polygon(ring), box(0, 0, width, height)
+    if whole.is_valid and whole.area >= MIN_AREA and frame.covers(whole):
+        return [ring]
+    inside = make_valid(whole).intersection(frame)
     return [_outline(part) for part in _polygons(inside) if part.area >= MIN_AREA]
 
 

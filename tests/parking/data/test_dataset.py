@@ -1,0 +1,232 @@
+import json
+from pathlib import Path
+from uuid import uuid4
+
+import cv2
+import numpy as np
+import pytest
+
+from parking.data.dataset import Snapshot, free_mask, ingest, load_raster, load_snapshot
+from parking.data.imagery import encode_png
+from parking.errors import AnnotationError, DatasetError, MissingKeyError, QuarantineError, StoreError
+from parking.storage import FolderStore, open_store
+from tests.parking.data.places import HEIGHT, SQUARE, WIDTH, picture, task, write_images, write_places
+from tests.servers import S3Server
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FolderStore:
+    return FolderStore(tmp_path / "store")
+
+
+def reasons(snapshot: Snapshot) -> dict[str, str]:
+    return {item.image: item.reason for item in snapshot.quarantine}
+
+
+def test_scenes_carry_their_places_and_their_pixels(tmp_path: Path, store: FolderStore) -> None:
+    snapshot = ingest(str(write_places(tmp_path / "in")), store).snapshot
+    scene = snapshot.scenes[3]
+    assert (scene.name, scene.width, scene.height, scene.annotator) == ("3.png", WIDTH, HEIGHT, "label-studio:1")
+    assert np.allclose(scene.rings, [SQUARE], atol=0.01)
+    assert np.array_equal(load_raster(store, scene).pixels, picture(3))
+    assert free_mask(scene.rings, HEIGHT, WIDTH).sum() == 400
+    assert snapshot.quarantine == ()
+
+
+def test_ingesting_the_same_files_again_copies_nothing_and_gives_the_same_version(
+    tmp_path: Path, store: FolderStore
+) -> None:
+    first = ingest(str(write_places(tmp_path / "in")), store)
+    again = ingest(str(write_places(tmp_path / "elsewhere")), store)
+    assert (first.copied, first.is_new) == (10, True)
+    assert (again.copied, again.is_new) == (0, False)
+    assert again.snapshot == first.snapshot
+    assert len(list(store.keys("datasets/snapshots/"))) == 1
+
+
+def test_a_polygon_moved_by_a_hair_is_another_version(tmp_path: Path, store: FolderStore) -> None:
+    folder = write_places(tmp_path / "in")
+    before = ingest(str(folder), store).snapshot
+    text = (folder / "export.json").read_text()
+    (folder / "export.json").write_text(text.replace("37.5", "38.5", 1))
+    after = ingest(str(folder), store).snapshot
+    assert after.version != before.version
+    assert load_snapshot(store).version == after.version
+    assert load_snapshot(store, before.version) == before
+
+
+def test_what_cannot_be_used_is_listed_with_its_reason_and_the_run_goes_on(tmp_path: Path, store: FolderStore) -> None:
+    good = encode_png(picture(99))
+    _, jpeg = cv2.imencode(".jpg", picture(98))
+    folder = write_places(
+        tmp_path / "in",
+        30,
+        0,
+        task("gone.png", [SQUARE]),
+        task("text.png", [SQUARE]),
+        task("cut.jpg", [SQUARE]),
+        task("twice.png", [SQUARE]),
+        task("tree.png", [SQUARE], label="Tree"),
+        task("partly.png", [SQUARE, [(200, 200), (220, 200), (220, 220)]]),
+        task("empty.png", []),
+    )
+    images = dict.fromkeys(("one/twice.png", "two/twice.png", "tree.png", "partly.png", "empty.png"), good)
+    images |= {"text.png": b"not an image", "cut.jpg": jpeg.tobytes()[:900], "alone.png": good, "old.bmp": b"BM"}
+    write_images(folder, images)
+    snapshot = ingest(str(folder), store).snapshot
+    found = reasons(snapshot)
+    assert found["gone.png"] == "no image file of this name"
+    assert "is not a PNG" in found["text.png"]
+    assert "damaged" in found["cut.jpg"]
+    assert found["twice.png"].startswith("2 images have this name: one/twice.png, two/twice.png")
+    assert found["tree.png"] == "none of its 1 polygons can be used: label 'Tree' is not a free place"
+    assert "has no area inside the image" in found["partly.png"]
+    assert found["alone.png"] == "no annotation"
+    assert "convert it" in found["old.bmp"]
+    assert len(found) == len(snapshot.quarantine) == 8
+    names = {scene.name: len(scene.rings) for scene in snapshot.scenes}
+    assert (len(names), names["partly.png"], names["empty.png"]) == (32, 1, 0)
+
+
+def test_too_many_unusable_images_stop_the_run_with_the_list(tmp_path: Path, store: FolderStore) -> None:
+    folder = write_places(tmp_path / "in", 6, 0, *(task(f"gone-{n}.png", [SQUARE]) for n in range(4)))
+    with pytest.raises(
+        QuarantineError, match=r"(?s)4 of 10 annotated images .*gone-0\.png: no image file.*gone-3"
+    ) as stop:
+        ingest(str(folder), store)
+    assert "limit of 20%" in str(stop.value)
+    with pytest.raises(MissingKeyError):
+        store.read("datasets/latest")
+    assert len(ingest(str(folder), store, max_quarantined=0.5).snapshot.scenes) == 6
+
+
+def test_a_point_just_past_the_edge_is_clipped(tmp_path: Path, store: FolderStore) -> None:
+    past = [(WIDTH - 20, 10), (WIDTH + 0.4, 10), (WIDTH + 0.4, 30), (WIDTH - 20, 30)]
+    folder = write_places(tmp_path / "in", 3, 0, task("edge.png", [past]))
+    write_images(folder, {"edge.png": encode_png(picture(50))})
+    snapshot = ingest(str(folder), store).snapshot
+    (ring,) = next(scene.rings for scene in snapshot.scenes if scene.name == "edge.png")
+    assert max(x for x, _ in ring) == WIDTH
+    assert snapshot.quarantine == ()
+
+
+def test_an_image_is_found_by_name_with_or_without_its_upload_prefix(tmp_path: Path, store: FolderStore) -> None:
+    names = ["abcdef12-uploaded.png", "plain.png", "0123abcd-kept.png"]
+    folder = tmp_path / "in"
+    write_images(folder, {"a/uploaded.png": encode_png(picture(1)), "b/c/plain.png": encode_png(picture(2))})
+    write_images(folder, {"0123abcd-kept.png": encode_png(picture(3))})
+    (folder / "deep").mkdir()
+    (folder / "deep" / "export.json").write_text(json.dumps([task(name, [SQUARE]) for name in names]))
+    snapshot = ingest(str(folder), store).snapshot
+    assert [scene.name for scene in snapshot.scenes] == ["0123abcd-kept.png", "plain.png", "uploaded.png"]
+
+
+def test_a_smaller_copy_keeps_its_places_and_another_shape_is_refused(tmp_path: Path, store: FolderStore) -> None:
+    folder = write_places(tmp_path / "in", 8)
+    half = np.asarray(cv2.resize(picture(0), (WIDTH // 2, HEIGHT // 2)), np.uint8)
+    turned = np.ascontiguousarray(np.rot90(picture(1)))
+    write_images(folder, {"images/0.png": encode_png(half), "images/1.png": encode_png(turned)})
+    snapshot = ingest(str(folder), store).snapshot
+    assert np.allclose(snapshot.scenes[0].rings, [[(x / 2, y / 2) for x, y in SQUARE]], atol=0.01)
+    assert reasons(snapshot) == {"1.png": "annotated at 120 x 80 pixels, but the file has 80 x 120"}
+
+
+def test_an_image_annotated_in_two_exports_is_used_once_and_said(tmp_path: Path, store: FolderStore) -> None:
+    folder = write_places(tmp_path / "in", 9)
+    (folder / "second.json").write_text(json.dumps([task("4.png", [SQUARE, SQUARE], by=2)]))
+    snapshot = ingest(str(folder), store).snapshot
+    assert reasons(snapshot) == {"4.png": "annotated more than once; the first annotation was used"}
+    assert len(snapshot.scenes) == 9
+
+
+def test_near_duplicates_share_a_group_and_a_side_of_the_split(tmp_path: Path, store: FolderStore) -> None:
+    folder = tmp_path / "in"
+    images = {f"{n}.png": encode_png(picture(n)) for n in range(12)}
+    for n in range(12):
+        brighter = np.clip(picture(n) * 1.05 + 4, 0, 255).astype(np.uint8)
+        images[f"{n}-again.jpg"] = cv2.imencode(".jpg", cv2.cvtColor(brighter, cv2.COLOR_RGB2BGR))[1].tobytes()
+    write_images(folder, images)
+    (folder / "export.json").write_text(json.dumps([task(name, [SQUARE]) for name in images]))
+    snapshot = ingest(str(folder), store).snapshot
+    assert len({scene.group for scene in snapshot.scenes}) == 12
+    assert not {scene.group for scene in snapshot.test} & {scene.group for scene in snapshot.train}
+    assert 0 < len(snapshot.test) <= 6
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda folder: None, "There is no folder"),
+        (lambda folder: folder.mkdir(), "holds no PNG, JPEG, WebP or TIFF image"),
+        (lambda folder: write_images(folder, {"a.png": b""}), "holds 1 images but no annotation file"),
+        (lambda folder: write_images(folder, {"a.png": b"", "a.json": b"{}"}), "'a.json' is no annotation file"),
+        (lambda folder: write_images(folder, {"a.png": b"", "a.json": b"\xff\xfe"}), "'a.json' is no text in UTF-8"),
+    ],
+)
+def test_a_source_that_is_no_dataset_is_a_sentence(
+    tmp_path: Path, store: FolderStore, make: object, sentence: str
+) -> None:
+    assert callable(make)
+    make(tmp_path / "in")
+    with pytest.raises((DatasetError, AnnotationError), match=sentence):
+        ingest(str(tmp_path / "in"), store)
+
+
+class FullAfter(FolderStore):
+    """A store whose disk is full after a number of writes."""
+
+    left = 4
+
+    def write(self, key: str, data: bytes) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise StoreError("No space is left")
+        super().write(key, data)
+
+
+def test_a_full_disk_leaves_no_snapshot_that_could_be_loaded(tmp_path: Path, store: FolderStore) -> None:
+    folder = str(write_places(tmp_path / "in"))
+    with pytest.raises(StoreError, match="No space"):
+        ingest(folder, FullAfter(store.root))
+    with pytest.raises(DatasetError, match="no dataset snapshot 'latest'"):
+        load_snapshot(store)
+    assert ingest(folder, store).copied == 6
+
+
+def test_a_manifest_that_was_torn_is_named(tmp_path: Path, store: FolderStore) -> None:
+    version = ingest(str(write_places(tmp_path / "in")), store).snapshot.version
+    store.write(f"datasets/snapshots/{version}.json", b'{"version": ')
+    with pytest.raises(DatasetError, match=f"'{version}'.* is damaged"):
+        load_snapshot(store, version)
+    assert len(ingest(str(tmp_path / "in"), store).snapshot.scenes) == 10
+    assert load_snapshot(store).version == version
+
+
+def test_an_image_gone_from_the_store_is_named(tmp_path: Path, store: FolderStore) -> None:
+    scene = ingest(str(write_places(tmp_path / "in")), store).snapshot.scenes[0]
+    store.delete(scene.image)
+    with pytest.raises(DatasetError, match=r"'0\.png'.* is gone"):
+        load_raster(store, scene)
+
+
+def test_a_bucket_is_ingested_into_a_bucket(
+    tmp_path: Path, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    s3_server.create_bucket("dataset-tests")
+    base = f"s3://dataset-tests/{uuid4().hex}"
+    folder = write_places(tmp_path / "in")
+    source, target = open_store(f"{base}/in"), open_store(f"{base}/out")
+    for key in FolderStore(folder).keys(""):
+        source.write(key, (folder / key).read_bytes())
+    found = ingest(f"{base}/in", target)
+    assert (found.copied, found.is_new) == (10, True)
+    assert found.snapshot.version == ingest(str(folder), FolderStore(tmp_path / "store")).snapshot.version
+    assert np.array_equal(load_raster(target, load_snapshot(target).scenes[0]).pixels, picture(0))
+
+
+def test_progress_counts_to_the_end(tmp_path: Path, store: FolderStore) -> None:
+    seen: list[tuple[int, int]] = []
+    ingest(str(write_places(tmp_path / "in", 4)), store, progress=lambda done, total, what: seen.append((done, total)))
+    assert seen == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]

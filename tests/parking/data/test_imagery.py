@@ -1,0 +1,160 @@
+import io
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from numpy.typing import NDArray
+from PIL import Image
+from rasterio.io import MemoryFile
+
+from parking.data.imagery import Raster, encode_png, read_raster, resample
+from parking.errors import ImageError, ImageTooLargeError
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)
+
+
+def encoded(image: Image.Image, form: str = "PNG", **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def geotiff(pixels: NDArray[Any], crs: str, resolution: float, x: float, y: float, **options: Any) -> bytes:
+    """(H, W, bands) as GeoTIFF with its upper left corner at x, y."""
+    profile = {
+        "driver": "GTiff",
+        "height": pixels.shape[0],
+        "width": pixels.shape[1],
+        "count": pixels.shape[2],
+        "dtype": pixels.dtype,
+        "crs": crs,
+        "transform": rasterio.Affine(resolution, 0, x, 0, -resolution, y),
+        **options,
+    }
+    with MemoryFile() as file:
+        with file.open(**profile) as dataset:
+            dataset.write(np.moveaxis(pixels, 2, 0))
+            dataset.update_tags(TIFFTAG_DATETIME="2023:06:14 10:00:00")
+        return bytes(file.read())
+
+
+def test_a_png_comes_back_pixel_for_pixel() -> None:
+    raster = read_raster(encode_png(PIXELS), name="a.png")
+    assert np.array_equal(raster.pixels, PIXELS)
+    assert (raster.name, raster.height, raster.width) == ("a.png", 24, 40)
+    assert (raster.gsd, raster.acquired, raster.crs, raster.transform) == (None, None, None, None)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "WEBP", "TIFF"])
+def test_other_formats_are_read(form: str) -> None:
+    smooth = Image.fromarray(np.full((24, 40, 3), (200, 120, 40), np.uint8))
+    assert np.abs(read_raster(encoded(smooth, form)).pixels.astype(int) - (200, 120, 40)).max() <= 4
+
+
+def test_alpha_is_laid_on_black() -> None:
+    pixels = np.dstack([np.full((2, 2, 3), 200, np.uint8), np.array([[255, 0], [255, 0]], np.uint8)])
+    raster = read_raster(encoded(Image.fromarray(pixels)))
+    assert raster.pixels[:, 0].tolist() == [[200] * 3] * 2
+    assert raster.pixels[:, 1].max() == 0
+
+
+def test_grey_and_palette_become_rgb() -> None:
+    grey = Image.fromarray(PIXELS[:, :, 0])
+    assert np.array_equal(read_raster(encoded(grey)).pixels, np.repeat(PIXELS[:, :, :1], 3, axis=2))
+    red = Image.new("P", (4, 4), 1)
+    red.putpalette([0, 0, 0, 250, 10, 20])
+    assert read_raster(encoded(red)).pixels[0, 0].tolist() == [250, 10, 20]
+    assert read_raster(encoded(red, "TIFF")).pixels[0, 0].tolist() == [250, 10, 20]
+
+
+def test_sixteen_bits_become_eight() -> None:
+    deep = Image.fromarray(np.array([[0, 256 * 100, 65535]], np.uint16))
+    assert read_raster(encoded(deep)).pixels[0, :, 0].tolist() == [0, 100, 255]
+
+
+def test_a_sensor_of_eleven_bits_is_not_black() -> None:
+    deep = np.array([[[0] * 4, [1024] * 4, [2047] * 4]], np.uint16)
+    raster = read_raster(geotiff(deep, "EPSG:2154", 0.2, 700_000, 6_600_000))
+    assert raster.pixels[0, :, 0].tolist() == [0, 128, 255]
+
+
+def test_a_photograph_lying_on_its_side_is_turned_and_dated() -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x0132] = 6, "2021:07:09 12:30:00"
+    raster = read_raster(encoded(Image.fromarray(PIXELS), exif=exif))
+    assert (raster.height, raster.width) == (40, 24)
+    assert np.array_equal(raster.pixels, np.rot90(PIXELS, -1))
+    assert raster.acquired == date(2021, 7, 9)
+
+
+@pytest.mark.parametrize(
+    ("crs", "resolution", "x", "y", "metres"),
+    [
+        ("EPSG:2154", 0.2, 700_000, 6_600_000, 0.2),
+        # A metre of Web Mercator is cos(latitude) metres of ground: half of it at 60 degrees north.
+        ("EPSG:3857", 0.3, 1_000_000, 8_399_737.9, 0.15),
+        ("EPSG:4326", 1e-6, 2.0, 60.0, 0.0787),
+        # US feet.
+        ("EPSG:2263", 1.0, 1_000_000, 200_000, 0.3048),
+    ],
+)
+def test_a_geotiff_knows_its_ground_resolution(crs: str, resolution: float, x: float, y: float, metres: float) -> None:
+    raster = read_raster(geotiff(PIXELS, crs, resolution, x, y))
+    assert raster.gsd == pytest.approx(metres, rel=0.01)
+    assert raster.crs == crs
+    assert raster.transform == pytest.approx((resolution, 0, x, 0, -resolution, y))
+    assert raster.acquired == date(2023, 6, 14)
+    assert np.array_equal(raster.pixels, PIXELS)
+
+
+def test_a_text_called_png_is_no_image() -> None:
+    with pytest.raises(ImageError, match=r"'notes\.png' is not a PNG, JPEG, WebP or TIFF image"):
+        read_raster(b"hello", name="notes.png")
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("share", [0.3, 0.6])
+def test_half_an_image_is_damaged(form: str, share: float) -> None:
+    whole = encoded(Image.fromarray(np.tile(PIXELS, (8, 8, 1))), form)
+    with pytest.raises(ImageError, match="cannot be decoded"):
+        read_raster(whole[: int(len(whole) * share)], name="half")
+
+
+def test_a_format_off_the_list_is_refused_though_it_could_be_decoded() -> None:
+    with pytest.raises(ImageError, match="is not a PNG"):
+        read_raster(encoded(Image.fromarray(PIXELS), "GIF"))
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+def test_too_many_pixels_are_refused_before_they_are_decoded(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    large = encoded(Image.new("1", (2000, 1500)), form)
+    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
+    with pytest.raises(ImageTooLargeError, match=r"2000 x 1500 = 3\.0 megapixels; the limit is 2\.5"):
+        read_raster(large, max_megapixels=2.5)
+
+
+def test_a_missing_file_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"'none\.png' cannot be read: No such file"):
+        read_raster(tmp_path / "none.png")
+
+
+def test_resampling_keeps_the_ground_in_place() -> None:
+    raster = Raster(np.zeros((100, 200, 3), np.uint8), gsd=0.1, transform=(0.1, 0, 500, 0, -0.1, 900), crs="EPSG:2154")
+    coarser = resample(raster, 0.2)
+    assert (coarser.height, coarser.width, coarser.gsd) == (50, 100, 0.2)
+    assert coarser.transform == pytest.approx((0.2, 0, 500, 0, -0.2, 900))
+
+
+def test_an_unknown_resolution_is_left_alone() -> None:
+    raster = Raster(PIXELS)
+    assert resample(raster, 0.15) is raster
+    near = Raster(PIXELS, gsd=0.1505)
+    assert resample(near, 0.15) is near
+
+
+def test_a_coarse_image_is_not_blown_up_beyond_memory() -> None:
+    with pytest.raises(ImageTooLargeError, match="10 m a pixel"):
+        resample(Raster(np.zeros((1000, 1000, 3), np.uint8), gsd=10), 0.15)

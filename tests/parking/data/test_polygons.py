@@ -1,0 +1,35 @@
+import numpy as np
+import pytest
+
+from parking.data.dataset import free_mask
+from parking.data.polygons import area, clip
+
+
+def test_an_outline_inside_is_left_as_it_was_drawn() -> None:
+    ring = ((10.25, 10.0), (30.0, 10.0), (30.0, 30.0), (10.0, 30.0))
+    assert clip(ring, 100, 100) == [ring]
+
+
+def test_what_lies_outside_is_cut_off() -> None:
+    (ring,) = clip(((90, 10), (110, 10), (110, 30), (90, 30)), 100, 100)
+    assert area(ring) == 200
+    assert clip(((110, 10), (130, 10), (130, 30)), 100, 100) == []
+
+
+@pytest.mark.parametrize("ring", [(), ((1, 1), (2, 2)), ((0, 0), (5, 5), (9, 9)), ((0, 0), (1, 0), (1, 1), (0, 1))])
+def test_what_has_no_area_is_no_place(ring: tuple[tuple[float, float], ...]) -> None:
+    assert clip(ring, 100, 100) == []
+
+
+def test_an_outline_that_crosses_itself_becomes_valid_ones() -> None:
+    parts = clip(((0, 0), (20, 20), (20, 0), (0, 20)), 100, 100)
+    assert sorted(map(area, parts)) == [100, 100]
+
+
+def test_a_pixel_is_free_where_its_middle_is() -> None:
+    mask = free_mask([((1, 1), (3, 1), (3, 3), (1, 3)), ((3.6, 0), (5, 0), (5, 0.6), (3.6, 0.6))], 4, 5)
+    expected = np.zeros((4, 5), bool)
+    expected[1:3, 1:3] = True
+    expected[0, 4] = True
+    assert np.array_equal(mask, expected)
+    assert not free_mask([], 3, 3).any()

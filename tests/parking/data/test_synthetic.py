@@ -1,0 +1,105 @@
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from parking.data.dataset import free_mask, ingest
+from parking.data.imagery import read_raster
+from parking.data.synthetic import generate_dataset, generate_scene
+from parking.data.synthetic.scene import SyntheticScene
+from parking.errors import DatasetError
+from parking.storage import FolderStore
+
+SEEDS = range(16)
+
+
+@pytest.fixture(scope="module")
+def scenes() -> list[SyntheticScene]:
+    return [generate_scene(seed) for seed in SEEDS]
+
+
+def test_a_seed_gives_the_same_scene_again(scenes: list[SyntheticScene]) -> None:
+    again = generate_scene(3)
+    assert np.array_equal(again.raster.pixels, scenes[3].raster.pixels)
+    assert again.rings == scenes[3].rings
+    assert not np.array_equal(scenes[4].raster.pixels, scenes[3].raster.pixels)
+
+
+def test_scenes_hold_from_none_to_some_twenty_places(scenes: list[SyntheticScene]) -> None:
+    counts = [len(scene.rings) for scene in scenes]
+    assert min(counts) == 0
+    assert max(counts) <= 24
+    assert 5 <= np.mean(counts) <= 18
+
+
+def test_places_are_as_large_as_a_car_needs(scenes: list[SyntheticScene]) -> None:
+    for scene in scenes:
+        pixels = [free_mask([ring], 768, 768).sum() for ring in scene.rings]
+        metres = np.array(pixels) * scene.style.gsd**2
+        assert ((metres > 5) & (metres < 16)).all()
+
+
+def test_a_free_place_shows_bare_ground(scenes: list[SyntheticScene]) -> None:
+    """A car has glass, edges and a colour; asphalt has none of them, whatever the light."""
+    spread = []
+    for scene in scenes:
+        grey = scene.raster.pixels.mean(axis=2)
+        for ring in scene.rings:
+            inner = np.mean(ring, axis=0) + 0.6 * (np.array(ring) - np.mean(ring, axis=0))
+            spread.append(grey[free_mask([tuple(map(tuple, inner.tolist()))], 768, 768)].std())
+    assert np.percentile(spread, 90) < 16
+
+
+def test_a_style_can_be_asked_for() -> None:
+    style = replace(generate_scene(1).style, gsd=0.2, free=0.0)
+    scene = generate_scene(1, 300, style=style)
+    assert scene.rings == ()
+    assert scene.raster.gsd == 0.2
+    assert scene.raster.pixels.shape == (300, 300, 3)
+
+
+@pytest.mark.parametrize("size", [64, 257, 1200])
+def test_any_size_can_be_drawn(size: int) -> None:
+    scene = generate_scene(7, size)
+    assert scene.raster.pixels.shape == (size, size, 3)
+    points = np.array([point for ring in scene.rings for point in ring]).reshape(-1, 2)
+    assert ((points >= 0) & (points <= size)).all()
+
+
+def test_a_scene_is_drawn_fast() -> None:
+    spent = []
+    for seed in range(8):
+        start = time.process_time()
+        generate_scene(seed)
+        spent.append(time.process_time() - start)
+    # Seconds of processor time, three times what an idle core needs: a slow machine is no failure, a slow generator is.
+    assert np.median(spent) < 0.5
+
+
+def test_a_generated_folder_is_ingested_whole(tmp_path: Path) -> None:
+    folder = generate_dataset(tmp_path / "scenes", 6, seed=2, size=256)
+    snapshot = ingest(str(folder), FolderStore(tmp_path / "store")).snapshot
+    assert [scene.name for scene in snapshot.scenes] == [f"scene-{n:05d}.png" for n in range(2, 8)]
+    assert snapshot.quarantine == ()
+    assert [len(one.rings) for one in snapshot.scenes] == [len(generate_scene(n, 256).rings) for n in range(2, 8)]
+    assert read_raster(folder / "scene-00002.png").gsd is None
+
+
+def test_generating_again_draws_nothing_and_another_wish_replaces_it(tmp_path: Path) -> None:
+    folder = generate_dataset(tmp_path, 3, size=64)
+    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    generate_dataset(tmp_path, 3, size=64)
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+    generate_dataset(tmp_path, 2, seed=8, size=64)
+    assert sorted(path.name for path in folder.glob("*.png")) == ["scene-00008.png", "scene-00009.png"]
+
+
+@pytest.mark.parametrize("text", ["not json", "[]", json.dumps({"info": {"contributor": "me"}})])
+def test_somebody_elses_annotations_are_not_overwritten(tmp_path: Path, text: str) -> None:
+    (tmp_path / "annotations.coco.json").write_text(text)
+    with pytest.raises(DatasetError, match="not ours to overwrite"):
+        generate_dataset(tmp_path, 1, size=64)
+    assert (tmp_path / "annotations.coco.json").read_text() == text
