@@ -1,0 +1,133 @@
+"""The forms of an answer: JSON, GeoJSON, or a picture, as the caller's Accept header asks."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+from starlette.exceptions import HTTPException
+
+from parking.data.imagery import Raster, encode_png
+from parking.detection.detector import Detection
+from parking.detection.output import overlay, to_geojson
+
+
+class Place(BaseModel):
+    """One free parking place."""
+
+    polygon: list[tuple[float, float]]
+    """Its outline, x and y in pixels of the image, (0, 0) the upper left corner; not closed."""
+    confidence: float
+    """Mean probability inside the outline, 0 to 1."""
+    area_m2: float
+    """Its area in square metres."""
+
+
+class Gsd(BaseModel):
+    """Ground sample distance."""
+
+    value: float
+    """Metres per pixel."""
+    source: Literal["file", "assumed"]
+    """Whether the image said so."""
+
+
+class PredictionAnswer(BaseModel):
+    """The free places in one image. The imagery may be months old: this is no live availability."""
+
+    model_config = ConfigDict(protected_namespaces=(), use_attribute_docstrings=True)
+
+    request_id: str
+    """Stands in the log, too."""
+    model_version: str
+    """Number of the registered version that answered."""
+    count: int
+    """Places found."""
+    count_interval: tuple[int, int]
+    """Bounds for the number of places there are, at 80 %."""
+    spots: list[Place]
+    """The places, from the top of the image downwards."""
+    gsd: Gsd
+    """Ground resolution that areas were computed with."""
+    imagery_date: str
+    """The day the image was taken, or `unknown`."""
+    width: int
+    """Of the image, in pixels."""
+    height: int
+    """Of the image, in pixels."""
+    elapsed_ms: float
+    """Time to decode the image and find the places."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One image and what was found in it, by which model."""
+
+    request_id: str
+    model_version: str
+    raster: Raster
+    detection: Detection
+    elapsed_ms: float
+
+
+def choose_form(accept: str | None) -> str:
+    """The best media type that we can give for an Accept header (RFC 9110, 12.5.1).
+
+    Raises:
+        HTTPException: 406, we have none of those asked for.
+    """
+    wishes = [_wish(part) for part in (accept or "*/*").split(",") if part.strip()]
+    ranked = sorted(wishes, key=lambda wish: -wish[1])
+    for pattern, quality in ranked:
+        for form in FORMS:
+            if quality > 0 and pattern in (form, f"{form.split('/')[0]}/*", "*/*"):
+                return form
+    raise HTTPException(406, f"Nothing here is {accept!r}. Ask for one of {', '.join(FORMS)}.")
+
+
+def render(prediction: Prediction, form: str) -> bytes:
+    """The answer's body in one of the forms."""
+    return FORMS[form](prediction)
+
+
+def _wish(part: str) -> tuple[str, float]:
+    pattern, *parameters = (piece.strip().lower() for piece in part.split(";"))
+    quality = next((piece[2:] for piece in parameters if piece.startswith("q=")), "1")
+    try:
+        return pattern, float(quality)
+    except ValueError:
+        return pattern, 0.0
+
+
+def _as_json(prediction: Prediction) -> bytes:
+    found = prediction.detection
+    answer = PredictionAnswer(
+        request_id=prediction.request_id,
+        model_version=prediction.model_version,
+        count=found.count,
+        count_interval=found.count_interval,
+        spots=[Place(polygon=list(s.ring), confidence=s.confidence, area_m2=s.area_m2) for s in found.spots],
+        gsd=Gsd(value=found.gsd, source=found.gsd_source),
+        imagery_date=found.imagery_date.isoformat() if found.imagery_date else "unknown",
+        width=prediction.raster.width,
+        height=prediction.raster.height,
+        elapsed_ms=round(prediction.elapsed_ms, 1),
+    )
+    return answer.model_dump_json().encode()
+
+
+def _as_geojson(prediction: Prediction) -> bytes:
+    return json.dumps(to_geojson(prediction.detection, prediction.raster, prediction.model_version)).encode()
+
+
+def _as_picture(prediction: Prediction) -> bytes:
+    return encode_png(overlay(prediction.raster, prediction.detection))
+
+
+FORMS: dict[str, Callable[[Prediction], bytes]] = {
+    "application/json": _as_json,
+    "application/geo+json": _as_geojson,
+    "image/png": _as_picture,
+}
+"""The first is the default."""

@@ -1,0 +1,74 @@
+"""The application, and the process that runs it."""
+
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from parking.logs import configure_logs
+from parking.registry import Registry
+from parking.settings import Settings, get_settings
+from service.errors import register_errors
+from service.limits import BodyLimit
+from service.model_slot import Versions
+from service.requests import RequestContext
+from service.routes import router
+from service.state import ServiceState
+
+GRACE_SECONDS = 20
+"""How long requests that run may take to end after SIGTERM; Kubernetes kills after 30."""
+
+
+def create_app(settings: Settings | None = None, registry: Versions | None = None) -> FastAPI:
+    """The service as an ASGI application.
+
+    Args:
+        settings: those of the process by default.
+        registry: where the model comes from; the MLflow of the settings by default.
+    """
+    settings = settings or get_settings()
+    registry = registry or Registry(settings.tracking_uri, settings.model_name, settings.artifact_dir)
+    state = ServiceState(settings, registry)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with state.running():
+            yield
+
+    app = FastAPI(
+        title="Free parking places",
+        summary="Images of the ground from above go in; free parking places come out.",
+        lifespan=lifespan,
+    )
+    app.state.service = state
+    app.include_router(router)
+    register_errors(app)
+    # The last one added is the outermost.
+    app.add_middleware(BodyLimit, most_bytes=int(settings.max_upload_mb * 2**20))
+    app.add_middleware(RequestContext, metrics=state.metrics)
+    return app
+
+
+def main(host: str = "127.0.0.1", port: int = 8000) -> None:
+    """Run the service until SIGTERM or Ctrl-C: then it takes no more, ends what runs, and writes the last log rows."""
+    settings = get_settings()
+    configure_logs(settings)
+    config = uvicorn.Config(
+        create_app(settings),
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn raises the signal once more when it is done; to have been told to stop is no failure.
+        signal.signal(number, _stopped_as_told)
+    uvicorn.Server(config).run()
+
+
+def _stopped_as_told(number: int, frame: FrameType | None) -> None:
+    """By now the service has stopped."""

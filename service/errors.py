@@ -1,0 +1,79 @@
+"""Every failure as problem details (RFC 9457): one table from cause to status."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from parking.errors import ImageError, ImageTooLargeError, ParkingError
+
+
+class NotReadyError(ParkingError):
+    """No model is loaded yet."""
+
+
+class BusyError(ParkingError):
+    """All slots are taken and the queue is full."""
+
+
+class BodyTooLargeError(HTTPException):
+    """A request body over the limit; an `HTTPException`, because FastAPI takes any other for a broken body."""
+
+    def __init__(self, most_bytes: int) -> None:
+        super().__init__(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            f"The body is larger than {most_bytes / 2**20:g} MiB. "
+            "Send a smaller image, or raise PARKING_MAX_UPLOAD_MB.",
+        )
+
+
+STATUS: dict[type[Exception], HTTPStatus] = {
+    ImageTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    ImageError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    NotReadyError: HTTPStatus.SERVICE_UNAVAILABLE,
+    BusyError: HTTPStatus.SERVICE_UNAVAILABLE,
+    ParkingError: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+
+RETRY_SECONDS: dict[type[Exception], str] = {NotReadyError: "2", BusyError: "1"}
+
+
+def problem(status: int, detail: str, request_id: str | None, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """A problem details response."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return JSONResponse(
+        body | {"request_id": request_id}, status, dict(headers or {}), media_type="application/problem+json"
+    )
+
+
+def register_errors(app: FastAPI) -> None:
+    """Answer every known failure with problem details; the rest is the request middleware's."""
+    app.add_exception_handler(ParkingError, _parking)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _invalid)
+
+
+def request_id_of(request: Request) -> str | None:
+    """The id that the request middleware gave it."""
+    return getattr(request.state, "request_id", None)
+
+
+async def _parking(request: Request, error: Exception) -> JSONResponse:
+    status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    retry = RETRY_SECONDS.get(type(error))
+    return problem(status, str(error), request_id_of(request), {"Retry-After": retry} if retry else None)
+
+
+async def _http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it; the handler's type is wider
+    return problem(error.status_code, str(error.detail), request_id_of(request), error.headers)
+
+
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it; the handler's type is wider
+    wrong = "; ".join(f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors())
+    detail = f"The request is not as it should be ({wrong}). See /docs."
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, request_id_of(request))

@@ -1,0 +1,43 @@
+"""What the service says of itself."""
+
+from datetime import UTC, datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from service.model_slot import ModelSlot
+
+
+class Health(BaseModel):
+    """The state of one process, for a person."""
+
+    model_config = ConfigDict(protected_namespaces=(), use_attribute_docstrings=True)
+
+    status: Literal["ready", "not ready"]
+    """`ready` when a model is loaded and warm."""
+    model_version: str | None
+    """Number of the version that answers now."""
+    loaded_at: datetime | None
+    """Since when it does."""
+    last_error: str | None
+    """What went wrong with the latest look at the registry; it may serve well all the same."""
+    registry_ok: bool
+    """Whether the registry answered last time."""
+    rejected: dict[str, str]
+    """Versions that failed their checks, and why."""
+    uptime_seconds: float
+    """Since the process started."""
+
+
+def health_of(slot: ModelSlot, started: datetime) -> Health:
+    """The health of a process that started then and serves from this slot."""
+    loaded = slot.current
+    return Health(
+        status="ready" if loaded else "not ready",
+        model_version=loaded.label if loaded else None,
+        loaded_at=loaded.loaded_at if loaded else None,
+        last_error=slot.status.last_error,
+        registry_ok=slot.status.registry_ok,
+        rejected={str(number): reason for number, reason in slot.status.rejected.copy().items()},
+        uptime_seconds=round((datetime.now(UTC) - started).total_seconds(), 1),
+    )

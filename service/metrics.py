@@ -1,0 +1,52 @@
+"""What the service tells Prometheus."""
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+
+_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Metrics:
+    """The counters of one application; each has its own, so that two in one process do not mix."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        self.requests = Counter(
+            "parking_requests_total", "Requests answered.", ["route", "status", "model_version"], registry=registry
+        )
+        self.seconds = Histogram(
+            "parking_request_seconds", "Time to answer.", ["route"], buckets=_SECONDS, registry=registry
+        )
+        self.waiting = Gauge("parking_waiting", "Requests that wait for a slot.", registry=registry)
+        self.running = Gauge("parking_running", "Inferences under way.", registry=registry)
+        self.shed = Counter("parking_shed_total", "Requests refused because the queue was full.", registry=registry)
+        self.reloads = Counter(
+            "parking_reloads_total", "New versions, loaded or rejected.", ["result"], registry=registry
+        )
+        self.model_version = Gauge("parking_model_version", "Number of the version that serves.", registry=registry)
+        self.registry_up = Gauge("parking_registry_up", "1 where the registry answered last time.", registry=registry)
+        self.megapixels = Histogram(
+            "parking_image_megapixels",
+            "Size of the images asked about.",
+            buckets=(0.1, 0.25, 1, 4, 16, 64),
+            registry=registry,
+        )
+        self.places = Histogram(
+            "parking_places", "Free places found in an image.", buckets=(0, 1, 3, 10, 30, 100), registry=registry
+        )
+        self.log_written = Counter("parking_log_rows_written_total", "Log rows in the store.", registry=registry)
+        self.log_lost = Counter("parking_log_rows_lost_total", "Log rows given up.", registry=registry)
+        self.log_pending = Gauge("parking_log_rows_pending", "Log rows not yet in the store.", registry=registry)
+
+    def text(self) -> bytes:
+        """All of them in Prometheus' text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,160 @@
+"""The model that serves, exchanged while it serves: the registry's alias is the only switch."""
+
+import random
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from loguru import logger
+
+from parking.detection.detector import Detector
+from parking.errors import ModelError, NoVersionError, ParkingError
+from parking.registry import PRODUCTION, Version
+from service.metrics import Metrics
+
+MOST_PATIENT = 30.0
+"""Longest wait between two questions to a registry that does not answer, in seconds."""
+
+
+class Versions(Protocol):
+    """What the slot asks of a registry."""
+
+    def resolve(self, which: str = PRODUCTION) -> Version:
+        """The version that an alias names."""
+
+    def fetch(self, version: Version, into: Path) -> Path:
+        """Its model file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model that serves. A request keeps the one it began with."""
+
+    detector: Detector
+    version: Version
+    loaded_at: datetime
+
+    @property
+    def label(self) -> str:
+        """The version's number, as answers and log rows give it."""
+        return str(self.version.number)
+
+
+@dataclass(slots=True)
+class SlotStatus:
+    """What the slot knows besides its model."""
+
+    registry_ok: bool = False
+    last_error: str | None = None
+    rejected: dict[int, str] = field(default_factory=dict)
+    """Versions that failed their checks and why; they are not tried again, for a version never changes."""
+
+
+class ModelSlot:
+    """Holds the serving model, and follows the alias in a thread of its own.
+
+    A new version is fetched, checked and warmed while the old one serves; then one reference is swapped.
+    """
+
+    def __init__(
+        self, registry: Versions, cache: Path, metrics: Metrics, *, threads: int, every_seconds: float
+    ) -> None:
+        """A slot that is empty until `start`, or until the first `poll`.
+
+        Args:
+            registry: says which version is production, and gives its file.
+            cache: folder for downloaded files.
+            metrics: where reloads are counted.
+            threads: CPU threads of one inference; 0 for all cores.
+            every_seconds: time between two looks at the alias.
+        """
+        self._registry = registry
+        self._cache = cache
+        self._metrics = metrics
+        self._threads = threads
+        self._every = every_seconds
+        self._failures = 0
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="model-slot", daemon=True)
+        self.status = SlotStatus()
+        self.current: Loaded | None = None
+
+    def start(self) -> None:
+        """Begin to follow the alias."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; a load that is under way is not waited for."""
+        self._stopped.set()
+        self._thread.join(timeout=1.0)
+
+    @property
+    def reason(self) -> str:
+        """Why there is no model yet."""
+        return self.status.last_error or "The first model is being loaded. Try again in a few seconds."
+
+    def poll(self) -> None:
+        """Look at the alias once, and load what it names if that is new."""
+        try:
+            version = self._registry.resolve(PRODUCTION)
+            self._registry_answers(True)
+            if self._is_new(version):
+                self._load(version)
+        except NoVersionError as error:
+            self._registry_answers(True)
+            self._note(str(error))
+        except ParkingError as error:
+            self._registry_answers(False)
+            self._note(str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, this thread must live to try again
+            self._note(f"The model cannot be reloaded: {error!r}. It is tried again.")
+            self._failures += 1
+
+    def _follow(self) -> None:
+        while not self._stopped.is_set():
+            self.poll()
+            self._stopped.wait(self._pause())
+
+    def _pause(self) -> float:
+        """Longer after each failure, and never quite regular: many pods must not ask in step."""
+        patience: float = min(self._every * 2.0 ** min(self._failures, 10), max(MOST_PATIENT, self._every))
+        return patience * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
+
+    def _is_new(self, version: Version) -> bool:
+        if version.number in self.status.rejected:
+            self._note(self._rejection(version))
+            return False
+        if self.current is not None and self.current.version.number == version.number:
+            self.status.last_error = None
+            return False
+        return True
+
+    def _load(self, version: Version) -> None:
+        try:
+            detector = Detector.load(self._registry.fetch(version, self._cache), threads=self._threads)
+            detector.warm()
+        except ModelError as error:
+            self.status.rejected[version.number] = str(error)
+            self._metrics.reloads.labels("rejected").inc()
+            self._note(self._rejection(version))
+            return
+        self.current = Loaded(detector, version, datetime.now(UTC))
+        self.status.last_error = None
+        self._metrics.reloads.labels("loaded").inc()
+        self._metrics.model_version.set(version.number)
+        logger.info("Version {} of {} serves now", version.number, version.name)
+
+    def _rejection(self, version: Version) -> str:
+        return f"Version {version.number} was refused: {self.status.rejected[version.number]}"
+
+    def _registry_answers(self, ok: bool) -> None:
+        self.status.registry_ok = ok
+        self._metrics.registry_up.set(ok)
+        self._failures = 0 if ok else self._failures + 1
+
+    def _note(self, text: str) -> None:
+        if text != self.status.last_error:
+            logger.warning("{}", text)
+        self.status.last_error = text

@@ -1,0 +1,66 @@
+"""Around every request: its id, its log line, its time, and an answer even where the code fails."""
+
+import re
+import time
+import uuid
+from http import HTTPStatus
+
+from loguru import logger
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.errors import problem
+from service.metrics import Metrics
+
+REQUEST_ID = "X-Request-ID"
+_SOUND_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_UNLOGGED = ("/health", "/metrics")
+
+
+class RequestContext:
+    """The outermost middleware."""
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on with an id, and measure it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id = _request_id(scope)
+        started, status = time.perf_counter(), 0
+
+        async def named(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+            await send(message)
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                # Now, not after the work that an answer leaves behind.
+                self._record(scope, status, time.perf_counter() - started)
+
+        with logger.contextualize(request_id=request_id):
+            try:
+                await self._app(scope, receive, named)
+            except Exception:  # noqa: BLE001 - a caller gets an answer, whatever fails
+                logger.exception("{} {} failed", scope["method"], scope["path"])
+                if status == 0:
+                    detail = "The service failed. Report it with this request id; the log says more."
+                    await problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail, request_id)(scope, receive, named)
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "unmatched")
+        version = scope["state"].get("model_version", "")
+        self._metrics.requests.labels(route, str(status), version).inc()
+        self._metrics.seconds.labels(route).observe(seconds)
+        if not scope["path"].startswith(_UNLOGGED):
+            logger.info("{} {} {} in {:.0f} ms", scope["method"], scope["path"], status, seconds * 1000)
+
+
+def _request_id(scope: Scope) -> str:
+    given = Headers(scope=scope).get(REQUEST_ID, "")
+    return given if _SOUND_ID.fullmatch(given) else uuid.uuid4().hex

@@ -1,0 +1,45 @@
+"""The parts of one running service, and the order in which they start and stop."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from parking.settings import Settings
+from parking.storage import Store, open_store
+from service.inference_log import InferenceLog
+from service.metrics import Metrics
+from service.model_slot import ModelSlot, Versions
+from service.predictor import Predictor
+
+
+class ServiceState:
+    """What the routes work with."""
+
+    def __init__(self, settings: Settings, registry: Versions) -> None:
+        self.started = datetime.now(UTC)
+        self.metrics = Metrics()
+        self.slot = ModelSlot(
+            registry,
+            settings.state_dir / "models",
+            self.metrics,
+            threads=settings.threads,
+            every_seconds=settings.reload_seconds,
+        )
+
+        def store() -> Store:
+            return open_store(settings.store_url, settings.state_dir / "cache")
+
+        self._log = InferenceLog(store, self.metrics, every_seconds=settings.log_flush_seconds)
+        self.predictor = Predictor(settings, self.slot, self._log, self.metrics)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Follow the registry and write the log; at the end finish what runs, then write the last rows."""
+        self.slot.start()
+        self._log.start()
+        try:
+            yield
+        finally:
+            for stop in (self.slot.stop, self.predictor.close, self._log.close):
+                await asyncio.to_thread(stop)
