@@ -1,0 +1,48 @@
+"""A service on a folder of its own, with models that are known exactly."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from parking.data.imagery import encode_png
+from parking.settings import Settings
+from service.app import create_app
+from service.model_slot import Versions
+from tests.doubles import write_bright_model, write_inverted_model
+
+Serve = Callable[..., TestClient]
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> dict[int, Path]:
+    """Version 1 finds bright pixels, version 2 dark ones."""
+    return {
+        1: write_bright_model(tmp_path / "models" / "1.onnx"),
+        2: write_inverted_model(tmp_path / "models" / "2.onnx"),
+    }
+
+
+@pytest.fixture
+def image() -> bytes:
+    """Dark ground with one bright bay of 17 x 33 pixels: 2.5 x 5 m at 0.15 m a pixel."""
+    pixels = np.full((120, 160, 3), 20, np.uint8)
+    pixels[40:73, 60:77] = 240
+    return encode_png(pixels)
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Starts a service on a registry; settings by name; stopped when the test ends."""
+    with ExitStack() as stack:
+
+        def start(registry: Versions, **settings: Any) -> TestClient:
+            fast = {"state_dir": tmp_path / "state", "reload_seconds": 0.05, "log_flush_seconds": 0.05, "threads": 1}
+            app = create_app(Settings(_env_file=None, **{**fast, **settings}), registry)
+            return stack.enter_context(TestClient(app, follow_redirects=False))
+
+        yield start

@@ -1,0 +1,129 @@
+"""What a caller gets for an image, and for what is none."""
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from parking.data.imagery import encode_png
+from tests.service.conftest import Serve
+from tests.service.doubles import FlippingRegistry
+from tests.service.waiting import wait_until
+
+
+@pytest.fixture
+def client(serve: Serve, models: dict[int, Path]) -> TestClient:
+    client = serve(FlippingRegistry(models, serving=1), max_upload_mb=1, max_megapixels=1)
+    wait_until(lambda: client.get("/health/ready").status_code == 200)
+    return client
+
+
+def test_the_json_answer_says_what_where_and_by_whom(client: TestClient, image: bytes) -> None:
+    answer = client.post("/predict", files={"file": ("a.png", image)}, headers={"X-Request-ID": "abc-1"})
+    body = answer.json()
+    assert answer.headers["X-Request-ID"] == body["request_id"] == "abc-1"
+    assert body["model_version"] == "1"
+    assert body["count"] == len(body["spots"]) == 1
+    low, high = body["count_interval"]
+    assert low <= 1 <= high
+    assert body["gsd"] == {"value": 0.15, "source": "assumed"}
+    assert body["imagery_date"] == "unknown"
+    assert (body["width"], body["height"]) == (160, 120)
+    assert body["elapsed_ms"] > 0
+    (spot,) = body["spots"]
+    assert spot["area_m2"] == pytest.approx(17 * 33 * 0.15**2, rel=0.02)
+    assert spot["confidence"] > 0.99
+    xs, ys = zip(*spot["polygon"], strict=True)
+    assert (min(xs), max(xs), min(ys), max(ys)) == pytest.approx((60, 77, 40, 73), abs=1)
+
+
+def test_geojson_and_picture_by_accept(client: TestClient, image: bytes) -> None:
+    geojson = client.post("/predict", files={"file": ("a.png", image)}, headers={"Accept": "application/geo+json"})
+    assert geojson.headers["Content-Type"] == "application/geo+json"
+    assert json.loads(geojson.content)["type"] == "FeatureCollection"
+    accept = "text/html, image/*;q=0.8, application/json;q=0.1"
+    picture = client.post("/predict", files={"file": ("a.png", image)}, headers={"Accept": accept})
+    assert picture.headers["Content-Type"] == "image/png"
+    assert Image.open(io.BytesIO(picture.content)).size == (160, 120)
+
+
+def test_a_form_that_we_do_not_have_is_406(client: TestClient, image: bytes) -> None:
+    answer = client.post("/predict", files={"file": ("a.png", image)}, headers={"Accept": "text/html"})
+    assert answer.status_code == 406
+
+
+def assert_problem(answer: object, status: int, words: str) -> None:
+    assert answer.status_code == status, answer.text  # type: ignore[attr-defined]
+    assert answer.headers["Content-Type"] == "application/problem+json"  # type: ignore[attr-defined]
+    body = answer.json()  # type: ignore[attr-defined]
+    assert body["status"] == status
+    assert words in body["detail"]
+    assert body["request_id"] == answer.headers["X-Request-ID"]  # type: ignore[attr-defined]
+
+
+def test_a_text_file_is_a_problem_that_says_so(client: TestClient) -> None:
+    assert_problem(client.post("/predict", files={"file": ("x.png", b"hello")}), 422, "x.png")
+
+
+def test_a_truncated_image_is_a_problem(client: TestClient, image: bytes) -> None:
+    assert_problem(client.post("/predict", files={"file": ("x.png", image[: len(image) // 2])}), 422, "x.png")
+
+
+def test_a_request_without_a_file_is_a_problem(client: TestClient) -> None:
+    assert_problem(client.post("/predict"), 422, "file")
+
+
+def test_an_image_with_too_many_pixels_is_413(client: TestClient) -> None:
+    large = encode_png(np.zeros((1100, 1000, 3), np.uint8))
+    assert_problem(client.post("/predict", files={"file": ("x.png", large)}), 413, "megapixels")
+
+
+def test_a_body_that_is_too_large_is_413_whether_it_says_so_or_not(client: TestClient) -> None:
+    big = b"x" * (2 * 2**20)
+    assert_problem(client.post("/predict", files={"file": ("x.png", big)}), 413, "1 MiB")
+
+    def chunks() -> Iterator[bytes]:
+        yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="x.png"\r\n\r\n'
+        yield from (b"x" * 2**16 for _ in range(32))
+        yield b"\r\n--b--\r\n"
+
+    header = {"Content-Type": "multipart/form-data; boundary=b"}
+    assert_problem(client.post("/predict", content=chunks(), headers=header), 413, "1 MiB")
+
+
+def test_an_unknown_path_is_a_problem(client: TestClient) -> None:
+    assert_problem(client.get("/nowhere"), 404, "Not Found")
+
+
+def test_a_failure_of_ours_is_a_500_without_its_insides(client: TestClient, image: bytes) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("secret")
+
+    client.app.state.service.predictor.predict = broken  # type: ignore[attr-defined]
+    answer = client.post("/predict", files={"file": ("a.png", image)})
+    assert_problem(answer, 500, "request id")
+    assert "secret" not in answer.text
+
+
+def test_a_request_id_that_could_forge_a_log_line_is_replaced(client: TestClient) -> None:
+    answer = client.get("/health", headers={"X-Request-ID": "a b{c}"})
+    assert answer.headers["X-Request-ID"] != "a b{c}"
+
+
+def test_requests_are_counted_by_route_and_version(client: TestClient, image: bytes) -> None:
+    client.post("/predict", files={"file": ("a.png", image)})
+    text = client.get("/metrics").text
+    assert 'parking_requests_total{model_version="1",route="/predict",status="200"} 1.0' in text
+    assert "parking_image_megapixels_count 1.0" in text
+
+
+def test_the_docs_and_the_way_to_them(client: TestClient) -> None:
+    assert client.get("/").headers["Location"] == "/docs"
+    assert client.get("/docs").status_code == 200
+    schema = client.get("/openapi.json").json()
+    assert "/predict" in schema["paths"]
