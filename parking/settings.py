@@ -77,7 +77,7 @@ class Settings(BaseSettings):
     """Rows below which a drift report says `insufficient_data` instead of guessing."""
 
     drift_share: float = Field(0.4, gt=0, le=1)
-    """Share of drifted columns from which the verdict is `drift`; half of it is a `warning`. One that moved far will do."""
+    """Share of drifted columns from which the verdict is `drift`; half of it is a `warning`. One far out will do."""
 
     drift_threshold: float = Field(0.5, gt=0)
     """Effect size from which a column counts as drifted: Wasserstein distance in units of the reference's spread.

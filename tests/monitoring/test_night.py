@@ -109,13 +109,15 @@ def test_without_a_reference_nothing_is_claimed(
 
 
 def test_part_of_a_day_is_judged_alone_and_keeps_the_whole_days_report(store: Store, settings: Settings) -> None:
-    write_rows(store, [row(time=NOON), row(time=NOON + dt.timedelta(hours=1))], date=DAY)
+    times = [NOON + dt.timedelta(hours=hour) for hour in (0, 1, 2)]
+    write_rows(store, [row(time=time) for time in times], date=DAY)
     (whole,) = monitor_day(store, ShelfRegistry({}), settings, DAY)
-    (after,) = monitor_day(store, ShelfRegistry({}), settings, DAY, since=NOON + dt.timedelta(minutes=1))
-    (before,) = monitor_day(store, ShelfRegistry({}), settings, DAY, until=NOON + dt.timedelta(minutes=1))
-    assert (whole.rows, after.rows, before.rows) == (2, 1, 1)
+    (after,) = monitor_day(store, ShelfRegistry({}), settings, DAY, since=times[1])
+    (before,) = monitor_day(store, ShelfRegistry({}), settings, DAY, until=times[1])
+    assert (whole.rows, after.rows, before.rows) == (3, 2, 1)
     assert len({whole.html, after.html, before.html}) == 3
-    assert len(list(store.keys("reports/drift/history/"))) == 1
+    (kept,) = store.keys("reports/drift/history/")
+    assert json.loads(store.read(kept))["rows"] == 3
 
 
 def test_a_torn_log_file_is_named_in_the_report(store: Store, settings: Settings) -> None:
