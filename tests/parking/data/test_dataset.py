@@ -175,7 +175,9 @@ def test_a_source_that_is_no_dataset_is_a_sentence(
 class FullAfter(FolderStore):
     """A store whose disk is full after a number of writes."""
 
-    left = 4
+    def __init__(self, folder: Path, left: int) -> None:
+        super().__init__(folder)
+        self.left = left
 
     def write(self, key: str, data: bytes) -> None:
         self.left -= 1
@@ -184,13 +186,21 @@ class FullAfter(FolderStore):
         super().write(key, data)
 
 
-def test_a_full_disk_leaves_no_snapshot_that_could_be_loaded(tmp_path: Path, store: FolderStore) -> None:
+@pytest.mark.parametrize("written", [0, 4, 10, 11])
+def test_a_full_disk_leaves_the_dataset_as_it_was(tmp_path: Path, store: FolderStore, written: int) -> None:
+    """Of ten images, the manifest and the pointer to it, in this order."""
+    before = ingest(str(write_places(tmp_path / "before", first=50)), store).snapshot
     folder = str(write_places(tmp_path / "in"))
     with pytest.raises(StoreError, match="No space"):
-        ingest(folder, FullAfter(store.root))
-    with pytest.raises(DatasetError, match="no dataset snapshot 'latest'"):
+        ingest(folder, FullAfter(store.root, written))
+    assert load_snapshot(store) == before
+    assert ingest(folder, store).copied == max(0, 10 - written)
+    assert load_snapshot(store).scenes[0].name == "0.png"
+
+
+def test_without_a_dataset_one_is_told_to_ingest(store: FolderStore) -> None:
+    with pytest.raises(DatasetError, match=r"no dataset snapshot 'latest' .* Run `parking ingest"):
         load_snapshot(store)
-    assert ingest(folder, store).copied == 6
 
 
 def test_a_manifest_that_was_torn_is_named(tmp_path: Path, store: FolderStore) -> None:

@@ -40,6 +40,13 @@ def test_the_order_of_the_files_decides_nothing() -> None:
     assert make_folds(MIXED[::-1], 5) == make_folds(MIXED, 5)
 
 
+def test_the_names_of_the_files_decide_nothing() -> None:
+    renamed = [one.model_copy(update={"name": f"{number * 7919 % 1000}.png"}) for number, one in enumerate(MIXED)]
+    assert choose_test(renamed, 0.2) == choose_test(MIXED, 0.2)
+    parts, before = ([{one.sha256 for one in fold.validation} for fold in make_folds(s, 5)] for s in (renamed, MIXED))
+    assert parts == before
+
+
 def test_most_test_scenes_stay_when_others_are_added() -> None:
     before = choose_test(MIXED, 0.2)
     more = [scene(n, annotator="ab"[n % 2], places=(0, 3, 7, 15, 40)[n % 5]) for n in range(100, 120)]
