@@ -25,7 +25,7 @@ def ingest(
 
     Example: [bold]parking ingest --data ~/annotated[/bold]
     """
-    session.start(state)
+    session.start_flows(state)
     from flows.ingest import ingest as flow
     from flows.samples import find_snapshot
 
@@ -59,10 +59,9 @@ def show(
     Example: [bold]parking data show --out sheet.png[/bold]
     """
     settings = session.start(state)
-    from parking.data.show import contact_sheet
-
     from parking.data.dataset import load_snapshot
     from parking.data.imagery import encode_png
+    from parking.data.show import contact_sheet
     from parking.storage import open_store
 
     store = open_store(settings.store_url)

@@ -10,9 +10,8 @@ from cli.console import console, errors, progress_shown, table
 from parking.errors import ParkingError
 
 if TYPE_CHECKING:
-    from parking.learning.evaluate import Scores
-
     from parking.detection.detector import Detector
+    from parking.learning.evaluate import Scores
     from parking.settings import Settings
 
 
@@ -29,7 +28,7 @@ def tune(
 
     Example: [bold]parking tune --trials 20 --minutes 60[/bold]
     """
-    session.start(state)
+    session.start_flows(state)
     from flows.tune import tune as flow
 
     with progress_shown():
@@ -49,7 +48,7 @@ def train(
 
     Example: [bold]parking train --recipe recipe.json[/bold]
     """
-    session.start(state)
+    session.start_flows(state)
     from flows.train import train as flow
 
     with progress_shown():
@@ -66,9 +65,8 @@ def evaluate(
     Example: [bold]parking evaluate --model 3[/bold]
     """
     settings = session.start(state)
-    from parking.learning.evaluate import evaluate_model
-
     from flows.samples import find_snapshot, samples_of
+    from parking.learning.evaluate import evaluate_model
 
     detector = load_detector(model, settings)
     snapshot = find_snapshot(dataset)
@@ -96,7 +94,7 @@ def promote(
 
     Example: [bold]parking promote 4[/bold]
     """
-    session.start(state)
+    session.start_flows(state)
     from flows.promote import promote as flow
 
     with progress_shown():
@@ -135,7 +133,7 @@ def retrain(
 
     Example: [bold]parking retrain --data s3://my-bucket/annotated --minutes 90[/bold]
     """
-    session.start(state)
+    session.start_flows(state)
     from flows.retrain import retrain as flow
 
     with progress_shown():
@@ -173,9 +171,8 @@ def predict(
 
 def predict_one(detector: "Detector", image: Path, out: Path, threshold: float | None, max_megapixels: float) -> str:
     """Write one image's answers; returns a line that says what was found."""
-    from parking.detection.output import write_answers
-
     from parking.data.imagery import read_raster
+    from parking.detection.output import write_answers
 
     raster = read_raster(image, max_megapixels=max_megapixels)
     found = detector.detect(raster, threshold=threshold)

@@ -75,7 +75,7 @@ def run_platform(servers: Servers, settings: Settings, addresses: Addresses, hos
     servers.wait_ready()
     addresses.save(settings.state_dir)
     servers.start(service_server(addresses.service, host, env))
-    servers.start(Server("flows", python("flows.deployments"), env))
+    servers.start(Server("flows", python("flows.deployments"), {**env, "PREFECT_LOGGING_LEVEL": "INFO"}))
     servers.wait_ready()
 
 
@@ -133,7 +133,7 @@ def monitor(
 
     Example: [bold]parking monitor --day 2026-05-01[/bold]
     """
-    session.start(state)
+    session.start_flows(state)
     from flows.monitor import monitor as flow
 
     with progress_shown():

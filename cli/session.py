@@ -7,9 +7,9 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from parking.logs import configure_logs
-
+from cli.console import console
 from parking.errors import PlatformError
+from parking.logs import configure_logs
 from parking.settings import Settings, get_settings
 
 ADDRESSES = "platform.json"
@@ -53,8 +53,10 @@ def environment(settings: Settings, addresses: Addresses | None) -> dict[str, st
         "PARKING_STATE_DIR": str(state),
         "PREFECT_HOME": str(state / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
         "PREFECT_RUNNER_POLL_FREQUENCY": "2",
-        "PREFECT_LOGGING_LEVEL": "WARNING",
+        # Prefect prints a traceback for every failed flow; a command ends in a sentence instead.
+        "PREFECT_LOGGING_LEVEL": "CRITICAL",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "DO_NOT_TRACK": "1",
@@ -88,4 +90,16 @@ def start(state: Path | None = None) -> Settings:
     get_settings.cache_clear()
     settings = get_settings()
     configure_logs(settings)
+    return settings
+
+
+def start_flows(state: Path | None = None) -> Settings:
+    """`start`, for a command that runs a flow; says what takes time where no platform is running."""
+    settings = start(state)
+    if "PREFECT_API_URL" not in os.environ:
+        console.print(
+            "[dim]No `parking up` runs on this state folder: Prefect starts for this command alone, which takes "
+            "about half a minute.[/dim]",
+            soft_wrap=True,
+        )
     return settings

@@ -1,5 +1,6 @@
 """The platform as a user starts it: `parking up` as a process, on a state folder and ports of its own."""
 
+import json
 import os
 import signal
 import subprocess
@@ -109,3 +110,11 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         made.stop()
     for pid in made.children():
         os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def quick_recipe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Settings that train something, though nothing good, in seconds."""
+    path = tmp_path_factory.mktemp("recipe") / "quick.json"
+    path.write_text(json.dumps({"crop": 128, "batch": 2, "steps": 12, "tile": 256, "overlap": 32, "evaluations": 1}))
+    return str(path)

@@ -76,10 +76,12 @@ def test_mlflow_serves_its_pages(platform: Platform) -> None:
     assert "MLflow" in httpx.get(platform.mlflow).text
 
 
-def test_a_retrain_from_prefect_is_served_without_a_restart(platform: Platform, annotated: Path) -> None:
+def test_a_retrain_from_prefect_is_served_without_a_restart(
+    platform: Platform, annotated: Path, quick_recipe: str
+) -> None:
     before = platform.children()
     state = run_deployment(
-        platform, "retrain", data=str(annotated), trials=1, folds=2, minutes=0.5, recipe="demo", promote=True
+        platform, "retrain", data=str(annotated), trials=1, folds=2, recipe=quick_recipe, promote=True
     )
     assert state["type"] == "COMPLETED", state
     wait_until(lambda: httpx.get(f"{platform.service}/health/ready").status_code == 200, 30, "a loaded model")
@@ -95,8 +97,8 @@ def test_a_form_with_a_wrong_value_is_refused_at_once(platform: Platform) -> Non
     assert "folds" in answer.text
 
 
-def test_a_second_version_promoted_by_hand_takes_over_and_rolls_back(platform: Platform, annotated: Path) -> None:
-    trained = platform.command("train", "--folds", "2", "--minutes", "0.2", "--recipe", "demo")
+def test_a_second_version_promoted_by_hand_takes_over_and_rolls_back(platform: Platform, quick_recipe: str) -> None:
+    trained = platform.command("train", "--folds", "2", "--recipe", quick_recipe)
     assert trained.returncode == 0, trained.stderr
     assert str(predict(platform)["model_version"]) == "1", "a version that is only registered must not serve"
     promoted = platform.command("promote", "2", "--force", "--reason", "to see it serve")
