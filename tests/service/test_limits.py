@@ -4,8 +4,8 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
-import httpx
 import pytest
 
 from parking.detection.detector import Detection, Detector
@@ -34,7 +34,7 @@ def test_beyond_slots_and_queue_it_is_503_with_retry_after(
     client = serve(FlippingRegistry(models, serving=1), slots=1, queue=1)
     wait_until(lambda: client.get("/health/ready").status_code == 200)
 
-    def ask(_: int) -> httpx.Response:
+    def ask(_: int) -> Any:
         return client.post("/predict", files={"file": ("a.png", image)})
 
     with ThreadPoolExecutor(3) as pool:
