@@ -1,10 +1,5 @@
 """Changes of orientation and light that a free place survives."""
 
-import os
-
-# Albumentations asks the network for its latest version when it is imported, unless told not to.
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-
 from typing import Any, Protocol, cast
 
 import albumentations
