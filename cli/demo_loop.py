@@ -27,7 +27,7 @@ from parking.learning.recipe import Recipe
 from parking.settings import Settings
 from parking.workspace import open_workspace
 
-SCENES, SIZE = 48, 512
+SCENES, SIZE = 80, 384
 TRIALS, FOLDS = 2, 3
 BATCH = 16
 """Images in each batch that the monitor looks at."""
