@@ -114,7 +114,7 @@ def score(predictions: Sequence[ScenePrediction], rules: SpotRules, gsd: float) 
         return Scores.model_validate(dict.fromkeys(Scores.model_fields, 0))
     histogram = histogram_of(predictions)
     pixels = histogram.counts(rules.threshold)
-    found = [_found(prediction, rules, gsd) for prediction in predictions]
+    found = [found_rings(prediction, rules, gsd) for prediction in predictions]
     true = [prediction.rings for prediction in predictions]
     mae, rmse, bias = metrics.count_errors([len(rings) for rings in found], [len(rings) for rings in true])
     return Scores(
@@ -149,7 +149,7 @@ def calibrate_count(predictions: Sequence[ScenePrediction], rules: SpotRules, gs
     The ratio is that of the sums; the dispersion is that of a quasi-Poisson count (Wedderburn, 1974): the mean of
     squared errors over the expected number.
     """
-    found = np.array([len(_found(prediction, rules, gsd)) for prediction in predictions], np.float64)
+    found = np.array([len(found_rings(prediction, rules, gsd)) for prediction in predictions], np.float64)
     true = np.array([len(prediction.rings) for prediction in predictions], np.float64)
     if not found.sum() or not true.sum():
         return CountCalibration()
@@ -196,7 +196,8 @@ def model_rules(contract: Contract, threshold: float | None = None) -> SpotRules
     return rules if threshold is None else replace(rules, threshold=threshold)
 
 
-def _found(prediction: ScenePrediction, rules: SpotRules, gsd: float) -> list[Ring]:
+def found_rings(prediction: ScenePrediction, rules: SpotRules, gsd: float) -> list[Ring]:
+    """Outlines of the places in a prediction."""
     return [spot.ring for spot in find_spots(prediction.probability.astype(np.float32), rules, gsd)]
 
 

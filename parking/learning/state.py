@@ -43,9 +43,7 @@ class TrainingState:
         self.rounds_without_gain = 0
         self._pixels = PixelNetwork(self.network, recipe).to(device)
         self._optimiser = AdamW(_groups(self.network, recipe), lr=recipe.learning_rate, fused=True)
-        self._schedule = OneCycleLR(
-            self._optimiser, recipe.learning_rate, total_steps=recipe.steps + 1, pct_start=_RISE
-        )
+        self._schedule = _one_cycle(self._optimiser, recipe)
 
     @property
     def learning_rate(self) -> float:
@@ -119,6 +117,14 @@ def _groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
+
+
+def _one_cycle(optimiser: AdamW, recipe: Recipe) -> OneCycleLR:
+    """Up and down once over the fit (Smith and Topin, 2019)."""
+    total = recipe.steps + 1
+    # A rise of exactly one step would be divided by its length less one.
+    rise = max(_RISE, 1.5 / total)
+    return OneCycleLR(optimiser, recipe.learning_rate, total_steps=total, pct_start=rise)
 
 
 def _random_state(device: torch.device) -> list[Tensor]:

@@ -1,0 +1,89 @@
+"""Cross-validation: no scene is predicted by a network that has seen it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from torch import nn
+
+from parking.errors import DatasetError
+from parking.learning import crossval
+from parking.learning.crossval import cross_validate
+from parking.learning.evaluate import Scores
+from parking.learning.recipe import Recipe
+from parking.learning.samples import Sample
+from parking.learning.train import Fit
+from tests.parking.learning.scenes import TINY, make_samples
+
+SAMPLES = make_samples(6)
+
+
+class Fits:
+    """Stands in for training: notes who learnt from what, and answers with the truth at a given sureness."""
+
+    def __init__(self, *sureness: float) -> None:
+        self.seen: list[tuple[set[str], set[str]]] = []
+        self._sureness = sureness
+
+    def __call__(self, recipe: Recipe, train: Sequence[Sample], validation: Sequence[Sample], **more: Any) -> Fit:
+        sure = self._sureness[len(self.seen)]
+        self.seen.append(({s.name for s in train}, {s.name for s in validation}))
+        # Half as sure elsewhere: only a threshold between the two is right.
+        maps = tuple(np.where(s.mask, sure, sure / 2).astype(np.float16) for s in validation)
+        return Fit(nn.Identity(), recipe.steps, maps, [])
+
+
+@pytest.fixture
+def even(monkeypatch: pytest.MonkeyPatch) -> Fits:
+    fits = Fits(0.8, 0.8, 0.8)
+    monkeypatch.setattr(crossval, "fit", fits)
+    return fits
+
+
+def test_every_scene_is_predicted_once_by_a_network_that_has_not_seen_it(even: Fits) -> None:
+    result = cross_validate(TINY, SAMPLES, 3)
+    assert sorted(p.name for p in result.predictions) == [s.name for s in SAMPLES]
+    for train, validation in even.seen:
+        assert not train & validation
+        assert train | validation == {s.name for s in SAMPLES}
+    assert result.complete
+    assert result.mean == 1
+
+
+def test_a_fold_does_not_choose_its_own_threshold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crossval, "fit", Fits(0.9, 0.4))
+    result = cross_validate(TINY, SAMPLES, 2)
+    # The first is right between 0.45 and 0.9, the second between 0.2 and 0.4: each is wrong at the other's.
+    assert result.fold_scores[0].recall == 1
+    assert result.fold_scores[0].precision < 0.3
+    assert result.fold_scores[1].recall == 0
+
+
+def test_a_fold_can_stop_the_rest(even: Fits) -> None:
+    told: list[tuple[int, Scores]] = []
+
+    def stop_after_the_second(fold: int, scores: Scores) -> bool:
+        told.append((fold, scores))
+        return fold < 1
+
+    result = cross_validate(TINY, SAMPLES, 3, on_fold=stop_after_the_second)
+    assert not result.complete
+    assert len(even.seen) == len(result.fold_scores) == 2
+    assert [fold for fold, _ in told] == [0, 1]
+    assert len(result.predictions) == 4
+
+
+def test_too_many_folds_for_the_scenes_is_a_sentence() -> None:
+    with pytest.raises(DatasetError, match="largest number that fits is 6"):
+        cross_validate(TINY, SAMPLES, 7)
+
+
+def test_a_real_run_goes_on_from_its_checkpoints(tmp_path: Path) -> None:
+    first = cross_validate(TINY, SAMPLES, 2, checkpoint_dir=tmp_path)
+    done: list[int] = []
+    again = cross_validate(TINY, SAMPLES, 2, checkpoint_dir=tmp_path, progress=lambda n, *_: done.append(n))
+    assert done == []
+    assert again.fold_scores == first.fold_scores
+    assert all(p.probability.dtype == np.float16 for p in again.predictions)

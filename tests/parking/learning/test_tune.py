@@ -1,0 +1,148 @@
+"""The study: what it asks, what it is told, and what survives a kill."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from parking.errors import TrainingError
+from parking.learning import tune
+from parking.learning.crossval import CrossValidation
+from parking.learning.evaluate import Scores
+from parking.learning.recipe import Recipe
+from parking.learning.tune import TrialResult, open_study, run_trial
+from tests.parking.learning.scenes import TINY
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/deeper/studies.db"
+
+
+def scores(iou: float) -> Scores:
+    return Scores.model_validate(dict.fromkeys(Scores.model_fields, 0) | {"iou": iou})
+
+
+def complete(number: int, score: float) -> TrialResult:
+    return TrialResult(number, "complete", score, (scores(score),))
+
+
+def folds_of(ious: list[float]) -> Callable[..., CrossValidation]:
+    """Stands in for cross-validation: folds with these scores, stopped where it is told to."""
+
+    def cross_validate(*given: Any, on_fold: Callable[[int, Scores], bool], **more: Any) -> CrossValidation:
+        ran = []
+        for fold, iou in enumerate(ious):
+            ran.append(scores(iou))
+            if not on_fold(fold, ran[-1]):
+                break
+        return CrossValidation(tuple(ran), (), complete=len(ran) == len(ious))
+
+    return cross_validate
+
+
+def test_the_first_trial_is_the_base_itself(url: str) -> None:
+    first = open_study(url, "study").ask(TINY)
+    assert first.number == 0
+    assert first.recipe == TINY
+
+
+def test_later_trials_differ_and_keep_what_is_not_searched(url: str) -> None:
+    study = open_study(url, "study", seed=1)
+    recipes = []
+    for number in range(4):
+        trial = study.ask(TINY)
+        recipes.append(trial.recipe)
+        study.tell(complete(trial.number, 0.1 * number))
+    assert len({recipe.learning_rate for recipe in recipes}) == 4
+    assert {(recipe.crop, recipe.steps, recipe.seed) for recipe in recipes} == {(64, 4, 0)}
+
+
+def test_the_best_recipe_is_the_base_with_the_best_trials_choices(url: str) -> None:
+    study = open_study(url, "study")
+    trials = [study.ask(TINY) for _ in range(3)]
+    for trial, value in zip(trials, (0.2, 0.5, 0.3), strict=True):
+        study.tell(complete(trial.number, value))
+    best = study.best_recipe(Recipe(steps=999))
+    assert study.best_score == 0.5
+    assert best.steps == 999
+    assert best.learning_rate == trials[1].recipe.learning_rate
+    assert best.loss == trials[1].recipe.loss
+
+
+def test_a_study_without_a_complete_trial_says_so(url: str) -> None:
+    study = open_study(url, "study")
+    study.tell(TrialResult(study.ask(TINY).number, "failed", None, (), "the loss is no number"))
+    with pytest.raises(TrainingError, match="No trial of the study study"):
+        study.best_recipe(TINY)
+
+
+def test_a_killed_search_goes_on_and_tries_again_what_was_interrupted(url: str) -> None:
+    killed = open_study(url, "study")
+    done = killed.ask(TINY)
+    killed.tell(complete(done.number, 0.4))
+    lost = killed.ask(TINY)
+    resumed = open_study(url, "study")
+    assert resumed.finished == 1
+    again = resumed.ask(TINY)
+    assert again.number != lost.number
+    assert again.recipe == lost.recipe
+    assert resumed.best_score == 0.4
+
+
+def test_a_resumed_search_does_not_repeat_its_suggestions(url: str) -> None:
+    first = open_study(url, "study", seed=3)
+    for _ in range(3):
+        first.tell(complete(first.ask(TINY).number, 0.1))
+    resumed = open_study(url, "study", seed=3)
+    tried = {resumed.ask(TINY).recipe.learning_rate for _ in range(2)}
+    fresh = open_study(url, "fresh", seed=3)
+    assert tried.isdisjoint({fresh.ask(TINY).recipe.learning_rate for _ in range(5)})
+
+
+def test_the_steps_of_a_study_stay_those_of_its_first_run(url: str) -> None:
+    assert open_study(url, "study").fix_steps(TINY, 50).steps == 50
+    assert open_study(url, "study").fix_steps(TINY, 90).steps == 50
+
+
+def test_a_trial_runs_anywhere_and_is_told_here(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tune, "cross_validate", folds_of([0.4, 0.6]))
+    study = open_study(url, "study")
+    trial = study.ask(TINY)
+    told: list[tuple[int, float]] = []
+    result = run_trial(url, "study", trial.number, trial.recipe, [], 2, on_fold=lambda n, s: told.append((n, s.iou)))
+    assert (result.state, result.score, len(result.fold_scores)) == ("complete", 0.5, 2)
+    assert told == [(0, 0.4), (1, 0.6)]
+    study.tell(result)
+    assert study.best_score == 0.5
+
+
+def test_a_trial_is_pruned_after_a_bad_fold(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = open_study(url, "study")
+    for ious in ([0.5, 0.5], [0.6, 0.6], [0.4, 0.4], [0.1, 0.9]):
+        monkeypatch.setattr(tune, "cross_validate", folds_of(ious))
+        trial = study.ask(TINY)
+        result = run_trial(url, "study", trial.number, trial.recipe, [], 2)
+        study.tell(result)
+    assert (result.state, len(result.fold_scores)) == ("pruned", 1)
+    assert study.finished == 4
+    assert study.best_score == pytest.approx(0.6)
+
+
+def test_a_trial_whose_training_fails_ends_and_says_why(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*given: Any, **more: Any) -> CrossValidation:
+        raise TrainingError("The loss is no number at step 3.")
+
+    monkeypatch.setattr(tune, "cross_validate", fails)
+    study = open_study(url, "study")
+    trial = study.ask(TINY)
+    result = run_trial(url, "study", trial.number, trial.recipe, [], 2)
+    study.tell(result)
+    assert (result.state, result.score, result.reason) == ("failed", None, "The loss is no number at step 3.")
+    assert study.finished == 1
+
+
+def test_a_database_that_cannot_be_opened_is_named() -> None:
+    with pytest.raises(TrainingError, match="PARKING_STUDY_URL"):
+        open_study("sqlite:////proc/no/such.db", "study")
