@@ -12,7 +12,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from parking.data.imagery import Raster, resample
-from parking.data.tiles import stitch
+from parking.data.tiles import in_all_orientations, stitch
 from parking.detection.contract import Contract, open_session, parse_contract
 from parking.detection.golden import check_golden, decode_tile
 from parking.detection.spots import Spot, count_interval, find_spots, rules_for
@@ -89,7 +89,7 @@ class Detector:
         """
         contract = self.contract
         scaled = resample(raster, contract.gsd)
-        predict = self._run_turned if tta else self._run
+        predict = in_all_orientations(self._run) if tta else self._run
         stitched = stitch(scaled.pixels, predict, tile=contract.tile, overlap=contract.overlap, batch=BATCH)
         if stitched.shape == (raster.height, raster.width):
             return stitched
@@ -134,19 +134,6 @@ class Detector:
     def _run(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         (probability,) = self._session.run([OUTPUT[0]], {INPUT[0]: tiles})
         return np.asarray(probability, np.float32)
-
-    def _run_turned(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The mean answer over the eight ways to lay a square."""
-        total = np.zeros(tiles.shape[:3], np.float32)
-        for turns in range(4):
-            for flip in (False, True):
-                turned = np.rot90(tiles, turns, axes=(1, 2))
-                turned = turned[:, ::-1] if flip else turned
-                answer = self._run(np.ascontiguousarray(turned))
-                answer = answer[:, ::-1] if flip else answer
-                total += np.rot90(answer, -turns, axes=(1, 2))
-        total /= 8
-        return total
 
     def _answer_golden(self, name: str) -> NDArray[np.float32]:
         tile = decode_tile(self.contract.golden_tile)

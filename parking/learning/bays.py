@@ -35,6 +35,10 @@ class BaySize:
     width: float = Contract.model_fields["bay_width_m"].default
     length: float = Contract.model_fields["bay_length_m"].default
 
+    def scaled(self, scale: float) -> "BaySize":
+        """A bay that is larger by `scale`."""
+        return BaySize(round(self.width * scale, 3), round(self.length * scale, 3))
+
 
 def estimate_bay(samples: Sequence[Sample], recipe: Recipe) -> BaySize:
     """Median sides of the outlines that can be single bays; the usual size where they are too few to tell.

@@ -6,10 +6,13 @@ from pathlib import Path
 from statistics import fmean
 
 import numpy as np
+from numpy.typing import NDArray
 
 from parking.detection.spots import SpotRules
-from parking.learning.bays import estimate_bay, spot_rules
+from parking.learning.bays import BaySize, choose_scale, estimate_bay, scaled, spot_rules, tally_scales
+from parking.learning.checkpoint import identity
 from parking.learning.evaluate import ScenePrediction, Scores, choose_threshold, score
+from parking.learning.maps import coarse, load_maps, save_maps
 from parking.learning.recipe import Recipe
 from parking.learning.samples import Sample
 from parking.learning.train import fit, predict
@@ -24,10 +27,13 @@ class CrossValidation:
     """What the folds gave."""
 
     fold_scores: tuple[Scores, ...]
-    """One a fold, at the threshold that is best on the other folds: no fold chooses its own."""
+    """One a fold, at the threshold and for the bays that are best on the other folds: no fold chooses its own."""
 
     predictions: tuple[ScenePrediction, ...]
     """Out-of-fold, one a scene, in half precision."""
+
+    bay: BaySize
+    """The size of a bay that all folds together choose."""
 
     complete: bool
     """Whether every fold ran."""
@@ -49,6 +55,7 @@ def cross_validate(
     *,
     on_fold: OnFold = _go_on,
     checkpoint_dir: Path | None = None,
+    flips: bool = False,
     progress: Progress = silent,
 ) -> CrossValidation:
     """Train and score a recipe on grouped, stratified folds.
@@ -58,25 +65,29 @@ def cross_validate(
         samples: training scenes, all of them.
         folds: how many.
         on_fold: told the scores of each fold as it ends, at the threshold best for the folds so far.
-        checkpoint_dir: where fits keep their checkpoints; a run that was killed goes on from them.
+        checkpoint_dir: where fits and the maps of finished folds are kept; a run that was killed goes on from them.
+        flips: whether scenes are predicted in all eight orientations, as the detector's `tta` does.
         progress: told of steps, counted over all folds.
 
     Raises:
         DatasetError: too few scenes for so many folds.
         TrainingError: training cannot start or go on.
     """
-    rules = spot_rules(recipe, estimate_bay(samples, recipe), 0.5)
+    bay = estimate_bay(samples, recipe)
+    rules = spot_rules(recipe, bay, 0.5)
     parts: list[list[ScenePrediction]] = []
     complete = True
     for index, (train, validation) in enumerate(_split(samples, folds)):
-        path = checkpoint_dir / f"{recipe.fingerprint()}-fold{index}of{folds}.pt" if checkpoint_dir else None
-        parts.append(_predict_fold(recipe, train, validation, path, _counting_on(progress, index, folds)))
+        path = checkpoint_dir / f"{recipe.fingerprint()}-fold{index}of{folds}" if checkpoint_dir else None
+        parts.append(_predict_fold(recipe, train, validation, path, flips, _counting_on(progress, index, folds)))
         threshold = choose_threshold([prediction for part in parts for prediction in part])
         complete = on_fold(index, score(parts[-1], _at(rules, threshold), recipe.gsd)) or index == folds - 1
         if not complete:
             break
-    scores = tuple(_score_apart(parts, index, rules, recipe.gsd) for index in range(len(parts)))
-    return CrossValidation(scores, tuple(prediction for part in parts for prediction in part), complete)
+    predictions = tuple(prediction for part in parts for prediction in part)
+    tallies = tally_scales(predictions, _at(rules, choose_threshold(predictions)), recipe.gsd)
+    scores = _score_apart(parts, tallies, rules, recipe.gsd)
+    return CrossValidation(scores, predictions, bay.scaled(choose_scale(tallies)), complete)
 
 
 def _split(samples: Sequence[Sample], folds: int) -> list[tuple[list[Sample], list[Sample]]]:
@@ -91,18 +102,38 @@ def _split(samples: Sequence[Sample], folds: int) -> list[tuple[list[Sample], li
 
 
 def _predict_fold(
-    recipe: Recipe, train: Sequence[Sample], validation: Sequence[Sample], checkpoint: Path | None, progress: Progress
+    recipe: Recipe,
+    train: Sequence[Sample],
+    validation: Sequence[Sample],
+    kept: Path | None,
+    flips: bool,
+    progress: Progress,
 ) -> list[ScenePrediction]:
-    fitted = fit(recipe, train, validation, checkpoint=checkpoint, progress=progress)
-    maps = fitted.validation or [
-        predict(fitted.network, recipe, sample.pixels).astype(np.float16) for sample in validation
-    ]
+    belongs_to = identity(recipe, train, validation)
+    maps_path = kept.with_name(f"{kept.name}{'-flips' if flips else ''}.npz") if kept else None
+    maps = load_maps(maps_path, belongs_to) if maps_path else None
+    if maps is None:
+        checkpoint = kept.with_name(f"{kept.name}.pt") if kept else None
+        fitted = fit(recipe, train, validation, checkpoint=checkpoint, progress=progress)
+        whole = fitted.validation if not flips else ()
+        maps = [coarse(p) for p in whole or (predict(fitted.network, recipe, s.pixels, flips) for s in validation)]
+        if maps_path:
+            save_maps(maps_path, belongs_to, maps)
     return [ScenePrediction(sample.name, p, sample) for sample, p in zip(validation, maps, strict=True)]
 
 
-def _score_apart(parts: Sequence[Sequence[ScenePrediction]], index: int, rules: SpotRules, gsd: float) -> Scores:
-    others = [prediction for n, part in enumerate(parts) if n != index for prediction in part]
-    return score(parts[index], _at(rules, choose_threshold(others or parts[index])), gsd)
+def _score_apart(
+    parts: Sequence[Sequence[ScenePrediction]], tallies: NDArray[np.int64], rules: SpotRules, gsd: float
+) -> tuple[Scores, ...]:
+    """Scores of each part, with threshold and size of the bays as the other parts choose them."""
+    owner = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    scores = []
+    for index, part in enumerate(parts):
+        others = [prediction for n, other in enumerate(parts) if n != index for prediction in other]
+        apart = owner != index if others else owner == index
+        chosen = scaled(_at(rules, choose_threshold(others or part)), choose_scale(tallies[:, apart]))
+        scores.append(score(part, chosen, gsd))
+    return tuple(scores)
 
 
 def _at(rules: SpotRules, threshold: float) -> SpotRules:

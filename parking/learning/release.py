@@ -11,9 +11,9 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from parking.detection.contract import Contract, CountCalibration
+from parking.detection.contract import Contract
 from parking.detection.golden import SIDE, encode_tile
-from parking.learning.bays import BaySize, estimate_bay, spot_rules
+from parking.learning.bays import spot_rules
 from parking.learning.crossval import CrossValidation, cross_validate
 from parking.learning.evaluate import (
     SceneCounts,
@@ -108,7 +108,7 @@ def build_version(
         recipe, samples_train, folds, checkpoint_dir=workdir / "checkpoints", progress=progress
     )
     fitted = fit(recipe, samples_train, checkpoint=_checkpoint(recipe, workdir), progress=progress)
-    contract = _contract(recipe, validated, estimate_bay(samples_train, recipe), fitted, dataset_version)
+    contract = _contract(recipe, validated, fitted, dataset_version)
     model = export_onnx(fitted.network, recipe, workdir / "model.onnx", contract)
     test_scores, test_predictions = evaluate_model(Detector.load(model), samples_test, progress)
     return Release(
@@ -128,8 +128,8 @@ def _checkpoint(recipe: Recipe, workdir: Path) -> Path:
     return workdir / "checkpoints" / f"{recipe.fingerprint()}-all.pt"
 
 
-def _contract(recipe: Recipe, validated: CrossValidation, bay: BaySize, fitted: Fit, dataset_version: str) -> Contract:
-    threshold = choose_threshold(validated.predictions)
+def _contract(recipe: Recipe, validated: CrossValidation, fitted: Fit, dataset_version: str) -> Contract:
+    threshold, bay = choose_threshold(validated.predictions), validated.bay
     tile = _golden_tile()
     return Contract(
         gsd=recipe.gsd,
@@ -138,7 +138,7 @@ def _contract(recipe: Recipe, validated: CrossValidation, bay: BaySize, fitted: 
         threshold=threshold,
         bay_width_m=bay.width,
         bay_length_m=bay.length,
-        count=_calibration(recipe, validated, bay, threshold),
+        count=calibrate_count(validated.predictions, spot_rules(recipe, bay, threshold), recipe.gsd),
         dataset_version=dataset_version,
         code_version=code_version(),
         trained=datetime.now(UTC),
@@ -146,10 +146,6 @@ def _contract(recipe: Recipe, validated: CrossValidation, bay: BaySize, fitted: 
         golden_tile=encode_tile(tile),
         golden_grid=golden_grid(fitted.network, recipe, tile),
     )
-
-
-def _calibration(recipe: Recipe, validated: CrossValidation, bay: BaySize, threshold: float) -> CountCalibration:
-    return calibrate_count(validated.predictions, spot_rules(recipe, bay, threshold), recipe.gsd)
 
 
 def _mean_scores(folds: Sequence[Scores]) -> dict[str, float]:

@@ -84,9 +84,10 @@ def test_the_sheet_lists_every_test_scene(release: Release) -> None:
 
 
 def test_a_cross_validation_that_was_made_already_is_used(release: Release, tmp_path: Path) -> None:
+    from parking.learning.bays import BaySize
     from parking.learning.crossval import CrossValidation
 
-    made = CrossValidation(release.fold_scores, release.predictions, complete=True)
+    made = CrossValidation(release.fold_scores, release.predictions, BaySize(), complete=True)
     said: list[str] = []
     built = build_version(
         RECIPE.model_copy(update={"steps": 1}),

@@ -1,0 +1,47 @@
+"""Probability maps of a fold on disk, so that a cross-validation that was stopped, or moved, goes on."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+from loguru import logger
+from numpy.typing import NDArray
+
+LEVELS = 255
+"""Out-of-fold probabilities are kept in 8 bits: a finer step is far below what scenes can tell apart."""
+
+Map = NDArray[np.float16]
+
+
+def coarse(probability: NDArray[np.floating]) -> Map:
+    """A map as it will be after keeping it: float16 (H, W), in steps of 1/255."""
+    return (np.round(probability.astype(np.float32) * LEVELS) / LEVELS).astype(np.float16)
+
+
+def save_maps(path: Path, belongs_to: str, maps: Sequence[Map]) -> None:
+    """Keep the maps of a fold's scenes, in their order; the file is whole or absent."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part.npz")
+    arrays = {str(n): np.round(m.astype(np.float32) * LEVELS).astype(np.uint8) for n, m in enumerate(maps)}
+    try:
+        np.savez_compressed(unfinished, belongs_to=np.array(belongs_to), **arrays)  # type: ignore[arg-type]
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def load_maps(path: Path, belongs_to: str) -> list[Map] | None:
+    """The maps that were kept; none where there is no file, or one that is damaged or of another recipe or data."""
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            if str(kept["belongs_to"]) != belongs_to:
+                logger.warning("The maps in {} are of another recipe or dataset, and are made again.", path)
+                return None
+            return [(kept[str(n)] / np.float32(LEVELS)).astype(np.float16) for n in range(len(kept.files) - 1)]
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        logger.warning("The maps in {} cannot be read ({}), and are made again.", path, error)
+        return None
