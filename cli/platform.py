@@ -75,7 +75,7 @@ def run_platform(servers: Servers, settings: Settings, addresses: Addresses, hos
     servers.wait_ready()
     addresses.save(settings.state_dir)
     servers.start(service_server(addresses.service, host, env))
-    servers.start(Server("flows", python("flows.deployments"), {**env, "PREFECT_LOGGING_LEVEL": "INFO"}))
+    servers.start(flows_server(addresses.prefect, env))
     servers.wait_ready()
 
 
@@ -99,6 +99,12 @@ def mlflow_server(address: str, host: str, env: dict[str, str], settings: Settin
         *("--host", host, "--port", port_of(address), "--workers", "1"),
     ]
     return Server("mlflow", command, env, f"{address}/health")
+
+
+def flows_server(prefect: str, env: dict[str, str]) -> Server:
+    """The flows with their schedules; ready when the last of them is registered with Prefect."""
+    last = f"{prefect}/api/deployments/name/promote/promote"
+    return Server("flows", python("flows.deployments"), {**env, "PREFECT_LOGGING_LEVEL": "INFO"}, last)
 
 
 def service_server(address: str, host: str, env: dict[str, str]) -> Server:

@@ -77,7 +77,7 @@ def start(state: Path | None = None) -> Settings:
         PlatformError: the state folder cannot be made.
     """
     if state is not None:
-        os.environ["PARKING_STATE_DIR"] = str(state)
+        os.environ["PARKING_STATE_DIR"] = str(state.resolve())
         get_settings.cache_clear()
     settings = get_settings()
     try:

@@ -43,13 +43,14 @@ class Platform:
         """Start it and return when it says that it is ready."""
         options = ("--prefect-port", "--mlflow-port", "--service-port")
         ports = [word for option, port in zip(options, self.ports, strict=True) for word in (option, str(port))]
-        self.process = subprocess.Popen(
-            [sys.executable, "-u", "-m", "cli.app", "up", "--state", str(self.state), *ports],
-            stdout=(self.state.parent / "up.log").open("w"),
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, "PARKING_RETRAIN_CRON": "", "PARKING_MONITOR_CRON": ""},
-        )
+        with (self.state.parent / "up.log").open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-u", "-m", "cli.app", "up", "--state", str(self.state), *ports],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env={**os.environ, "PARKING_RETRAIN_CRON": "", "PARKING_MONITOR_CRON": ""},
+            )
         wait_until(lambda: "Ready." in self.log() or self.process_ended(), READY_SECONDS, "the platform to be ready")
         assert not self.process_ended(), self.log()
 

@@ -57,9 +57,8 @@ def run_deployment(platform: Platform, name: str, **parameters: object) -> dict[
 
 def test_the_service_lives_before_there_is_a_model_and_says_what_it_lacks(platform: Platform) -> None:
     assert httpx.get(f"{platform.service}/health/live").status_code == 200
-    ready = httpx.get(f"{platform.service}/health/ready")
-    assert ready.status_code == 503
-    assert "production" in ready.text
+    wait_until(lambda: "production" in httpx.get(f"{platform.service}/health/ready").text, 30, "the reason")
+    assert httpx.get(f"{platform.service}/health/ready").status_code == 503
 
 
 def test_every_flow_is_a_deployment_with_a_typed_form(platform: Platform) -> None:
