@@ -29,14 +29,19 @@ class CrossValidation:
     fold_scores: tuple[Scores, ...]
     """One a fold, at the threshold and for the bays that are best on the other folds: no fold chooses its own."""
 
-    predictions: tuple[ScenePrediction, ...]
-    """Out-of-fold, one a scene, in half precision."""
+    parts: tuple[tuple[ScenePrediction, ...], ...]
+    """Out-of-fold, by fold, one a scene, in half precision."""
 
     bay: BaySize
     """The size of a bay that all folds together choose."""
 
     complete: bool
     """Whether every fold ran."""
+
+    @property
+    def predictions(self) -> tuple[ScenePrediction, ...]:
+        """Out-of-fold, one a scene."""
+        return tuple(prediction for part in self.parts for prediction in part)
 
     @property
     def mean(self) -> float:
@@ -84,10 +89,25 @@ def cross_validate(
         complete = on_fold(index, score(parts[-1], _at(rules, threshold), recipe.gsd)) or index == folds - 1
         if not complete:
             break
-    predictions = tuple(prediction for part in parts for prediction in part)
+    return judge(parts, recipe, bay, complete=complete)
+
+
+def judge(
+    parts: Sequence[Sequence[ScenePrediction]], recipe: Recipe, bay: BaySize, *, complete: bool = True
+) -> CrossValidation:
+    """Score predictions fold by fold, each with what the other folds choose.
+
+    Args:
+        parts: out-of-fold predictions of each fold.
+        recipe: that made them.
+        bay: the usual outline of the scenes.
+        complete: whether these are all the folds.
+    """
+    rules = spot_rules(recipe, bay, 0.5)
+    predictions = [prediction for part in parts for prediction in part]
     tallies = tally_scales(predictions, _at(rules, choose_threshold(predictions)), recipe.gsd)
     scores = _score_apart(parts, tallies, rules, recipe.gsd)
-    return CrossValidation(scores, predictions, bay.scaled(choose_scale(tallies)), complete)
+    return CrossValidation(scores, tuple(map(tuple, parts)), bay.scaled(choose_scale(tallies)), complete)
 
 
 def _split(samples: Sequence[Sample], folds: int) -> list[tuple[list[Sample], list[Sample]]]:

@@ -23,7 +23,7 @@ _SHOWN = 3
 
 def release_plots(release: Release) -> dict[str, bytes]:
     """PNG by file name: best and worst test scenes, precision against recall, the loss."""
-    ranked = _ranked(release)
+    ranked = rank(release.test_predictions, release.threshold)
     plots = {"loss.png": loss_curve(release.history)}
     if release.predictions:
         plots["precision-recall.png"] = precision_recall(histogram_of(release.predictions), release.threshold)
@@ -35,7 +35,7 @@ def release_plots(release: Release) -> dict[str, bytes]:
 
 def scene_sheet(release: Release) -> str:
     """Markdown with the best and the worst test scenes: their IoU, and one picture of each kind."""
-    ranked = _ranked(release)
+    ranked = rank(release.test_predictions, release.threshold)
     if not ranked:
         return "There are no test scenes."
     rows = "\n".join(f"| {p.name} | {iou:.3f} | {len(p.rings)} |" for iou, p in ranked)
@@ -68,6 +68,36 @@ def sheet(predictions: Sequence[ScenePrediction], threshold: float) -> NDArray[n
     return np.vstack(rows)
 
 
+def drawings(predictions: Sequence[ScenePrediction], threshold: float, columns: int = 3) -> NDArray[np.uint8]:
+    """Scenes without their pixels, for imagery that may not be shown, RGB: what was found on what was annotated."""
+    cells = [_framed(_drawing(prediction, threshold)) for prediction in predictions]
+    cells += [np.full_like(cells[0], 255)] * (-len(cells) % columns)
+    return np.vstack([np.hstack(cells[n : n + columns]) for n in range(0, len(cells), columns)])
+
+
+def _drawing(prediction: ScenePrediction, threshold: float) -> NDArray[np.uint8]:
+    shade = 255 - (prediction.probability.astype(np.float32) * 160).astype(np.uint8)
+    pixels = np.repeat(shade[..., None], 3, axis=2)
+    found, _ = cv2.findContours(
+        (prediction.probability >= threshold).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
+    )
+    cv2.drawContours(pixels, found, -1, _FOUND, 3, cv2.LINE_AA)
+    outlines = [np.round(np.array(ring)).astype(np.int32) for ring in prediction.rings]
+    cv2.polylines(pixels, outlines, True, _TRUTH, 3, cv2.LINE_AA)
+    return pixels
+
+
+def _framed(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The picture in the middle of a square, all squares of one size."""
+    height, width = pixels.shape[:2]
+    scale = _WIDTH / max(height, width)
+    small = cv2.resize(pixels, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
+    square = np.full((_WIDTH + 8, _WIDTH + 8, 3), 255, np.uint8)
+    top, left = (_WIDTH + 8 - small.shape[0]) // 2, (_WIDTH + 8 - small.shape[1]) // 2
+    square[top : top + small.shape[0], left : left + small.shape[1]] = small
+    return square
+
+
 def precision_recall(histogram: Histogram, threshold: float) -> bytes:
     """The precision-recall curve of free pixels, with the threshold that was chosen, as PNG."""
     counts = [histogram.counts(k / BINS) for k in range(0, BINS, 5)]
@@ -79,7 +109,7 @@ def precision_recall(histogram: Histogram, threshold: float) -> bytes:
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1))
     axes.set_title(f"Out-of-fold pixels, average precision {histogram.pr_auc():.3f}")
     axes.legend()
-    return _png(figure)
+    return figure_png(figure)
 
 
 def loss_curve(history: Sequence[Record]) -> bytes:
@@ -89,15 +119,14 @@ def loss_curve(history: Sequence[Record]) -> bytes:
     points = [(record["step"], record["loss"]) for record in history if "loss" in record]
     axes.plot(*zip(*points, strict=True)) if points else axes.text(0.4, 0.5, "no steps")
     axes.set(xlabel="step", ylabel="loss")
-    return _png(figure)
+    return figure_png(figure)
 
 
-def _ranked(release: Release) -> list[tuple[float, ScenePrediction]]:
-    """Test scenes that have free places, the best first: a scene without any says nothing by its IoU."""
-    predictions = [prediction for prediction in release.test_predictions if prediction.rings]
-    counts = scene_counts(predictions, release.threshold)
-    ious = [c.intersection / max(1, c.union) for c in counts]
-    return sorted(zip(ious, predictions, strict=True), key=lambda pair: -pair[0])
+def rank(predictions: Sequence[ScenePrediction], threshold: float) -> list[tuple[float, ScenePrediction]]:
+    """Scenes that have free places, by IoU, the best first: a scene without any says nothing by its IoU."""
+    with_places = [prediction for prediction in predictions if prediction.rings]
+    ious = [c.intersection / max(1, c.union) for c in scene_counts(with_places, threshold)]
+    return sorted(zip(ious, with_places, strict=True), key=lambda pair: -pair[0])
 
 
 def _narrowed(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -110,7 +139,8 @@ def _embedded(pixels: NDArray[np.uint8], title: str) -> str:
     return f"![{title}](data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode('ascii')})"
 
 
-def _png(figure: Figure) -> bytes:
+def figure_png(figure: Figure) -> bytes:
+    """The figure as a PNG file."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()

@@ -80,6 +80,12 @@ class Recipe(BaseModel):
     overlap: int = Field(96, ge=0)
     """Pixels that neighbouring tiles share. Larger hides the seams better and costs time."""
 
+    pretrain_scenes: int = Field(0, ge=0)
+    """Generated scenes to learn from before the real ones. More are more varied, and take longer to draw."""
+
+    pretrain_steps: int = Field(0, ge=0)
+    """Steps on them. 0 starts from the encoder's weights alone."""
+
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes a GPU where there is one; `cuda` insists on it."""
 
@@ -93,6 +99,8 @@ class Recipe(BaseModel):
     def _ranges_make_sense(self) -> Self:
         if self.scale_min > self.scale_max:
             raise ValueError(f"scale_min {self.scale_min} is above scale_max {self.scale_max}")
+        if bool(self.pretrain_steps) != bool(self.pretrain_scenes):
+            raise ValueError("pretrain_steps and pretrain_scenes go together")
         if self.overlap >= self.tile:
             raise ValueError(f"overlap {self.overlap} leaves nothing of a tile of {self.tile}")
         return self

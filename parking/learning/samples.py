@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,9 @@ from parking.progress import Progress, silent
 if TYPE_CHECKING:
     from parking.data.dataset import Scene
     from parking.storage import Store
+
+_GENERATED_SEED = 1_000_000
+"""Far from the seeds that people draw scenes with: a demo's test scenes are none of these."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +50,34 @@ def load_samples(store: Store, scenes: Sequence[Scene], recipe: Recipe, progress
         samples.append(_load(store, scene, recipe.gsd))
         progress(done, len(scenes), "reading scenes")
     return samples
+
+
+@lru_cache(maxsize=1)
+def generated_samples(count: int) -> tuple[Sample, ...]:
+    """Drawn scenes, the same ones for the same count; drawn once a process."""
+    return tuple(_generated(seed) for seed in range(count))
+
+
+def _generated(seed: int) -> Sample:
+    # Imported late, see `_load`.
+    from parking.data.dataset import Scene, free_mask
+    from parking.data.synthetic import generate_scene
+
+    drawn = generate_scene(_GENERATED_SEED + seed)
+    height, width = drawn.raster.height, drawn.raster.width
+    name = f"generated-{seed}"
+    scene = Scene(
+        name=name,
+        image=name,
+        sha256=f"{seed:064x}",
+        width=width,
+        height=height,
+        annotator="generator",
+        group=name,
+        rings=drawn.rings,
+        split="train",
+    )
+    return Sample(name, drawn.raster.pixels, free_mask(drawn.rings, height, width), drawn.rings, scene)
 
 
 def _load(store: Store, scene: Scene, gsd: float) -> Sample:

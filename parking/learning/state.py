@@ -1,5 +1,6 @@
 """What a fit carries from step to step, and how one step is made."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,16 @@ class TrainingState:
         self._schedule = _one_cycle(self._optimiser, recipe)
 
     @property
+    def is_over(self) -> bool:
+        """Whether all steps are made, or validation stopped them."""
+        return self.step >= self.recipe.steps or self.rounds_without_gain >= self.recipe.patience
+
+    def start_from(self, weights: Mapping[str, Tensor]) -> None:
+        """Take the weights of a network of the same recipe before the first step."""
+        self.network.load_state_dict(weights)
+        self.average = AveragedNetwork(self.network, self.recipe.ema_decay)
+
+    @property
     def learning_rate(self) -> float:
         """Of the next step."""
         return float(self._optimiser.param_groups[0]["lr"])
@@ -84,29 +95,35 @@ class TrainingState:
         return True
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next step depends on, as tensors and plain values."""
-        return {
+        """Everything that the next step depends on, or, when the fit is over, what came of it."""
+        result = {
             "step": self.step,
-            "network": self.network.state_dict(),
             "average": self.average.network.state_dict(),
-            "optimiser": self._optimiser.state_dict(),
-            "schedule": self._schedule.state_dict(),
             "history": self.history,
             "best": vars(self.best) if self.best else None,
             "rounds_without_gain": self.rounds_without_gain,
+        }
+        if self.is_over:
+            return result
+        return result | {
+            "network": self.network.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "schedule": self._schedule.state_dict(),
             "random": _random_state(self.device),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave."""
         self.step = state["step"]
-        self.network.load_state_dict(state["network"])
         self.average.network.load_state_dict(state["average"])
-        self._optimiser.load_state_dict(state["optimiser"])
-        self._schedule.load_state_dict(state["schedule"])
         self.history = state["history"]
         self.best = Best(**state["best"]) if state["best"] else None
         self.rounds_without_gain = state["rounds_without_gain"]
+        if self.is_over:
+            return
+        self.network.load_state_dict(state["network"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._schedule.load_state_dict(state["schedule"])
         _set_random_state(self.device, state["random"])
 
 

@@ -22,7 +22,7 @@ from parking.learning.metrics import Histogram
 from parking.learning.network import find_device
 from parking.learning.predict import predict
 from parking.learning.recipe import Recipe
-from parking.learning.samples import Sample
+from parking.learning.samples import Sample, generated_samples
 from parking.learning.state import Record, TrainingState
 from parking.progress import Progress, silent
 
@@ -82,7 +82,8 @@ def fit(
     keep_freed_memory()
     state = TrainingState(recipe, device)
     saver = _Saver(checkpoint, identity(recipe, train, validation))
-    saver.restore(state)
+    if not saver.restore(state) and recipe.pretrain_steps:
+        state.start_from(_pretrained(recipe, checkpoint, progress))
     maps = _run(state, train, validation, saver, progress)
     network = state.average.network
     if state.best is not None:
@@ -103,6 +104,14 @@ def seconds_per_step(recipe: Recipe, samples: Sequence[Sample], steps: int = 4) 
     return median(times[2:])
 
 
+def _pretrained(recipe: Recipe, checkpoint: Path | None, progress: Progress) -> dict[str, Tensor]:
+    """Weights that have learnt from generated scenes; kept beside the checkpoint, for all folds start from them."""
+    first = recipe.model_copy(update={"steps": recipe.pretrain_steps, "pretrain_steps": 0, "pretrain_scenes": 0})
+    path = checkpoint.with_name(f"{first.fingerprint()}-generated{recipe.pretrain_scenes}.pt") if checkpoint else None
+    fitted = fit(first, generated_samples(recipe.pretrain_scenes), checkpoint=path, progress=progress)
+    return fitted.network.state_dict()
+
+
 def _run(
     state: TrainingState, train: Sequence[Sample], validation: Sequence[Sample], saver: "_Saver", progress: Progress
 ) -> tuple[Map, ...]:
@@ -111,7 +120,7 @@ def _run(
     rounds = rounds if validation else set()
     best_maps: tuple[Map, ...] = ()
     pending: list[Tensor] = []
-    for tiles, labels in _batches(state, train) if not _is_over(state) else ():
+    for tiles, labels in _batches(state, train) if not state.is_over else ():
         pending.append(state.learn(tiles, labels))
         is_round, is_last = state.step in rounds, state.step == recipe.steps
         if is_round or is_last or len(pending) == _READ_EVERY[state.device.type]:
@@ -119,9 +128,9 @@ def _run(
             progress(state.step, recipe.steps, f"training, loss {state.history[-1]['loss']:.3f}")
         if is_round:
             best_maps = _validate(state, validation, progress) or best_maps
-        if not pending and (is_last or _is_over(state) or saver.is_due):
+        if not pending and (state.is_over or saver.is_due):
             saver.save(state)
-        if _is_over(state):
+        if state.is_over:
             break
     return best_maps
 
@@ -143,10 +152,6 @@ def _batches(state: TrainingState, train: Sequence[Sample]) -> Iterator[tuple[Te
 
 def _single_threaded(worker: int) -> None:
     cv2.setNumThreads(0)
-
-
-def _is_over(state: TrainingState) -> bool:
-    return state.step >= state.recipe.steps or state.rounds_without_gain >= state.recipe.patience
 
 
 def _read(state: TrainingState, pending: list[Tensor], kept: Path | None) -> None:
@@ -199,8 +204,9 @@ class _Saver:
             save_checkpoint(self.path, self._belongs_to, state.state_dict())
             self._saved = time.monotonic()
 
-    def restore(self, state: TrainingState) -> None:
+    def restore(self, state: TrainingState) -> bool:
         saved = load_checkpoint(self.path, self._belongs_to) if self.path else None
         if saved is not None:
             state.load_state_dict(saved)
             logger.info("Training goes on from step {} of {}, from {}.", state.step, state.recipe.steps, self.path)
+        return saved is not None

@@ -1,0 +1,163 @@
+"""Recipes side by side on the same folds: what each idea is worth, and what it costs to serve."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from parking.learning.bays import estimate_bay, spot_rules
+from parking.learning.crossval import CrossValidation, cross_validate, judge
+from parking.learning.evaluate import ScenePrediction, Scores, choose_threshold, score
+from parking.learning.recipe import Recipe, load_recipe
+from parking.learning.samples import Sample
+from parking.progress import Progress, silent
+
+BASELINE = Recipe(
+    encoder="vgg11",
+    encoder_weights="none",
+    decoder_channels=(256, 128, 64, 32, 16),
+    crop=256,
+    batch=16,
+    steps=1000,
+    learning_rate=3e-3,
+    weight_decay=0.0,
+    loss="bce",
+    positive_weight=10.0,
+    ema_decay=0.0,
+    free_share=0.0,
+    scale_min=1.0,
+    scale_max=1.0,
+    light=0.3,
+    gsd=0.11,
+    evaluations=1,
+    tile=256,
+    overlap=32,
+)
+"""The earlier recipe: VGG11 from scratch, weighted cross-entropy, Adam, rotations and contrast, no averaging."""
+
+NATIVE = Recipe(crop=384, batch=16, steps=450, gsd=0.11, evaluations=1, encoder_weights="none")
+"""The present network from scratch, trained on as many pixels as the baseline."""
+
+
+class Entry(BaseModel, frozen=True):
+    """A row of the benchmark."""
+
+    name: str
+    what: str
+    """What it changes against the row above."""
+
+    recipe: Recipe
+    resize: int | None = None
+    """Side that whole scenes are squeezed to, as the earlier recipe did; None keeps them as they are."""
+
+    flips: bool = False
+    """Whether scenes are predicted in all eight orientations."""
+
+
+def entries() -> tuple[Entry, ...]:
+    """The rows, each one idea more than the one above."""
+    imagenet = NATIVE.model_copy(update={"encoder_weights": "imagenet"})
+    generated = imagenet.model_copy(update={"pretrain_steps": 1500, "pretrain_scenes": 150})
+    shipped = load_recipe("shipped")
+    return (
+        Entry(
+            name="baseline-2024",
+            what="VGG11 U-Net from scratch, scenes squeezed to 256x256, weighted BCE",
+            recipe=BASELINE,
+            resize=256,
+        ),
+        Entry(name="native", what="the same at native resolution, in crops of 256", recipe=BASELINE),
+        Entry(name="light-encoder", what="EfficientNet-Lite0, BCE + Dice, strong augmentation, EMA", recipe=NATIVE),
+        Entry(name="imagenet", what="encoder pretrained on ImageNet", recipe=imagenet),
+        Entry(name="generated", what="all of it pretrained on 150 generated scenes", recipe=generated),
+        Entry(name="shipped", what="wider decoder, crops of 512, more steps: the shipped settings", recipe=shipped),
+        Entry(name="shipped-flips", what="the same model, mean over eight orientations", recipe=shipped, flips=True),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Row:
+    """What came of an entry."""
+
+    entry: Entry
+    validated: CrossValidation
+
+    def mean(self, name: str) -> float:
+        """Mean of a score over the folds."""
+        return float(np.mean([getattr(scores, name) for scores in self.validated.fold_scores]))
+
+    def spread(self, name: str) -> float:
+        """Standard deviation of a score over the folds."""
+        return float(np.std([getattr(scores, name) for scores in self.validated.fold_scores], ddof=1))
+
+
+def run_entry(entry: Entry, samples: Sequence[Sample], folds: int, work: Path, progress: Progress = silent) -> Row:
+    """Cross-validate an entry; what `work` holds of an earlier run is not made again.
+
+    Args:
+        entry: the row.
+        samples: all scenes.
+        folds: the same for every entry, whatever it is: they depend on the scenes alone.
+        work: folder for checkpoints and out-of-fold maps.
+        progress: told of steps.
+    """
+    seen = [squeezed(sample, entry.resize) for sample in samples] if entry.resize else list(samples)
+    folder = work / (f"squeezed-{entry.resize}" if entry.resize else "native")
+    validated = cross_validate(entry.recipe, seen, folds, checkpoint_dir=folder, flips=entry.flips, progress=progress)
+    return Row(entry, judged_whole(validated, samples, entry.recipe) if entry.resize else validated)
+
+
+def judged_whole(validated: CrossValidation, samples: Sequence[Sample], recipe: Recipe) -> CrossValidation:
+    """Predictions of squeezed scenes, brought back to the scenes' own size and judged there, as all others are."""
+    whole = {sample.name: sample for sample in samples}
+    parts = [
+        [ScenePrediction(p.name, unsqueezed(p.probability, whole[p.name]), whole[p.name]) for p in part]
+        for part in validated.parts
+    ]
+    return judge(parts, recipe, estimate_bay(samples, recipe))
+
+
+def squeezed(sample: Sample, side: int) -> Sample:
+    """A scene resized to a square, whatever its shape: what the earlier recipe trained on and predicted."""
+    height, width = sample.mask.shape
+    pixels = cv2.resize(sample.pixels, (side, side), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    mask = cv2.resize(sample.mask.view(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST) > 0
+    rings = tuple(tuple((x * side / width, y * side / height) for x, y in ring) for ring in sample.rings)
+    return replace(sample, pixels=pixels, mask=mask, rings=rings)
+
+
+Slice = Callable[[ScenePrediction], str]
+
+
+def slices(predictions: Sequence[ScenePrediction]) -> dict[str, Slice]:
+    """Ways to part the scenes: who annotated them, how many places they have, how bright they are."""
+    density = float(np.median([len(p.rings) for p in predictions]))
+    light = float(np.median([p.sample.pixels.mean() for p in predictions]))
+    return {
+        "annotator": lambda p: p.annotator,
+        "density": lambda p: f"at most {density:g} places" if len(p.rings) <= density else f"over {density:g} places",
+        "brightness": lambda p: "darker half" if p.sample.pixels.mean() <= light else "brighter half",
+    }
+
+
+def score_slices(row: Row) -> dict[str, Scores]:
+    """Scores of each slice, at the threshold and bays that all folds together choose."""
+    predictions = row.validated.predictions
+    rules = spot_rules(row.entry.recipe, row.validated.bay, choose_threshold(predictions))
+    scored = {}
+    for title, name_of in slices(predictions).items():
+        for name in sorted({name_of(p) for p in predictions}):
+            part = [p for p in predictions if name_of(p) == name]
+            scored[f"{title}: {name}"] = score(part, rules, row.entry.recipe.gsd)
+    return scored
+
+
+def unsqueezed(probability: NDArray[np.floating], sample: Sample) -> NDArray[np.float32]:
+    """A map at the size of the scene that is judged."""
+    height, width = sample.mask.shape
+    resized = cv2.resize(probability.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(resized, np.float32)
