@@ -112,3 +112,10 @@ def test_count_errors_are_those_worked_out_by_hand() -> None:
     assert rmse == pytest.approx((14 / 3) ** 0.5)
     assert bias == pytest.approx(0)
     assert metrics.count_errors([3], [4])[2] == pytest.approx(-0.25)
+
+
+def test_an_object_that_is_matched_takes_no_second() -> None:
+    true = [box(0, 0, 11, 10), box(11, 0, 9, 10)]
+    # The first overlaps both, by 11/20 and by 9/20; the second place is left for the other, which has 3/9 of it.
+    found = [box(0, 0, 20, 10), box(11, 0, 3, 10)]
+    assert metrics.match(found, true, 0.3) == (2, 0, 0)
