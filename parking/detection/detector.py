@@ -1,6 +1,7 @@
 """Free places in a raster, by a model file, on ONNX Runtime."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -15,7 +16,7 @@ from parking.data.imagery import Raster, resample
 from parking.data.tiles import in_all_orientations, stitch
 from parking.detection.contract import Contract, open_session, parse_contract
 from parking.detection.golden import check_golden, decode_tile
-from parking.detection.spots import Spot, count_interval, find_spots, rules_for
+from parking.detection.spots import Spot, count_interval, find_spots, never_stop, rules_for
 from parking.errors import ModelError
 
 INPUT = ("tiles", "tensor(uint8)")
@@ -77,12 +78,15 @@ class Detector:
         side = self.contract.tile
         self._run(np.zeros((BATCH, side, side, 3), np.uint8))
 
-    def probability(self, raster: Raster, *, tta: bool = False) -> NDArray[np.float32]:
+    def probability(
+        self, raster: Raster, *, tta: bool = False, check: Callable[[], None] = never_stop
+    ) -> NDArray[np.float32]:
         """The probability map of a raster, at the raster's own size.
 
         Args:
             raster: resampled to the contract's ground resolution where its own is known, else taken as it is.
             tta: average the answers to eight flips and turns: a little better and eight times slower.
+            check: called before every run of the model; what it raises ends the work.
 
         Returns:
             (H, W) in [0, 1].
@@ -104,6 +108,7 @@ class Detector:
         min_area_m2: float | None = None,
         assumed_gsd: float | None = None,
         tta: bool = False,
+        check: Callable[[], None] = never_stop,
     ) -> Detection:
         """Find the free places of a raster.
 
@@ -114,12 +119,13 @@ class Detector:
             assumed_gsd: metres per pixel that areas are given with where the raster does not say; the contract's
                 when left out. Such a raster is read as it is, whatever is assumed.
             tta: see `probability`.
+            check: called often on the way; what it raises ends the work.
         """
         changes = {"threshold": threshold, "min_area_m2": min_area_m2}
         contract = self.contract.model_copy(update={k: v for k, v in changes.items() if v is not None})
-        probability = self.probability(raster, tta=tta)
+        probability = self.probability(raster, tta=tta, check=check)
         gsd = raster.gsd or assumed_gsd or contract.gsd
-        spots = find_spots(probability, rules_for(contract, raster.gsd or contract.gsd), gsd)
+        spots = find_spots(probability, rules_for(contract, raster.gsd or contract.gsd), gsd, check=check)
         return Detection(
             spots=spots,
             count=len(spots),

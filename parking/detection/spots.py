@@ -1,6 +1,7 @@
 """From a probability map to single free places: polygons with a confidence, and a count with an interval."""
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -62,7 +63,13 @@ def rules_for(contract: Contract, gsd: float) -> SpotRules:
     )
 
 
-def find_spots(probability: NDArray[np.float32], rules: SpotRules, gsd: float) -> tuple[Spot, ...]:
+def never_stop() -> None:
+    """A check that lets all work go on."""
+
+
+def find_spots(
+    probability: NDArray[np.float32], rules: SpotRules, gsd: float, *, check: Callable[[], None] = never_stop
+) -> tuple[Spot, ...]:
     """Single places in a probability map.
 
     Free pixels are gathered to connected shapes, shapes with corners that point inwards are split there, and each
@@ -72,20 +79,14 @@ def find_spots(probability: NDArray[np.float32], rules: SpotRules, gsd: float) -
         probability: (H, W), in [0, 1].
         rules: what counts as a place.
         gsd: metres per pixel, for the areas.
+        check: called for every shape and every part of one; what it raises ends the work. A map of ragged specks,
+            as a poor model makes it, takes many seconds a megapixel, and somebody may not want to wait.
 
     Returns:
         Places from the top of the image downwards; rings are simple, wound one way, and inside the image.
     """
     free = (probability >= rules.threshold).astype(np.uint8)
-    width, length = rules.bay_width_px, rules.bay_length_px
-    bays = [
-        bay
-        for shape in free_shapes(free, width, length)
-        if shape.area >= rules.min_area_px
-        for row in split_to_rows(shape, width, length)
-        for bay in cut_into_bays(row, width, length)
-        if bay.area >= rules.min_area_px
-    ]
+    bays = list(_bays(free, rules, check))
     spots = [_spot(bay, probability, gsd) for bay in bays]
     return tuple(sorted(spots, key=lambda spot: min((y, x) for x, y in spot.ring)))
 
@@ -107,6 +108,17 @@ def count_interval(count: int, calibration: CountCalibration, level: float = 0.8
     half = math.sqrt(spread * centre + spread**2 / 4)
     low, high = centre + spread / 2 - half, centre + spread / 2 + half
     return math.floor(low + 1e-9), math.ceil(high - 1e-9)
+
+
+def _bays(free: NDArray[np.uint8], rules: SpotRules, check: Callable[[], None]) -> Iterator[Polygon]:
+    width, length = rules.bay_width_px, rules.bay_length_px
+    for shape in free_shapes(free, width, length):
+        check()
+        if shape.area < rules.min_area_px:
+            continue
+        for row in split_to_rows(shape, width, length):
+            check()
+            yield from (bay for bay in cut_into_bays(row, width, length) if bay.area >= rules.min_area_px)
 
 
 def _spot(bay: Polygon, probability: NDArray[np.float32], gsd: float) -> Spot:
