@@ -3,7 +3,7 @@
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from parking.errors import SettingsError
@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     queue: int = Field(16, ge=0)
     """Requests that may wait for a slot; beyond them the service answers 503 at once."""
 
+    request_seconds: float = Field(60.0, gt=0)
+    """Longest that a request may take, with its upload and its wait for a slot; then it is given up with 504."""
+
     reload_seconds: float = Field(2.0, gt=0)
     """How often the service asks the registry which version is `production`. Smaller: faster reload, more calls."""
 
@@ -69,6 +72,13 @@ class Settings(BaseSettings):
 
     max_megapixels: float = Field(64.0, gt=0)
     """Largest image, in million pixels; checked before the image is decoded."""
+
+    token: SecretStr = SecretStr("")
+    """Callers show it as `Authorization: Bearer …`: for `POST /model/reload`, and with `auth` for every image.
+    Empty: nobody can reload by hand."""
+
+    auth: bool = False
+    """Answer only callers that show the token. On without a token, the service refuses to start."""
 
     log_flush_seconds: float = Field(5.0, gt=0)
     """How long a row of the inference log may wait in memory before it is written to the store."""

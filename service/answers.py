@@ -22,6 +22,8 @@ class Place(BaseModel):
     """Mean probability inside the outline, 0 to 1."""
     area_m2: float
     """Its area in square metres."""
+    lonlat: list[tuple[float, float]] | None
+    """Its outline in WGS 84, closed; null where the file does not say where on Earth it is."""
 
 
 class Gsd(BaseModel):
@@ -29,8 +31,8 @@ class Gsd(BaseModel):
 
     value: float
     """Metres per pixel."""
-    source: Literal["file", "assumed"]
-    """Whether the image said so."""
+    source: Literal["file", "caller", "assumed"]
+    """Who said so."""
 
 
 class PredictionAnswer(BaseModel):
@@ -46,6 +48,10 @@ class PredictionAnswer(BaseModel):
     """Places found."""
     count_interval: tuple[int, int]
     """Bounds for the number of places there are, at 80 %."""
+    threshold: float
+    """Probability from which a pixel counted as free."""
+    coordinate_system: Literal["WGS 84", "image"]
+    """Whether the file says where on Earth it is, so that places have a `lonlat`."""
     spots: list[Place]
     """The places, from the top of the image downwards."""
     gsd: Gsd
@@ -68,6 +74,7 @@ class Prediction:
     model_version: str
     raster: Raster
     detection: Detection
+    gsd_source: Literal["file", "caller", "assumed"]
     elapsed_ms: float
 
 
@@ -102,13 +109,26 @@ def _wish(part: str) -> tuple[str, float]:
 
 def _as_json(prediction: Prediction) -> bytes:
     found = prediction.detection
+    geojson = to_geojson(found, prediction.raster)
+    placed = geojson["coordinate_system"] != "image"
+    places = [
+        Place(
+            polygon=list(spot.ring),
+            confidence=spot.confidence,
+            area_m2=spot.area_m2,
+            lonlat=feature["geometry"]["coordinates"][0] if placed else None,
+        )
+        for spot, feature in zip(found.spots, geojson["features"], strict=True)
+    ]
     answer = PredictionAnswer(
         request_id=prediction.request_id,
         model_version=prediction.model_version,
         count=found.count,
         count_interval=found.count_interval,
-        spots=[Place(polygon=list(s.ring), confidence=s.confidence, area_m2=s.area_m2) for s in found.spots],
-        gsd=Gsd(value=found.gsd, source=found.gsd_source),
+        threshold=found.threshold,
+        coordinate_system=geojson["coordinate_system"],
+        spots=places,
+        gsd=Gsd(value=found.gsd, source=prediction.gsd_source),
         imagery_date=found.imagery_date.isoformat() if found.imagery_date else "unknown",
         width=prediction.raster.width,
         height=prediction.raster.height,

@@ -12,8 +12,10 @@ from parking.logs import configure_logs
 from parking.registry import Registry
 from parking.settings import Settings, get_settings
 from service.errors import register_errors
+from service.guard import check_guard
 from service.limits import BodyLimit
 from service.model_slot import Versions
+from service.pages import add_pages
 from service.requests import RequestContext
 from service.routes import router
 from service.state import ServiceState
@@ -28,8 +30,12 @@ def create_app(settings: Settings | None = None, registry: Versions | None = Non
     Args:
         settings: those of the process by default.
         registry: where the model comes from; the MLflow of the settings by default.
+
+    Raises:
+        SettingsError: settings that do not go together.
     """
     settings = settings or get_settings()
+    check_guard(settings)
     registry = registry or Registry(settings.tracking_uri, settings.model_name, settings.artifact_dir)
     state = ServiceState(settings, registry)
 
@@ -45,6 +51,7 @@ def create_app(settings: Settings | None = None, registry: Versions | None = Non
     )
     app.state.service = state
     app.include_router(router)
+    add_pages(app)
     register_errors(app)
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, most_bytes=int(settings.max_upload_mb * 2**20))

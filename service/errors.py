@@ -5,8 +5,9 @@ from http import HTTPStatus
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from parking.errors import ImageError, ImageTooLargeError, ParkingError
 
@@ -17,6 +18,14 @@ class NotReadyError(ParkingError):
 
 class BusyError(ParkingError):
     """All slots are taken and the queue is full."""
+
+
+class DeadlineError(ParkingError):
+    """A request took longer than it may."""
+
+
+class CallerGoneError(ParkingError):
+    """Nobody waits for the answer any more."""
 
 
 class BodyTooLargeError(HTTPException):
@@ -35,8 +44,11 @@ STATUS: dict[type[Exception], HTTPStatus] = {
     ImageError: HTTPStatus.UNPROCESSABLE_ENTITY,
     NotReadyError: HTTPStatus.SERVICE_UNAVAILABLE,
     BusyError: HTTPStatus.SERVICE_UNAVAILABLE,
+    DeadlineError: HTTPStatus.GATEWAY_TIMEOUT,
     ParkingError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
+
+CALLER_GONE = 499
 
 RETRY_SECONDS: dict[type[Exception], str] = {NotReadyError: "2", BusyError: "1"}
 
@@ -52,6 +64,8 @@ def problem(status: int, detail: str, request_id: str | None, headers: Mapping[s
 def register_errors(app: FastAPI) -> None:
     """Answer every known failure with problem details; the rest is the request middleware's."""
     app.add_exception_handler(ParkingError, _parking)
+    app.add_exception_handler(CallerGoneError, _gone)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
 
@@ -65,6 +79,11 @@ async def _parking(request: Request, error: Exception) -> JSONResponse:
     status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
     retry = RETRY_SECONDS.get(type(error))
     return problem(status, str(error), request_id_of(request), {"Retry-After": retry} if retry else None)
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    """Nobody reads it; the status, as nginx counts such requests, is for the metrics and the log."""
+    return Response(status_code=CALLER_GONE)
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:

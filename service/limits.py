@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import BodyTooLargeError, BusyError
 from service.metrics import Metrics
+from service.patience import Patience
 
 
 class InferenceSlots:
@@ -30,18 +31,21 @@ class InferenceSlots:
         self._metrics = metrics
 
     @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
+    async def one(self, patience: Patience) -> AsyncIterator[None]:
         """Hold a slot.
 
         Raises:
             BusyError: all slots are taken, and the queue is full.
+            DeadlineError: none came free in time.
+            CallerGoneError: nobody wants it any more.
         """
         if self._free.locked() and self._waiting >= self._queue:
             self._metrics.shed.inc()
             raise BusyError("Every slot is busy and the queue is full. Try again in a second.")
         self._wait(1)
         try:
-            await self._free.acquire()
+            async with patience.waiting():
+                await self._free.acquire()
         finally:
             self._wait(-1)
         self._metrics.running.inc()

@@ -33,6 +33,9 @@ class Metrics:
             "parking_reloads_total", "New versions, loaded or rejected.", ["result"], registry=registry
         )
         self.model_version = Gauge("parking_model_version", "Number of the version that serves.", registry=registry)
+        self.model_loaded = Gauge(
+            "parking_model_loaded_timestamp_seconds", "When the serving version took over.", registry=registry
+        )
         self.registry_up = Gauge("parking_registry_up", "1 where the registry answered last time.", registry=registry)
         self.megapixels = Histogram(
             "parking_image_megapixels",

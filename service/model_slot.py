@@ -2,10 +2,11 @@
 
 import random
 import threading
-from dataclasses import dataclass, field
+from collections import deque
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from loguru import logger
 
@@ -42,6 +43,16 @@ class Loaded:
         return str(self.version.number)
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A version that came."""
+
+    time: datetime
+    version: int
+    result: Literal["loaded", "rejected"]
+    detail: str
+
+
 @dataclass(slots=True)
 class SlotStatus:
     """What the slot knows besides its model."""
@@ -50,6 +61,8 @@ class SlotStatus:
     last_error: str | None = None
     rejected: dict[int, str] = field(default_factory=dict)
     """Versions that failed their checks and why; they are not tried again, for a version never changes."""
+    history: deque[Change] = field(default_factory=lambda: deque(maxlen=20))
+    """What became of the latest versions that came, oldest first."""
 
 
 class ModelSlot:
@@ -76,6 +89,8 @@ class ModelSlot:
         self._threads = threads
         self._every = every_seconds
         self._failures = 0
+        self._before: Loaded | None = None
+        self._polling = threading.Lock()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="model-slot", daemon=True)
         self.status = SlotStatus()
@@ -97,11 +112,15 @@ class ModelSlot:
 
     def poll(self) -> None:
         """Look at the alias once, and load what it names if that is new."""
+        with self._polling:
+            self._poll()
+
+    def _poll(self) -> None:
         try:
             version = self._registry.resolve(PRODUCTION)
             self._registry_answers(True)
             if self._is_new(version):
-                self._load(version)
+                self._take(version)
         except NoVersionError as error:
             self._registry_answers(True)
             self._note(str(error))
@@ -131,20 +150,31 @@ class ModelSlot:
             return False
         return True
 
-    def _load(self, version: Version) -> None:
+    def _take(self, version: Version) -> None:
+        """Serve a version: the one before, kept for a rollback, at once; another when it has passed its checks."""
+        before = self._before
+        if before is not None and before.version.number == version.number:
+            self._swap(replace(before, version=version, loaded_at=datetime.now(UTC)), "It had served before.")
+            return
         try:
             detector = Detector.load(self._registry.fetch(version, self._cache), threads=self._threads)
             detector.warm()
         except ModelError as error:
             self.status.rejected[version.number] = str(error)
             self._metrics.reloads.labels("rejected").inc()
+            self.status.history.append(Change(datetime.now(UTC), version.number, "rejected", str(error)))
             self._note(self._rejection(version))
             return
-        self.current = Loaded(detector, version, datetime.now(UTC))
+        self._swap(Loaded(detector, version, datetime.now(UTC)), "It passed its checks.")
+
+    def _swap(self, loaded: Loaded, detail: str) -> None:
+        self._before, self.current = self.current, loaded
         self.status.last_error = None
+        self.status.history.append(Change(loaded.loaded_at, loaded.version.number, "loaded", detail))
         self._metrics.reloads.labels("loaded").inc()
-        self._metrics.model_version.set(version.number)
-        logger.info("Version {} of {} serves now", version.number, version.name)
+        self._metrics.model_version.set(loaded.version.number)
+        self._metrics.model_loaded.set(loaded.loaded_at.timestamp())
+        logger.info("Version {} of {} serves now", loaded.version.number, loaded.version.name)
 
     def _rejection(self, version: Version) -> str:
         return f"Version {version.number} was refused: {self.status.rejected[version.number]}"

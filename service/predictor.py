@@ -3,12 +3,17 @@
 import asyncio
 import contextvars
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
+import cv2
 from loguru import logger
 
 from monitoring.schema import make_row
-from parking.data.imagery import read_raster
+from parking.data.imagery import Raster, encode_png, read_raster
+from parking.errors import ImageTooLargeError
 from parking.settings import Settings
 from service.answers import Prediction, render
 from service.errors import NotReadyError
@@ -16,6 +21,25 @@ from service.inference_log import InferenceLog
 from service.limits import InferenceSlots
 from service.metrics import Metrics
 from service.model_slot import Loaded, ModelSlot
+from service.patience import Patience
+from service.uploads import Upload
+from service.wishes import Wishes
+
+T = TypeVar("T")
+
+PREVIEW_SIDE = 2048
+"""Longest side of a preview, in pixels: enough to look at, and little to send."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One image, and what is asked about it."""
+
+    upload: Upload
+    wishes: Wishes
+    form: str
+    """Media type of the answer."""
+    request_id: str
 
 
 class Predictor:
@@ -29,14 +53,8 @@ class Predictor:
         self._slots = InferenceSlots(settings.slots, settings.queue, metrics)
         self._pool = ThreadPoolExecutor(settings.slots, thread_name_prefix="inference")
 
-    async def predict(self, data: bytes, name: str, form: str, request_id: str) -> tuple[Prediction, bytes]:
+    async def predict(self, question: Question, patience: Patience) -> tuple[Prediction, bytes]:
         """Find the free places of an image.
-
-        Args:
-            data: the file's bytes.
-            name: what messages call it.
-            form: media type of the answer.
-            request_id: of the request.
 
         Returns:
             The prediction, and the answer's body.
@@ -44,17 +62,17 @@ class Predictor:
         Raises:
             NotReadyError: no model is loaded.
             BusyError: too many requests already wait.
+            DeadlineError: it took too long.
+            CallerGoneError: nobody wants the answer any more.
             ImageError: the bytes are no image that we read.
         """
         if self._slot.current is None:
             raise NotReadyError(self._slot.reason)
-        async with self._slots.one():
-            # Read it again: a new version may have come while this request waited.
-            loaded = self._slot.current
-            context = contextvars.copy_context()
-            return await asyncio.get_running_loop().run_in_executor(
-                self._pool, context.run, self._work, loaded, data, name, form, request_id
-            )
+        return await self._in_a_slot(patience, lambda: self._answer(question, patience))
+
+    async def preview(self, upload: Upload, patience: Patience) -> bytes:
+        """The image as a PNG of moderate size; raises as `predict` does."""
+        return await self._in_a_slot(patience, lambda: self._draw(upload))
 
     def log(self, prediction: Prediction) -> None:
         """Describe a prediction for the inference log; takes milliseconds, so it comes after the answer."""
@@ -67,7 +85,7 @@ class Predictor:
                 request_id=prediction.request_id,
                 model_version=prediction.model_version,
                 gsd=found.gsd,
-                gsd_source=found.gsd_source,
+                gsd_source=prediction.gsd_source,
                 latency_ms=prediction.elapsed_ms,
             )
         except Exception:  # noqa: BLE001 - the caller has the answer; a row that fails is counted
@@ -80,12 +98,55 @@ class Predictor:
         """Wait for what runs."""
         self._pool.shutdown()
 
-    def _work(self, loaded: Loaded, data: bytes, name: str, form: str, request_id: str) -> tuple[Prediction, bytes]:
+    async def _in_a_slot(self, patience: Patience, work: Callable[[], T]) -> T:
+        async with self._slots.one(patience):
+            context = contextvars.copy_context()
+            return await asyncio.get_running_loop().run_in_executor(self._pool, context.run, work)
+
+    def _answer(self, question: Question, patience: Patience) -> tuple[Prediction, bytes]:
+        # Not before: a new version may have come while this request waited.
+        loaded = self._slot.current
+        if loaded is None:
+            raise NotReadyError(self._slot.reason)
         started = time.perf_counter()
-        raster = read_raster(data, name=name, max_megapixels=self._settings.max_megapixels)
-        detection = loaded.detector.detect(raster, assumed_gsd=self._settings.assumed_gsd)
+        raster = self._read(question.upload)
+        if question.wishes.gsd is not None:
+            raster = replace(raster, gsd=question.wishes.gsd)
+        self._check_scaled_size(raster, loaded)
+        detection = loaded.detector.detect(
+            raster,
+            threshold=question.wishes.threshold,
+            min_area_m2=question.wishes.min_area,
+            assumed_gsd=self._settings.assumed_gsd,
+            tta=question.wishes.tta,
+            check=patience.check,
+        )
+        source = "caller" if question.wishes.gsd is not None else detection.gsd_source
         elapsed = (time.perf_counter() - started) * 1000
+        prediction = Prediction(question.request_id, loaded.label, raster, detection, source, elapsed)
         self._metrics.megapixels.observe(raster.width * raster.height / 1e6)
         self._metrics.places.observe(detection.count)
-        prediction = Prediction(request_id, loaded.label, raster, detection, elapsed)
-        return prediction, render(prediction, form)
+        return prediction, render(prediction, question.form)
+
+    def _draw(self, upload: Upload) -> bytes:
+        pixels = self._read(upload).pixels
+        height, width = pixels.shape[:2]
+        scale = PREVIEW_SIDE / max(height, width)
+        if scale < 1:
+            size = (max(1, round(width * scale)), max(1, round(height * scale)))
+            pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype("uint8", copy=False)
+        return encode_png(pixels)
+
+    def _read(self, upload: Upload) -> Raster:
+        return read_raster(upload.data, name=upload.name, max_megapixels=self._settings.max_megapixels)
+
+    def _check_scaled_size(self, raster: Raster, loaded: Loaded) -> None:
+        """A coarse image grows when it is scaled to the model's resolution; refuse it before it fills the memory."""
+        scale = (raster.gsd or loaded.detector.contract.gsd) / loaded.detector.contract.gsd
+        megapixels = raster.width * raster.height * scale**2 / 1e6
+        if megapixels > self._settings.max_megapixels:
+            raise ImageTooLargeError(
+                f"'{raster.name}' has {raster.gsd:.3g} m a pixel; at the model's {loaded.detector.contract.gsd:.3g} m "
+                f"it would have {megapixels:.0f} megapixels, over {self._settings.max_megapixels:g}. "
+                "Cut it into parts, or give a finer image."
+            )

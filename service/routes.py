@@ -1,20 +1,37 @@
 """The routes; each hands over to an object with the logic."""
 
-from typing import Annotated, Any
+import asyncio
+from typing import Any
 
-from fastapi import APIRouter, File, Request, UploadFile
-from fastapi.responses import RedirectResponse, Response
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.background import BackgroundTask
 
 from service.answers import PredictionAnswer, choose_form
 from service.errors import NotReadyError
+from service.guard import caller, operator
 from service.health import Health, health_of
+from service.model_info import ModelInfo, model_info
+from service.patience import Patience, while_wanted
+from service.predictor import Question
 from service.state import ServiceState
+from service.uploads import one_image, read_image
+from service.wishes import AskedFor
 
 router = APIRouter()
 
 _PROBLEM: dict[str, Any] = {"content": {"application/problem+json": {}}}
+_UNAUTHORISED: dict[str, Any] = {"description": "The token is missing or wrong.", **_PROBLEM}
+_IMAGE_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    400: {"description": "A form that cannot be read.", **_PROBLEM},
+    401: _UNAUTHORISED,
+    413: {"description": "The body, or the image in it, is too large.", **_PROBLEM},
+    415: {"description": "A body of another type.", **_PROBLEM},
+    422: {"description": "No image that can be read, or a query that is not as it should be.", **_PROBLEM},
+    503: {"description": "No model yet, or too many requests; see Retry-After.", **_PROBLEM},
+    504: {"description": "It took too long.", **_PROBLEM},
+}
 _PREDICT_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "model": PredictionAnswer,
@@ -22,23 +39,62 @@ _PREDICT_RESPONSES: dict[int | str, dict[str, Any]] = {
         "content": {"application/geo+json": {}, "image/png": {}},
     },
     406: {"description": "No form that Accept asks for.", **_PROBLEM},
-    413: {"description": "The body, or the image in it, is too large.", **_PROBLEM},
-    422: {"description": "No image that can be read.", **_PROBLEM},
-    503: {"description": "No model yet, or too many requests; see Retry-After.", **_PROBLEM},
+    **_IMAGE_PROBLEMS,
 }
 
 
-@router.post("/predict", responses=_PREDICT_RESPONSES, response_class=Response)
-async def predict(
-    request: Request, file: Annotated[UploadFile, File(description="A PNG, JPEG, WebP or (Geo)TIFF image.")]
-) -> Response:
+@router.post(
+    "/predict",
+    responses=_PREDICT_RESPONSES,
+    response_class=Response,
+    dependencies=[Depends(caller)],
+    openapi_extra=one_image(),
+)
+async def predict(request: Request, wishes: AskedFor) -> Response:
     """Find the free parking places in an image of the ground from above."""
     form = choose_form(request.headers.get("accept"))
-    predictor = _state(request).predictor
-    name = (file.filename or "image")[:100]
-    prediction, body = await predictor.predict(await file.read(), name, form, request.state.request_id)
+    predictor, patience = _state(request).predictor, _patience(request)
+    async with patience.waiting():
+        upload = await read_image(request)
+    question = Question(upload, wishes, form, request.state.request_id)
+    prediction, body = await while_wanted(request, patience, predictor.predict(question, patience))
     request.state.model_version = prediction.model_version
     return Response(body, media_type=form, background=BackgroundTask(predictor.log, prediction))
+
+
+@router.post(
+    "/preview",
+    responses={200: {"content": {"image/png": {}}}, **_IMAGE_PROBLEMS},
+    response_class=Response,
+    dependencies=[Depends(caller)],
+    openapi_extra=one_image(),
+)
+async def preview(request: Request) -> Response:
+    """The image as a PNG of at most 2048 pixels a side, for browsers that cannot show a TIFF."""
+    patience = _patience(request)
+    async with patience.waiting():
+        upload = await read_image(request)
+    body = await while_wanted(request, patience, _state(request).predictor.preview(upload, patience))
+    return Response(body, media_type="image/png")
+
+
+@router.get("/model", dependencies=[Depends(caller)], responses={401: _UNAUTHORISED})
+async def model(request: Request) -> ModelInfo:
+    """The model that answers, how it came, and what it declares of itself."""
+    state = _state(request)
+    return model_info(state.slot, state.settings)
+
+
+@router.post(
+    "/model/reload",
+    dependencies=[Depends(operator)],
+    responses={401: _UNAUTHORISED, 403: {"description": "The service has no token.", **_PROBLEM}},
+)
+async def reload(request: Request) -> ModelInfo:
+    """Look at the registry now, without waiting for the next time; the answer says what came of it."""
+    state = _state(request)
+    await asyncio.to_thread(state.slot.poll)
+    return model_info(state.slot, state.settings)
 
 
 @router.get("/health")
@@ -69,12 +125,10 @@ async def metrics(request: Request) -> Response:
     return Response(_state(request).metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-@router.get("/", include_in_schema=False)
-async def root() -> RedirectResponse:
-    """Where a person begins."""
-    return RedirectResponse("/docs")
-
-
 def _state(request: Request) -> ServiceState:
     state: ServiceState = request.app.state.service
     return state
+
+
+def _patience(request: Request) -> Patience:
+    return Patience(_state(request).settings.request_seconds)

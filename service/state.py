@@ -17,6 +17,7 @@ class ServiceState:
     """What the routes work with."""
 
     def __init__(self, settings: Settings, registry: Versions) -> None:
+        self.settings = settings
         self.started = datetime.now(UTC)
         self.metrics = Metrics()
         self.slot = ModelSlot(

@@ -122,8 +122,10 @@ def test_requests_are_counted_by_route_and_version(client: TestClient, image: by
     assert "parking_image_megapixels_count 1.0" in text
 
 
-def test_the_docs_and_the_way_to_them(client: TestClient) -> None:
-    assert client.get("/").headers["Location"] == "/docs"
+def test_the_docs_and_the_page(client: TestClient) -> None:
+    page = client.get("/")
+    assert page.status_code == 200
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
     assert client.get("/docs").status_code == 200
     schema = client.get("/openapi.json").json()
     assert "/predict" in schema["paths"]

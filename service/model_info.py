@@ -1,0 +1,88 @@
+"""What the service says of its model."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from parking.detection.contract import Contract
+from parking.settings import Settings
+from service.model_slot import ModelSlot
+
+_GOLDEN = {"golden_tile", "golden_grid"}
+
+
+class VersionChange(BaseModel):
+    """A version that came to this process."""
+
+    time: datetime
+    version: int
+    result: Literal["loaded", "rejected"]
+    detail: str
+    """Why it was refused, or how it came."""
+
+
+class Limits(BaseModel):
+    """What one request may bring."""
+
+    upload_mb: float
+    """Largest body, in MiB."""
+    megapixels: float
+    """Largest image, in million pixels."""
+    seconds: float
+    """Longest time to an answer."""
+
+
+class ModelInfo(BaseModel):
+    """The model that answers, how it came, and what it declares of itself."""
+
+    model_config = ConfigDict(protected_namespaces=(), use_attribute_docstrings=True)
+
+    name: str
+    """Of the registered model."""
+    version: str | None
+    """Number of the version that answers now; null until there is one."""
+    loaded_at: datetime | None
+    """Since when it does."""
+    sha256: str | None
+    """Of its file."""
+    contract: dict[str, object] | None
+    """What it declares, without the golden tile that proves it."""
+    history: list[VersionChange]
+    """What became of the versions that came to this process, newest first; at most 20."""
+    rejected: dict[str, str]
+    """Versions that failed their checks, and why."""
+    last_error: str | None
+    """What went wrong with the latest look at the registry."""
+    registry_ok: bool
+    """Whether the registry answered last time."""
+    limits: Limits
+    """Of a request."""
+
+
+def model_info(slot: ModelSlot, settings: Settings) -> ModelInfo:
+    """All about the model in a slot."""
+    loaded, status = slot.current, slot.status
+    return ModelInfo(
+        name=settings.model_name,
+        version=loaded.label if loaded else None,
+        loaded_at=loaded.loaded_at if loaded else None,
+        sha256=loaded.detector.sha256 if loaded else None,
+        contract=_declared(loaded.detector.contract) if loaded else None,
+        history=[
+            VersionChange(time=change.time, version=change.version, result=change.result, detail=change.detail)
+            for change in reversed(status.history.copy())
+        ],
+        rejected={str(number): reason for number, reason in status.rejected.copy().items()},
+        last_error=status.last_error,
+        registry_ok=status.registry_ok,
+        limits=Limits(
+            upload_mb=settings.max_upload_mb,
+            megapixels=settings.max_megapixels,
+            seconds=settings.request_seconds,
+        ),
+    )
+
+
+def _declared(contract: Contract) -> dict[str, object]:
+    return contract.model_dump(mode="json", exclude=_GOLDEN)
