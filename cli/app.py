@@ -5,7 +5,7 @@ import sys
 import typer
 
 from cli import data, demo, model, platform
-from cli.console import errors
+from cli.console import errors, show_error
 from parking.errors import ParkingError
 
 app = typer.Typer(
@@ -36,7 +36,7 @@ def main() -> None:
     try:
         app()
     except ParkingError as error:
-        errors.print(f"[red]Error:[/red] {error}", soft_wrap=True)
+        show_error(error)
         sys.exit(1)
     except KeyboardInterrupt:
         errors.print("Stopped.")

@@ -15,6 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from parking.progress import listening
 
@@ -23,6 +24,11 @@ errors = Console(stderr=True, highlight=False)
 
 PLAIN_SECONDS = 10.0
 """Without a terminal, a line of progress is printed at most this often."""
+
+
+def show_error(error: Exception | str) -> None:
+    """Print what went wrong, word for word: file names and MLflow's answers hold what Rich takes for markup."""
+    errors.print(Text.assemble(("Error:", "red"), " ", str(error)), soft_wrap=True)
 
 
 @contextmanager

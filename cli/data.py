@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from cli import options, session
 from cli.console import console, progress_shown, table
+from cli.files import check_writable, write_file
 
 if TYPE_CHECKING:
     from parking.data.dataset import Snapshot
@@ -38,13 +40,14 @@ def show_snapshot(snapshot: "Snapshot") -> None:
     """Print what a snapshot holds, and what was left out and why."""
     places = sum(len(scene.rings) for scene in snapshot.scenes)
     console.print(
-        f"Snapshot [bold]{snapshot.version}[/bold] of {snapshot.source}: {len(snapshot.train)} scenes to train on, "
-        f"{len(snapshot.test)} to test on, {places} free places."
+        f"Snapshot [bold]{snapshot.version}[/bold] of {escape(snapshot.source)}: {len(snapshot.train)} scenes to train "
+        f"on, {len(snapshot.test)} to test on, {places} free places.",
+        soft_wrap=True,
     )
     if snapshot.quarantine:
         listed = table("quarantined", "reason")
         for item in snapshot.quarantine:
-            listed.add_row(item.image, item.reason)
+            listed.add_row(escape(item.image), escape(item.reason))
         console.print(listed)
 
 
@@ -59,6 +62,7 @@ def show(
     Example: [bold]parking data show --out sheet.png[/bold]
     """
     settings = session.start(state)
+    check_writable(out)
     from parking.data.dataset import load_snapshot
     from parking.data.imagery import encode_png
     from parking.data.show import contact_sheet
@@ -66,9 +70,9 @@ def show(
 
     store = open_store(settings.store_url)
     snapshot = load_snapshot(store, dataset)
-    out.write_bytes(encode_png(contact_sheet(store, snapshot)))
+    write_file(out, encode_png(contact_sheet(store, snapshot)))
     show_snapshot(snapshot)
-    console.print(f"Wrote {out}.")
+    console.print(f"Wrote {out}.", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -87,4 +91,4 @@ def generate(
 
     with progress_shown():
         written = generate_dataset(folder, count, seed, size, progress=report)
-    console.print(f"Wrote {count} scenes to {written}.")
+    console.print(f"Wrote {count} scenes to {written}.", markup=False, soft_wrap=True)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli import options, session
-from cli.console import console, errors, progress_shown, table
-from parking.errors import ParkingError
+from cli.console import console, progress_shown, show_error, table
+from cli.files import check_writable, write_file
+from parking.errors import ModelError, OutputError, ParkingError
 
 if TYPE_CHECKING:
     from parking.detection.detector import Detector
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def tune(
     dataset: options.Dataset = "latest",
-    trials: options.Trials = 10,
+    trials: options.SomeTrials = 10,
     folds: options.Folds = 4,
     minutes: options.Minutes = None,
     recipe: options.RecipeName = "default",
@@ -28,13 +29,14 @@ def tune(
 
     Example: [bold]parking tune --trials 20 --minutes 60[/bold]
     """
+    check_writable(out)
     session.start_flows(state)
     from flows.tune import tune as flow
 
     with progress_shown():
         best = flow(dataset, trials, folds, minutes, recipe)
-    out.write_text(best.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    console.print(f"Best settings: {out}. Train with them: parking train --recipe {out}")
+    write_file(out, f"{best.model_dump_json(indent=2)}\n".encode())
+    console.print(f"Best settings: {out}. Train with them: parking train --recipe {out}", markup=False, soft_wrap=True)
 
 
 def train(
@@ -99,7 +101,11 @@ def promote(
 
     with progress_shown():
         verdict = flow(version, force, by, reason)
-    console.print(f"Version {version} {'serves' if verdict.promote or force else 'does not serve'}: {verdict.reason}")
+    if verdict == verdict.already_serving(version):
+        console.print(verdict.reason)
+        return
+    outcome = "serves" if verdict.promote else "serves, by force" if force else "does not serve"
+    console.print(f"Version {version} {outcome}: {verdict.reason}", soft_wrap=True)
     if not (verdict.promote or force):
         raise typer.Exit(1)
 
@@ -159,14 +165,31 @@ def predict(
     settings = session.start(state)
     detector = load_detector(model, settings)
     failed = 0
-    for image in images:
+    answered: dict[str, Path] = {}
+    for image in dict.fromkeys(images):
         try:
-            console.print(predict_one(detector, image, out, threshold, settings.max_megapixels), soft_wrap=True)
+            check_unanswered(image, answered, out)
+            line = predict_one(detector, image, out, threshold, settings.max_megapixels)
+            console.print(line, markup=False, soft_wrap=True)
         except ParkingError as error:
             failed += 1
-            errors.print(f"[red]Error:[/red] {error}", soft_wrap=True)
+            show_error(f"{image}: {error}")
     if failed:
         raise typer.Exit(1)
+
+
+def check_unanswered(image: Path, answered: dict[str, Path], out: Path) -> None:
+    """Note whose answers a name stands for, so that those of two images do not overwrite each other.
+
+    Raises:
+        OutputError: the answers of an image of this name, in another folder or form, are there.
+    """
+    first = answered.setdefault(image.stem, image)
+    if first != image:
+        raise OutputError(
+            f"{out / image.stem}.geojson and the pictures beside it are those of {first}, and stay. "
+            "Ask again for this image with another --out."
+        )
 
 
 def predict_one(detector: "Detector", image: Path, out: Path, threshold: float | None, max_megapixels: float) -> str:
@@ -187,6 +210,8 @@ def load_detector(model: str, settings: "Settings") -> "Detector":
     from parking.detection.detector import Detector
 
     path = Path(model)
+    if path.suffix == ".onnx" and not path.is_file():
+        raise ModelError(f"There is no model file {model}: correct the path, or name a version or an alias.")
     if not path.is_file():
         from parking.workspace import open_workspace
 

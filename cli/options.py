@@ -19,6 +19,7 @@ Data = Annotated[
 Dataset = Annotated[str, typer.Option("--dataset", help="Version of a dataset snapshot, or 'latest'.")]
 Folds = Annotated[int, typer.Option("--folds", min=2, max=20, help="Parts that the training scenes are cut into.")]
 Trials = Annotated[int, typer.Option("--trials", min=0, max=500, help="Settings to try by cross-validation.")]
+SomeTrials = Annotated[int, typer.Option("--trials", min=1, max=500, help="Settings to try by cross-validation.")]
 Minutes = Annotated[
     float | None, typer.Option("--minutes", min=0.01, help="Time to spend. [default: what the recipe's steps take]")
 ]

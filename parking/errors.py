@@ -61,5 +61,9 @@ class MonitoringError(ParkingError):
     """A report cannot be made from what was logged."""
 
 
+class OutputError(ParkingError):
+    """A file that a person asked for cannot be written where they want it."""
+
+
 class PlatformError(ParkingError):
     """A server of the platform cannot start, or stopped."""

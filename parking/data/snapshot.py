@@ -109,7 +109,7 @@ def load_snapshot(store: Store, version: str = "latest") -> Snapshot:
         return Snapshot.model_validate_json(store.read(f"{SNAPSHOTS}/{wanted}.json"))
     except MissingKeyError as error:
         raise DatasetError(
-            f"There is no dataset snapshot '{version}' in {store.url}. Run `parking ingest FOLDER` first."
+            f"There is no dataset snapshot '{version}' in {store.url}. Run `parking ingest --data FOLDER` first."
         ) from error
     except (ValidationError, UnicodeDecodeError) as error:
         raise DatasetError(

@@ -1,0 +1,86 @@
+"""The command as a whole: quick to answer, and every failure a sentence."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Command
+
+COMMANDS = (
+    *("demo", "up", "serve", "ingest", "tune", "train", "evaluate", "promote", "rollback", "retrain", "predict"),
+    *("monitor", "data show", "data generate"),
+)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_shows_an_example(parking: Command, name: str) -> None:
+    answer = parking(*name.split(), "--help")
+    assert answer.status == 0
+    assert f"Example: parking {name}" in answer.out
+
+
+def test_help_imports_nothing_heavy() -> None:
+    script = (
+        "import sys; from cli.app import app; app(['--help'], standalone_mode=False);"
+        "heavy = {'torch', 'prefect', 'mlflow', 'numpy', 'cv2', 'pandas', 'optuna', 'onnxruntime', 'boto3', 'fastapi'};"
+        "sys.exit(' '.join(heavy & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("predict",), "images"),
+        (("tune", "--trials", "0"), "--trials"),
+        (("train", "--folds", "1"), "--folds"),
+        (("promote", "first"), "version"),
+        (("predict", "a.png", "--threshold", "1.5"), "--threshold"),
+        (("monitor", "--day", "yesterday"), "--day"),
+        (("launch",), "launch"),
+    ],
+)
+def test_a_wrong_word_is_a_usage_error_that_names_it(parking: Command, words: tuple[str, ...], named: str) -> None:
+    answer = parking(*words)
+    assert answer.status == 2
+    assert named in answer.err
+
+
+def test_a_setting_that_cannot_work_is_named_with_its_value(parking: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARKING_THREADS", "many")
+    answer = parking("rollback")
+    assert answer.status == 1
+    assert "PARKING_THREADS='many'" in answer.err
+
+
+def test_a_state_folder_that_is_a_file_is_named(parking: Command, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    answer = parking("rollback", "--state", "notes.txt")
+    assert answer.status == 1
+    assert "notes.txt" in answer.err
+    assert "--state" in answer.err
+
+
+@pytest.mark.parametrize("words", [("rollback",), ("evaluate",), ("predict", "a.png")])
+def test_an_mlflow_out_of_reach_is_a_sentence_and_soon(
+    parking: Command, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("PARKING_MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    started = time.monotonic()
+    answer = parking(*words)
+    assert answer.status == 1
+    assert "MLflow at http://127.0.0.1:9 cannot be used" in answer.err
+    assert "PARKING_MLFLOW_TRACKING_URI" in answer.err
+    assert time.monotonic() - started < 20
+
+
+def test_the_best_settings_are_not_searched_before_it_is_known_that_they_can_be_kept(
+    parking: Command, tmp_path: Path
+) -> None:
+    answer = parking("tune", "--out", tmp_path)
+    assert answer.status == 1
+    assert answer.err.startswith(f"Error: {tmp_path} cannot be written")
