@@ -4,7 +4,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 from cli.console import console
@@ -95,11 +95,33 @@ def start(state: Path | None = None) -> Settings:
 
 def start_flows(state: Path | None = None) -> Settings:
     """`start`, for a command that runs a flow; says what takes time where no platform is running."""
+    # What a run logs goes to Prefect's pages; on the terminal our own log says it.
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO")
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     settings = start(state)
-    if "PREFECT_API_URL" not in os.environ:
+    if "PREFECT_API_URL" in os.environ:
+        check_prefect(os.environ["PREFECT_API_URL"])
+    else:
         console.print(
             "[dim]No `parking up` runs on this state folder: Prefect starts for this command alone, which takes "
             "about half a minute.[/dim]",
             soft_wrap=True,
         )
     return settings
+
+
+def check_prefect(url: str) -> None:
+    """See that somebody answers where Prefect should be; whether we are let in, Prefect says itself.
+
+    Raises:
+        PlatformError: nobody does.
+    """
+    try:
+        urlopen(f"{url}/health", timeout=5.0).close()  # noqa: S310  # an address that the user chose
+    except HTTPError as refused:
+        refused.close()
+    except (OSError, ValueError) as error:
+        raise PlatformError(
+            f"Prefect at {url} does not answer ({getattr(error, 'reason', error)}): start it, or correct "
+            "PREFECT_API_URL. Without that variable Prefect starts for the command alone."
+        ) from error

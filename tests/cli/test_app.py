@@ -78,6 +78,14 @@ def test_an_mlflow_out_of_reach_is_a_sentence_and_soon(
     assert time.monotonic() - started < 20
 
 
+def test_a_prefect_out_of_reach_is_a_sentence(parking: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    answer = parking("ingest", "--data", "images")
+    assert answer.status == 1
+    assert "Prefect at http://127.0.0.1:9/api does not answer" in answer.err
+    assert "PREFECT_API_URL" in answer.err
+
+
 def test_the_best_settings_are_not_searched_before_it_is_known_that_they_can_be_kept(
     parking: Command, tmp_path: Path
 ) -> None:
