@@ -1,7 +1,7 @@
 """Free shapes split where their outline turns inwards, so that each part is about one row of bays."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 import numpy as np
@@ -35,7 +35,9 @@ MAX_CORNERS = 400
 """Shapes with more corners are left whole: they are no rows, and cutting them takes long."""
 
 
-def split_to_rows(shape: Polygon, bay_width: float, bay_length: float) -> Iterator[Polygon]:
+def split_to_rows(
+    shape: Polygon, bay_width: float, bay_length: float, check: Callable[[], None] = lambda: None
+) -> Iterator[Polygon]:
     """Split a free shape to parts of about one row each.
 
     An L, a T, a step or two rows that touch have corners that turn inwards, and a person would cut there, along the
@@ -46,9 +48,11 @@ def split_to_rows(shape: Polygon, bay_width: float, bay_length: float) -> Iterat
         shape: a valid polygon, counterclockwise, in pixels.
         bay_width: of one bay, in pixels.
         bay_length: of one bay, in pixels.
+        check: called before every cut; what it raises ends the work.
     """
     waiting = [shape]
     while waiting:
+        check()
         piece = waiting.pop()
         parts = _open_hole(piece) if piece.interiors else _cut(piece, bay_width, bay_length)
         if parts:

@@ -116,7 +116,7 @@ def _bays(free: NDArray[np.uint8], rules: SpotRules, check: Callable[[], None]) 
         check()
         if shape.area < rules.min_area_px:
             continue
-        for row in split_to_rows(shape, width, length):
+        for row in split_to_rows(shape, width, length, check):
             check()
             yield from (bay for bay in cut_into_bays(row, width, length) if bay.area >= rules.min_area_px)
 

@@ -1,5 +1,6 @@
 """A service on a folder of its own, with models that are known exactly."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from parking.data.imagery import encode_png
+from parking.detection.detector import Detection, Detector
 from parking.settings import Settings
 from service.app import create_app
 from service.model_slot import Versions
@@ -46,3 +48,17 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
             return stack.enter_context(TestClient(app, follow_redirects=False))
 
         yield start
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Inference stands still until it is set."""
+    gate = threading.Event()
+    detect = Detector.detect
+
+    def slow(self: Detector, *args: object, **options: object) -> Detection:
+        assert gate.wait(20)
+        return detect(self, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Detector, "detect", slow)
+    return gate

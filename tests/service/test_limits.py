@@ -6,26 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from parking.detection.detector import Detection, Detector
 from tests.service.conftest import Serve
 from tests.service.doubles import FlippingRegistry
 from tests.service.waiting import wait_until
-
-
-@pytest.fixture
-def gate(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Inference stands still until it is set."""
-    gate = threading.Event()
-    detect = Detector.detect
-
-    def slow(self: Detector, *args: object, **options: object) -> Detection:
-        assert gate.wait(20)
-        return detect(self, *args, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Detector, "detect", slow)
-    return gate
 
 
 def test_beyond_slots_and_queue_it_is_503_with_retry_after(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from loguru import logger
 from PIL import Image
 from starlette.testclient import TestClient
 
@@ -129,3 +130,11 @@ def test_the_docs_and_the_page(client: TestClient) -> None:
     assert client.get("/docs").status_code == 200
     schema = client.get("/openapi.json").json()
     assert "/predict" in schema["paths"]
+
+
+def test_the_request_id_stands_in_the_log_line(client: TestClient, image: bytes) -> None:
+    lines: list[str] = []
+    sink = logger.add(lines.append, format="{extra[request_id]} {message}", filter=lambda r: "request_id" in r["extra"])
+    client.post("/predict", files={"file": ("a.png", image)}, headers={"X-Request-ID": "abc-2"})
+    logger.remove(sink)
+    assert any(line.startswith("abc-2 POST /predict 200") for line in lines)

@@ -1,0 +1,80 @@
+"""No request works on for nobody, or for ever."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import httpx
+import numpy as np
+import pytest
+
+from parking.data.imagery import encode_png
+from parking.settings import Settings
+from service.app import create_app
+from tests.service.conftest import Serve
+from tests.service.doubles import FlippingRegistry
+from tests.service.running import running
+from tests.service.test_predict import assert_problem
+from tests.service.waiting import wait_until
+
+
+@pytest.fixture
+def ragged() -> bytes:
+    """Half of it is free, in rags that take many seconds to cut into bays."""
+    noise = np.random.default_rng(0).random((1500, 1500)).astype(np.float32)
+    smooth = cv2.GaussianBlur(noise, (0, 0), 3)
+    grey = np.clip((smooth - smooth.mean()) / smooth.std() * 40 + 128, 0, 255).astype(np.uint8)
+    return encode_png(np.repeat(grey[..., None], 3, axis=2))
+
+
+def test_a_map_that_takes_for_ever_is_given_up(serve: Serve, models: dict[int, Path], ragged: bytes) -> None:
+    client = serve(FlippingRegistry(models, serving=1), request_seconds=1.5)
+    wait_until(lambda: client.get("/health/ready").status_code == 200)
+    started = time.monotonic()
+    assert_problem(client.post("/predict", files={"file": ("a.png", ragged)}), 504, "1.5 s")
+    assert time.monotonic() - started < 6
+    assert "parking_running 0.0" in client.get("/metrics").text
+
+
+def test_a_caller_that_waits_too_long_for_a_slot_is_told(
+    serve: Serve, models: dict[int, Path], image: bytes, gate: threading.Event
+) -> None:
+    client = serve(FlippingRegistry(models, serving=1), request_seconds=0.5)
+    wait_until(lambda: client.get("/health/ready").status_code == 200)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(client.post, "/predict", files={"file": ("a.png", image)})
+        wait_until(lambda: "parking_running 1.0" in client.get("/metrics").text)
+        assert_problem(client.post("/predict", files={"file": ("a.png", image)}), 504, "0.5 s")
+        gate.set()
+        assert first.result().status_code == 504
+    assert client.post("/predict", files={"file": ("a.png", image)}).status_code == 200
+
+
+def test_a_caller_that_goes_away_frees_its_slot_and_its_place_in_the_queue(
+    models: dict[int, Path], tmp_path: Path, ragged: bytes, image: bytes
+) -> None:
+    settings = Settings(_env_file=None, state_dir=tmp_path / "state", threads=1, slots=1, queue=1)
+    with running(create_app(settings, FlippingRegistry(models, serving=1))) as address:
+        wait_until(lambda: httpx.get(f"{address}/health/ready").status_code == 200)
+
+        def metrics() -> str:
+            return httpx.get(f"{address}/metrics").text
+
+        def ask_and_leave(seconds: float) -> None:
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.post(f"{address}/predict", files={"file": ("a.png", ragged)}, timeout=seconds)
+
+        with ThreadPoolExecutor(2) as pool:
+            running_one = pool.submit(ask_and_leave, 3)
+            wait_until(lambda: "parking_running 1.0" in metrics())
+            waiting_one = pool.submit(ask_and_leave, 1)
+            wait_until(lambda: "parking_waiting 1.0" in metrics())
+            waiting_one.result()
+            wait_until(lambda: "parking_waiting 0.0" in metrics())
+            running_one.result()
+            wait_until(lambda: "parking_running 0.0" in metrics(), seconds=4)
+        answer = httpx.post(f"{address}/predict", files={"file": ("a.png", image)}, timeout=10)
+        assert answer.status_code == 200
+        wait_until(lambda: metrics().count('status="499"') > 0)
