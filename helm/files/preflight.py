@@ -1,0 +1,53 @@
+"""Before flows start: wait for the servers, and say in a sentence what cannot work."""
+
+import os
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+
+from loguru import logger
+
+from parking.errors import ParkingError
+from parking.logs import configure_logs
+from parking.settings import get_settings
+from parking.storage import open_store
+from parking.workspace import open_workspace
+
+PATIENCE = 300
+"""Seconds that a server of the same release may take to start."""
+
+
+def reach_prefect() -> None:
+    """Raises OSError where Prefect does not answer."""
+    address = f"{os.environ['PREFECT_API_URL']}/health"
+    try:
+        urllib.request.urlopen(address, timeout=5).close()  # noqa: S310  # an address from the values
+    except OSError as error:
+        raise OSError(f"{address} does not answer ({error}); correct `prefect.address`, or wait for it") from error
+
+
+def wait_for(what: str, check: Callable[[], object]) -> None:
+    """Try until it works, and say each time why it does not yet."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            check()
+        except (ParkingError, OSError) as error:
+            logger.error("{}: {}", what, error)
+        else:
+            logger.info("{} answers", what)
+            return
+        if time.monotonic() > end:
+            sys.exit(1)
+        time.sleep(5)
+
+
+try:
+    settings = get_settings()
+except ParkingError as error:
+    sys.exit(str(error))
+configure_logs(settings)
+wait_for("The store", lambda: open_store(settings.store_url))
+wait_for("MLflow", lambda: open_workspace().registry.history())
+wait_for("Prefect", reach_prefect)

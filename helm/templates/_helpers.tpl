@@ -1,0 +1,176 @@
+{{/* Names, labels and the parts that several pods share. */}}
+
+{{- define "free-parking.fullname" -}}
+{{- default .Release.Name .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* What selects a component's pods. Call with (list $ "service"). */}}
+{{- define "free-parking.selector" -}}
+{{- $root := index . 0 -}}
+app.kubernetes.io/name: {{ $root.Chart.Name }}
+app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end -}}
+
+{{- define "free-parking.labels" -}}
+{{- $root := index . 0 -}}
+{{ include "free-parking.selector" . }}
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
+{{- end -}}
+
+{{/* The image of (list $ "service"): by digest where one is known, by tag otherwise. */}}
+{{- define "free-parking.image" -}}
+{{- $image := (index . 0).Values.image -}}
+{{- $repository := printf "%s-%s" $image.repository (index . 1) -}}
+{{- with index $image.digests (index . 1) -}}
+{{- printf "%s@%s" $repository . -}}
+{{- else -}}
+{{- printf "%s:%s" $repository (default (index . 0).Chart.AppVersion $image.tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What every pod has. Nothing here talks to Kubernetes, so none gets a token. */}}
+{{- define "free-parking.pod" -}}
+serviceAccountName: {{ include "free-parking.fullname" . }}
+automountServiceAccountToken: false
+# Kubernetes would set variables such as MLFLOW_PORT, which MLflow reads as its own.
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 10001
+  runAsGroup: 10001
+  fsGroup: 10001
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile:
+    type: RuntimeDefault
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{- define "free-parking.container" -}}
+image: {{ include "free-parking.image" . }}
+imagePullPolicy: {{ (index . 0).Values.image.pullPolicy }}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+{{- end -}}
+
+{{/* Resources with (list .resources .gpus). */}}
+{{- define "free-parking.resources" -}}
+{{- $resources := deepCopy (index . 0) -}}
+{{- with index . 1 -}}
+{{- $_ := set $resources.limits "nvidia.com/gpu" . -}}
+{{- end -}}
+{{- toYaml $resources -}}
+{{- end -}}
+
+{{- define "free-parking.mlflow" -}}
+{{- default (printf "http://%s-mlflow:5000" (include "free-parking.fullname" .)) .Values.mlflow.address -}}
+{{- end -}}
+
+{{- define "free-parking.prefect" -}}
+{{- default (printf "http://%s-prefect:4200/api" (include "free-parking.fullname" .)) .Values.prefect.address -}}
+{{- end -}}
+
+{{/* Variables of S3: address and keys. */}}
+{{- define "free-parking.s3" -}}
+{{- with .Values.s3 -}}
+- name: AWS_DEFAULT_REGION
+  value: {{ .region | quote }}
+{{- if .endpoint }}
+- name: AWS_ENDPOINT_URL
+  value: {{ contains "://" .endpoint | ternary .endpoint (printf "https://%s" .endpoint) | quote }}
+{{- end }}
+{{- if .existingSecret }}
+- name: AWS_ACCESS_KEY_ID
+  valueFrom:
+    secretKeyRef:
+      name: {{ .existingSecret }}
+      key: {{ .accessKeyKey }}
+- name: AWS_SECRET_ACCESS_KEY
+  valueFrom:
+    secretKeyRef:
+      name: {{ .existingSecret }}
+      key: {{ .secretKeyKey }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Variables of PostgreSQL's clients: both psycopg2 and asyncpg read them, so no address holds a password. */}}
+{{- define "free-parking.postgresql" -}}
+{{- with .Values.postgresql -}}
+{{- if .host -}}
+- name: PGUSER
+  valueFrom:
+    secretKeyRef:
+      name: {{ required "postgresql.existingSecret: name the Secret with the user and the password of postgresql.host" .existingSecret }}
+      key: {{ .usernameKey }}
+- name: PGPASSWORD
+  valueFrom:
+    secretKeyRef:
+      name: {{ .existingSecret }}
+      key: {{ .passwordKey }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Variables of what runs this project's own code: the settings, S3. */}}
+{{- define "free-parking.settings" -}}
+envFrom:
+  - configMapRef:
+      name: {{ include "free-parking.fullname" . }}-settings
+{{- end -}}
+
+{{/* Rolls pods when the settings change. */}}
+{{- define "free-parking.checksum" -}}
+checksum/settings: {{ include (print .Template.BasePath "/settings.yaml") . | sha256sum }}
+{{- end -}}
+
+{{/* Probes by (list path port). */}}
+{{- define "free-parking.get" -}}
+httpGet:
+  path: {{ index . 0 }}
+  port: {{ index . 1 }}
+{{- end -}}
+
+{{/* Whether a resource of the Prometheus operator is wanted: (list $ .Values.monitoring.serviceMonitor). */}}
+{{- define "free-parking.monitored" -}}
+{{- $wanted := index . 1 | toString -}}
+{{- if or (eq $wanted "true") (and (eq $wanted "auto") ((index . 0).Capabilities.APIVersions.Has "monitoring.coreos.com/v1")) -}}
+yes
+{{- end -}}
+{{- end -}}
+
+{{/* A volume that outlives the release: (dict "root" $ "name" "mlflow" "size" "5Gi"). */}}
+{{- define "free-parking.claim" -}}
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata:
+  name: {{ include "free-parking.fullname" .root }}-{{ .name }}
+  labels: {{- include "free-parking.labels" (list .root .name) | nindent 4 }}
+  annotations:
+    helm.sh/resource-policy: keep
+    argocd.argoproj.io/sync-options: Prune=false,Delete=false
+spec:
+  accessModes: [ReadWriteOnce]
+  {{- with .root.Values.persistence.storageClass }}
+  storageClassName: {{ . }}
+  {{- end }}
+  resources:
+    requests:
+      storage: {{ .size }}
+{{- end -}}
