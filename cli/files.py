@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from parking.errors import OutputError
+from parking.files import write_whole
 
 
 def check_writable(path: Path) -> None:
@@ -30,7 +31,7 @@ def write_file(path: Path, data: bytes) -> None:
     """
     check_writable(path)
     try:
-        path.write_bytes(data)
+        write_whole(path, data)
     except OSError as error:
         raise _refused(path, error.strerror or str(error)) from error
 

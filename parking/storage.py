@@ -2,14 +2,12 @@
 
 import errno
 import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from parking.errors import MissingKeyError, StoreError
-
-_PARTIAL = ".partial-"
+from parking.files import PARTIAL, write_whole
 
 
 class Store(Protocol):
@@ -133,18 +131,12 @@ class FolderStore:
         return path
 
     def write(self, key: str, data: bytes) -> None:
-        """See `Store.write`: a temporary file beside the target, synced, then renamed over it."""
+        """See `Store.write`."""
         path = self._path(key)
-        partial = path.with_name(f"{_PARTIAL}{uuid.uuid4().hex}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
+            write_whole(path, data)
         except OSError as error:
-            partial.unlink(missing_ok=True)
             raise self._refused(key, error, len(data)) from error
 
     def delete(self, key: str) -> None:
@@ -162,7 +154,7 @@ class FolderStore:
             (Path(folder) / name).relative_to(self.root).as_posix()
             for folder, _, names in os.walk(top)
             for name in names
-            if not name.startswith(_PARTIAL)
+            if not name.startswith(PARTIAL)
         )
         return iter(sorted(key for key in found if key.startswith(prefix)))
 

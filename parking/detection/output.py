@@ -17,6 +17,7 @@ from parking.data.annotations import Ring
 from parking.data.imagery import Raster, encode_png
 from parking.detection.detector import Detection
 from parking.errors import ImageError
+from parking.files import write_whole
 
 _UNSURE = np.array([255, 159, 28], np.float64)
 _SURE = np.array([46, 232, 134], np.float64)
@@ -108,7 +109,7 @@ def write_answers(detection: Detection, raster: Raster, stem: Path, model_versio
     try:
         stem.parent.mkdir(parents=True, exist_ok=True)
         for path, data in zip(paths, answers.values(), strict=True):
-            path.write_bytes(data)
+            write_whole(path, data)
     except OSError as error:
         raise ImageError(
             f"The answers cannot be written to {stem.parent} ({error.strerror or error}). Name another folder."

@@ -1,7 +1,10 @@
 """`parking data …`."""
 
+import errno
+import os
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from parking.data.dataset import ingest
@@ -42,6 +45,23 @@ def test_a_contact_sheet_that_cannot_be_written_is_a_sentence(parking: Command, 
     answer = parking("data", "show", "--out", tmp_path)
     assert answer.status == 1
     assert answer.err.startswith(f"Error: {tmp_path} cannot be written")
+
+
+def test_on_a_full_disk_the_earlier_contact_sheet_stays(
+    parking: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken_in(tmp_path)
+    (tmp_path / "sheet.png").write_bytes(b"the earlier one")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    answer = parking("data", "show", "--out", "sheet.png")
+    assert answer.status == 1
+    assert "No space left" in answer.err
+    assert (tmp_path / "sheet.png").read_bytes() == b"the earlier one"
+    assert not list(tmp_path.glob(".partial*"))
 
 
 def test_without_a_snapshot_the_command_that_makes_one_is_named(parking: Command) -> None:

@@ -11,6 +11,7 @@ from parking.data.imagery import encode_png
 from parking.data.polygons import area
 from parking.data.synthetic.scene import SyntheticScene, generate_scene
 from parking.errors import DatasetError
+from parking.files import write_whole
 from parking.progress import Progress, silent
 
 ANNOTATIONS = "annotations.coco.json"
@@ -41,9 +42,9 @@ def generate_dataset(folder: Path, count: int, seed: int = 0, size: int = 768, p
         for done in range(count):
             progress(done, count, "scenes drawn")
             scene = generate_scene(seed + done, size)
-            _write(folder / f"{scene.raster.name}.png", encode_png(scene.raster.pixels))
+            write_whole(folder / f"{scene.raster.name}.png", encode_png(scene.raster.pixels))
             scenes.append(scene)
-        _write(folder / ANNOTATIONS, json.dumps({"info": info, **_coco(scenes)}).encode())
+        write_whole(folder / ANNOTATIONS, json.dumps({"info": info, **_coco(scenes)}).encode())
     except OSError as error:
         raise DatasetError(
             f"Scenes cannot be written to '{folder}': {error.strerror or error}. Free some space, or choose another."
@@ -64,12 +65,6 @@ def _made_before(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError):
         pass
     raise DatasetError(f"'{path}' is not ours to overwrite. Generate scenes into an empty folder.")
-
-
-def _write(path: Path, data: bytes) -> None:
-    partial = path.with_name(f".partial-{path.name}")
-    partial.write_bytes(data)
-    partial.replace(path)
 
 
 def _coco(scenes: Sequence[SyntheticScene]) -> dict[str, Any]:
