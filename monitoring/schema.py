@@ -127,7 +127,7 @@ def rows_to_table(rows: Sequence[LogRow]) -> pa.Table:
 
 
 def write_rows(store: Store, rows: Sequence[LogRow], *, date: dt.date) -> str:
-    """Writes one file of rows; files never change, so writers never meet.
+    """Writes one file of rows; files written so never change, and writers never meet.
 
     Args:
         store: where the log lives.
@@ -138,8 +138,17 @@ def write_rows(store: Store, rows: Sequence[LogRow], *, date: dt.date) -> str:
         The key of the new file.
     """
     now = dt.datetime.now(dt.UTC)
-    key = f"{_day_prefix(date)}{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex}.parquet"
-    store.write(key, table_to_parquet(rows_to_table(rows)))
+    return write_table(store, rows_to_table(rows), date=date, name=f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex}")
+
+
+def write_table(store: Store, table: pa.Table, *, date: dt.date, name: str) -> str:
+    """Writes a table of rows under a name that the writer alone uses; the same name again replaces the file.
+
+    Returns:
+        The key of the file.
+    """
+    key = f"{_day_prefix(date)}{name}.parquet"
+    store.write(key, table_to_parquet(table))
     return key
 
 

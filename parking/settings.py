@@ -81,7 +81,11 @@ class Settings(BaseSettings):
     """Answer only callers that show the token. On without a token, the service refuses to start."""
 
     log_flush_seconds: float = Field(5.0, gt=0)
-    """How long a row of the inference log may wait in memory before it is written to the store."""
+    """How long a row of the inference log may wait on this machine before it is written to the store."""
+
+    log_spool_mb: float = Field(64.0, gt=0)
+    """Log rows kept in `<state_dir>/inference-log` while the store is down, in MiB (about 1,200 rows each). Beyond it
+    the oldest are given up, and counted."""
 
     drift_min_rows: int = Field(12, ge=2)
     """Rows below which a drift report says `insufficient_data` instead of guessing."""

@@ -48,6 +48,12 @@ class Metrics:
         )
         self.log_written = Counter("parking_log_rows_written_total", "Log rows in the store.", registry=registry)
         self.log_lost = Counter("parking_log_rows_lost_total", "Log rows given up.", registry=registry)
+        self.log_spool_bytes = Gauge(
+            "parking_log_spool_bytes", "Size of the log rows kept on this machine.", registry=registry
+        )
+        self.log_spool_limit = Gauge(
+            "parking_log_spool_limit_bytes", "Size from which the oldest waiting rows are given up.", registry=registry
+        )
         self.log_pending = Gauge("parking_log_rows_pending", "Log rows not yet in the store.", registry=registry)
 
     def text(self) -> bytes:

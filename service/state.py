@@ -11,6 +11,7 @@ from service.inference_log import InferenceLog
 from service.metrics import Metrics
 from service.model_slot import ModelSlot, Versions
 from service.predictor import Predictor
+from service.spool import Spool
 
 
 class ServiceState:
@@ -31,7 +32,10 @@ class ServiceState:
         def store() -> Store:
             return open_store(settings.store_url, settings.state_dir / "cache")
 
-        self._log = InferenceLog(store, self.metrics, every_seconds=settings.log_flush_seconds)
+        most_bytes = int(settings.log_spool_mb * 2**20)
+        self.metrics.log_spool_limit.set(most_bytes)
+        spool = Spool(settings.state_dir / "inference-log", most_bytes=most_bytes)
+        self._log = InferenceLog(store, spool, self.metrics, every_seconds=settings.log_flush_seconds)
         self.predictor = Predictor(settings, self.slot, self._log, self.metrics)
 
     @asynccontextmanager
