@@ -80,6 +80,14 @@ class Settings(BaseSettings):
     auth: bool = False
     """Answer only callers that show the token. On without a token, the service refuses to start."""
 
+    rate_limit: float = Field(0.0, ge=0)
+    """Images a minute that one caller (by its address) may send; ten seconds' worth may come at once. 0: no limit.
+    Behind a proxy, set uvicorn's FORWARDED_ALLOW_IPS to its address: else all callers are one."""
+
+    cors_origins: str = ""
+    """Pages of other hosts that may call the service from a browser: origins such as `https://example.org`, with
+    commas between them. Empty: none."""
+
     log_flush_seconds: float = Field(5.0, gt=0)
     """How long a row of the inference log may wait on this machine before it is written to the store."""
 

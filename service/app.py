@@ -7,6 +7,7 @@ from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 
 from parking.logs import configure_logs
 from parking.registry import Registry
@@ -16,7 +17,7 @@ from service.guard import check_guard
 from service.limits import BodyLimit
 from service.model_slot import Versions
 from service.pages import add_pages
-from service.requests import RequestContext
+from service.requests import REQUEST_ID, RequestContext
 from service.routes import router
 from service.state import ServiceState
 
@@ -55,6 +56,14 @@ def create_app(settings: Settings | None = None, registry: Versions | None = Non
     register_errors(app)
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, most_bytes=int(settings.max_upload_mb * 2**20))
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=[origin.strip() for origin in settings.cors_origins.split(",")],
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", REQUEST_ID],
+            expose_headers=[REQUEST_ID],
+        )
     app.add_middleware(RequestContext, metrics=state.metrics)
     return app
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -53,12 +54,21 @@ CALLER_GONE = 499
 RETRY_SECONDS: dict[type[Exception], str] = {NotReadyError: "2", BusyError: "1"}
 
 
+def problem_body(status: int, detail: str, request_id: str | None) -> dict[str, Any]:
+    """Problem details."""
+    title = HTTPStatus(status).phrase
+    return {"type": "about:blank", "title": title, "status": status, "detail": detail, "request_id": request_id}
+
+
 def problem(status: int, detail: str, request_id: str | None, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """A problem details response."""
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    return JSONResponse(
-        body | {"request_id": request_id}, status, dict(headers or {}), media_type="application/problem+json"
-    )
+    body = problem_body(status, detail, request_id)
+    return JSONResponse(body, status, dict(headers or {}), media_type="application/problem+json")
+
+
+def status_of(error: ParkingError) -> HTTPStatus:
+    """The status that tells of an error."""
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
 
 
 def register_errors(app: FastAPI) -> None:
@@ -76,9 +86,9 @@ def request_id_of(request: Request) -> str | None:
 
 
 async def _parking(request: Request, error: Exception) -> JSONResponse:
-    status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    assert isinstance(error, ParkingError)  # noqa: S101 - registered for it; the handler's type is wider
     retry = RETRY_SECONDS.get(type(error))
-    return problem(status, str(error), request_id_of(request), {"Retry-After": retry} if retry else None)
+    return problem(status_of(error), str(error), request_id_of(request), {"Retry-After": retry} if retry else None)
 
 
 async def _gone(request: Request, error: Exception) -> Response:

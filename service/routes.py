@@ -6,17 +6,19 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST
-from starlette.background import BackgroundTask
+from starlette.background import BackgroundTask, BackgroundTasks
 
 from service.answers import PredictionAnswer, choose_form
+from service.batch import BatchAnswer, predict_batch
 from service.errors import NotReadyError
 from service.guard import caller, operator
 from service.health import Health, health_of
 from service.model_info import ModelInfo, model_info
+from service.pace import keep_pace
 from service.patience import Patience, while_wanted
 from service.predictor import Question
 from service.state import ServiceState
-from service.uploads import one_image, read_image
+from service.uploads import many_images, one_image, read_image, read_images
 from service.wishes import AskedFor
 
 router = APIRouter()
@@ -28,6 +30,7 @@ _IMAGE_PROBLEMS: dict[int | str, dict[str, Any]] = {
     401: _UNAUTHORISED,
     413: {"description": "The body, or the image in it, is too large.", **_PROBLEM},
     415: {"description": "A body of another type.", **_PROBLEM},
+    429: {"description": "Too many images of one caller; see Retry-After.", **_PROBLEM},
     422: {"description": "No image that can be read, or a query that is not as it should be.", **_PROBLEM},
     503: {"description": "No model yet, or too many requests; see Retry-After.", **_PROBLEM},
     504: {"description": "It took too long.", **_PROBLEM},
@@ -47,7 +50,7 @@ _PREDICT_RESPONSES: dict[int | str, dict[str, Any]] = {
     "/predict",
     responses=_PREDICT_RESPONSES,
     response_class=Response,
-    dependencies=[Depends(caller)],
+    dependencies=[Depends(caller), Depends(keep_pace)],
     openapi_extra=one_image(),
 )
 async def predict(request: Request, wishes: AskedFor) -> Response:
@@ -63,10 +66,32 @@ async def predict(request: Request, wishes: AskedFor) -> Response:
 
 
 @router.post(
+    "/predict/batch",
+    responses={200: {"model": BatchAnswer}, **_IMAGE_PROBLEMS},
+    response_class=Response,
+    dependencies=[Depends(caller)],
+    openapi_extra=many_images(),
+)
+async def predict_several(request: Request, wishes: AskedFor) -> Response:
+    """Find the free parking places in up to 16 images; one that fails leaves the others their answers."""
+    predictor, patience = _state(request).predictor, _patience(request)
+    async with patience.waiting():
+        uploads = await read_images(request)
+    for _ in uploads:
+        keep_pace(request)
+    questions = [Question(upload, wishes, "application/json", request.state.request_id) for upload in uploads]
+    predictions, body = await while_wanted(request, patience, predict_batch(predictor, questions, patience))
+    if predictions:
+        request.state.model_version = predictions[-1].model_version
+    work = BackgroundTasks([BackgroundTask(predictor.log, prediction) for prediction in predictions])
+    return Response(body, media_type="application/json", background=work)
+
+
+@router.post(
     "/preview",
     responses={200: {"content": {"image/png": {}}}, **_IMAGE_PROBLEMS},
     response_class=Response,
-    dependencies=[Depends(caller)],
+    dependencies=[Depends(caller), Depends(keep_pace)],
     openapi_extra=one_image(),
 )
 async def preview(request: Request) -> Response:

@@ -10,6 +10,7 @@ from parking.storage import Store, open_store
 from service.inference_log import InferenceLog
 from service.metrics import Metrics
 from service.model_slot import ModelSlot, Versions
+from service.pace import Pace
 from service.predictor import Predictor
 from service.spool import Spool
 
@@ -21,6 +22,7 @@ class ServiceState:
         self.settings = settings
         self.started = datetime.now(UTC)
         self.metrics = Metrics()
+        self.pace = Pace(settings.rate_limit)
         self.slot = ModelSlot(
             registry,
             settings.state_dir / "models",

@@ -13,6 +13,9 @@ from starlette.requests import Request
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/tiff", "application/octet-stream")
 """Content types of a body that is an image; what it really is, its bytes decide."""
 
+MOST_IMAGES = 16
+"""In one batch; the limit of the whole body holds, too."""
+
 _IMAGE = {"type": "string", "format": "binary", "description": "A PNG, JPEG, WebP or (Geo)TIFF image."}
 
 
@@ -32,6 +35,21 @@ def one_image() -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
+def many_images() -> dict[str, Any]:
+    """What OpenAPI says of a body with several images."""
+    files = {"type": "array", "items": _IMAGE, "minItems": 1, "maxItems": MOST_IMAGES}
+    form = {"type": "object", "required": ["file"], "properties": {"file": files}}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}}}
+
+
+async def read_images(request: Request) -> list[Upload]:
+    """The images of a batch; raises as `read_image` does."""
+    kind = _content_type(request)
+    if kind == "multipart/form-data":
+        return await read_form(request, most=MOST_IMAGES)
+    raise HTTPException(415, f"A body of type {kind!r} is no batch. Send multipart/form-data with fields called file.")
+
+
 async def read_image(request: Request) -> Upload:
     """The one image of a request.
 
@@ -39,7 +57,7 @@ async def read_image(request: Request) -> Upload:
         RequestValidationError: there is none, or it is not called `file`.
         HTTPException: 400 for a form that cannot be read, 415 for a body of another type.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = _content_type(request)
     if kind == "multipart/form-data":
         return (await read_form(request, most=1))[0]
     if kind in IMAGE_TYPES:
@@ -66,12 +84,17 @@ async def read_form(request: Request, *, most: int) -> list[Upload]:
             form = await parser.parse()
         except (MultiPartException, KeyError) as error:
             raise HTTPException(400, f"The form cannot be read: {error}") from error
-    files = [value for value in form.getlist("file") if isinstance(value, UploadFile)]
-    if not files:
-        raise _missing()
-    uploads = [Upload(await file.read(), (file.filename or "image")[:100]) for file in files]
-    await form.close()
-    return uploads
+    try:
+        files = [value for value in form.getlist("file") if isinstance(value, UploadFile)]
+        if not files:
+            raise _missing()
+        return [Upload(await file.read(), (file.filename or "image")[:100]) for file in files]
+    finally:
+        await form.close()
+
+
+def _content_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _missing() -> RequestValidationError:

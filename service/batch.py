@@ -1,0 +1,71 @@
+"""Several images in one request; each succeeds or fails by itself."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pydantic import BaseModel
+
+from parking.errors import ImageError
+from service.answers import Prediction, PredictionAnswer
+from service.errors import BusyError, DeadlineError, problem_body, status_of
+from service.patience import Patience
+from service.predictor import Predictor, Question
+
+
+class Problem(BaseModel):
+    """Problem details (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str | None
+
+
+class BatchResult(BaseModel):
+    """What became of one image: an answer, or a problem."""
+
+    name: str
+    """Of the file."""
+    answer: PredictionAnswer | None = None
+    problem: Problem | None = None
+
+
+class BatchAnswer(BaseModel):
+    """Results in the order of the images."""
+
+    results: list[BatchResult]
+
+
+async def predict_batch(
+    predictor: Predictor, questions: Sequence[Question], patience: Patience
+) -> tuple[list[Prediction], bytes]:
+    """Answer questions one after the other; each waits for a slot like any other request, so that none is starved.
+
+    Args:
+        predictor: answers one.
+        questions: all of the form JSON; the request id is numbered for each.
+        patience: for all of them together.
+
+    Returns:
+        The predictions, and a `BatchAnswer` as JSON.
+
+    Raises:
+        NotReadyError: no model is loaded.
+        CallerGoneError: nobody wants the answers any more.
+    """
+    predictions: list[Prediction] = []
+    results: list[bytes] = []
+    for number, question in enumerate(questions, start=1):
+        request_id = f"{question.request_id}-{number}"
+        name = json.dumps(question.upload.name).encode()
+        try:
+            prediction, body = await predictor.predict(replace(question, request_id=request_id), patience)
+        except (ImageError, BusyError, DeadlineError) as error:
+            told = json.dumps(problem_body(status_of(error), str(error), request_id)).encode()
+            results.append(b'{"name":%b,"answer":null,"problem":%b}' % (name, told))
+        else:
+            predictions.append(prediction)
+            results.append(b'{"name":%b,"answer":%b,"problem":null}' % (name, body))
+    return predictions, b'{"results":[%b]}' % b",".join(results)

@@ -1,0 +1,48 @@
+"""How many images a caller may send: an even pace, with some at once."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from fastapi import Request
+from starlette.exceptions import HTTPException
+
+MOST_CALLERS = 10_000
+"""Callers remembered at once; the one that was quiet the longest is forgotten first."""
+
+BURST_SECONDS = 10.0
+"""So many seconds' worth may come at once."""
+
+
+class Pace:
+    """The generic cell rate algorithm (ITU-T I.371): a moment a caller, up to which its images are paid for."""
+
+    def __init__(self, per_minute: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """No limit where `per_minute` is 0."""
+        self._interval = 60 / per_minute if per_minute else 0.0
+        self._burst = max(BURST_SECONDS, self._interval)
+        self._clock = clock
+        self._paid_until: OrderedDict[str, float] = OrderedDict()
+
+    def wait(self, caller: str) -> float:
+        """Count an image; returns 0, or the seconds after which it may come again, and is then not counted."""
+        now = self._clock()
+        next_paid = max(now, self._paid_until.pop(caller, now)) + self._interval
+        early = next_paid - now - self._burst
+        self._paid_until[caller] = next_paid if early <= 0 else next_paid - self._interval
+        if len(self._paid_until) > MOST_CALLERS:
+            self._paid_until.popitem(last=False)
+        return max(0.0, early)
+
+
+def keep_pace(request: Request) -> None:
+    """Count an image of this caller.
+
+    Raises:
+        HTTPException: 429, it sends too many.
+    """
+    pace: Pace = request.app.state.service.pace
+    wait = pace.wait(request.client.host if request.client else "")
+    if wait > 0:
+        seconds = max(1, round(wait + 0.5))
+        raise HTTPException(429, f"You send too many images. Go on in {seconds} s.", {"Retry-After": str(seconds)})

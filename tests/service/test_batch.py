@@ -1,0 +1,56 @@
+"""Several images at once; none is answered for by another."""
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from monitoring.schema import read_rows
+from parking.storage import open_store
+from service.batch import BatchAnswer
+from tests.service.conftest import Serve
+from tests.service.doubles import FlippingRegistry
+from tests.service.test_predict import assert_problem
+from tests.service.waiting import wait_until
+
+
+@pytest.fixture
+def client(serve: Serve, models: dict[int, Path]) -> TestClient:
+    client = serve(FlippingRegistry(models, serving=1))
+    wait_until(lambda: client.get("/health/ready").status_code == 200)
+    return client
+
+
+def test_one_that_fails_leaves_the_others_their_answers(client: TestClient, image: bytes, tmp_path: Path) -> None:
+    files = [("file", ("a.png", image)), ("file", ('"b".png', b"no image")), ("file", ("c.png", image))]
+    answer = client.post("/predict/batch", files=files, headers={"X-Request-ID": "many"})
+    assert answer.status_code == 200
+    first, second, third = BatchAnswer.model_validate(answer.json()).results
+    assert [first.name, third.name] == ["a.png", "c.png"]
+    assert first.answer is not None
+    assert third.answer is not None
+    assert first.answer.count == third.answer.count == 1
+    assert third.answer.request_id == "many-3"
+    assert first.problem is None
+    assert second.answer is None
+    assert second.problem is not None
+    assert second.problem.status == 422
+    store = open_store(str(tmp_path / "state" / "store"))
+    today = dt.datetime.now(dt.UTC).date()
+    wait_until(lambda: read_rows(store, today).table.num_rows == 2)
+    assert sorted(read_rows(store, today).table["request_id"].to_pylist()) == ["many-1", "many-3"]
+
+
+def test_wishes_hold_for_all(client: TestClient, image: bytes) -> None:
+    answer = client.post("/predict/batch?min_area=50", files=[("file", ("a.png", image))] * 2)
+    assert [result["answer"]["count"] for result in answer.json()["results"]] == [0, 0]
+
+
+def test_too_many_are_refused(client: TestClient, image: bytes) -> None:
+    assert_problem(client.post("/predict/batch", files=[("file", ("a.png", image))] * 17), 400, "16")
+
+
+def test_none_or_another_type_is_a_problem(client: TestClient, image: bytes) -> None:
+    assert_problem(client.post("/predict/batch", files={"other": ("a.png", image)}), 422, "file")
+    assert_problem(client.post("/predict/batch", content=image, headers={"Content-Type": "image/png"}), 415, "batch")
