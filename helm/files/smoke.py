@@ -36,7 +36,10 @@ def predict(image: bytes) -> Any:  # noqa: ANN401
     boundary = uuid.uuid4().hex
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="sample.png"\r\n\r\n'
     body = head.encode() + image + f"\r\n--{boundary}--\r\n".encode()
-    return call("/predict", body, {"Content-Type": f"multipart/form-data; boundary={boundary}"})
+    headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    if token := os.environ.get("PARKING_TOKEN"):
+        headers["Authorization"] = f"Bearer {token}"
+    return call("/predict", body, headers)
 
 
 try:

@@ -128,6 +128,22 @@ securityContext:
 {{- end }}
 {{- end -}}
 
+{{/* The token that callers of the service show. */}}
+{{- define "free-parking.token" -}}
+{{- with .Values.service.token -}}
+{{- if and $.Values.settings.auth (not .existingSecret) -}}
+{{- fail "service.token.existingSecret: name the Secret with the token, or turn settings.auth off" -}}
+{{- end -}}
+{{- if .existingSecret -}}
+- name: PARKING_TOKEN
+  valueFrom:
+    secretKeyRef:
+      name: {{ .existingSecret }}
+      key: {{ .key }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{/* Variables of what runs this project's own code: the settings, S3. */}}
 {{- define "free-parking.settings" -}}
 envFrom:

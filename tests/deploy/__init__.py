@@ -1,0 +1,1 @@
+"""Image, chart and Application, checked with the real tools."""

@@ -1,0 +1,29 @@
+"""The Applications point at what is there."""
+
+import pytest
+
+from tests.deploy.chart import CHART, load, named, render
+
+APPLICATIONS = ("argocd-app.yaml", "docs/argocd-production.yaml")
+
+
+@pytest.mark.parametrize("path", APPLICATIONS)
+def test_an_application_names_files_that_exist(path: str) -> None:
+    source = load(path)["spec"]["source"]
+    assert source["path"] == CHART.name
+    assert [file for file in source["helm"]["valueFiles"] if not (CHART / file).is_file()] == []
+
+
+@pytest.mark.parametrize("path", APPLICATIONS)
+def test_self_heal_leaves_the_number_of_pods_to_the_autoscaler(path: str) -> None:
+    spec = load(path)["spec"]
+    assert spec["syncPolicy"]["automated"]["selfHeal"] is True
+    (ignored,) = spec["ignoreDifferences"]
+    assert "/spec/replicas" in ignored["jsonPointers"]
+    release = spec["source"]["helm"]["releaseName"]
+    assert ignored["name"] == named(render((f"fullnameOverride={release}",)), "Deployment", release)["metadata"]["name"]
+
+
+def test_production_is_a_tag_and_the_other_a_branch() -> None:
+    assert load("docs/argocd-production.yaml")["spec"]["source"]["targetRevision"].startswith("v")
+    assert load("argocd-app.yaml")["spec"]["source"]["targetRevision"] == "main"
