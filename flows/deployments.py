@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from parking.logs import configure_logs
 from prefect import serve
-from prefect.deployments.runner import EntrypointType, RunnerDeployment
+from prefect.deployments.runner import RunnerDeployment
 from prefect.flows import Flow
+from prefect.types.entrypoint import EntrypointType
 
 from flows.ingest import ingest
 from flows.monitor import monitor
@@ -13,6 +13,7 @@ from flows.promote import promote
 from flows.retrain import retrain
 from flows.train import train
 from flows.tune import tune
+from parking.logs import configure_logs
 from parking.settings import get_settings
 
 

@@ -2,15 +2,15 @@
 
 import datetime as dt
 
-from monitoring.night import NightReport, monitor_day
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
+from monitoring.night import NightReport, monitor_day
 from parking.workspace import open_workspace
 
 
-@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=30)
+@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=[2, 10])
 def look_at(day: dt.date, since: dt.datetime | None, until: dt.datetime | None) -> list[NightReport]:
     """Compare a day's requests with each version's training; retried, for the store may be out of reach a while."""
     space = open_workspace()

@@ -2,15 +2,15 @@
 
 from datetime import timedelta
 
-from parking.learning.evaluate import SceneCounts, evaluate_model, scene_counts
-from parking.learning.gate import Verdict, compare
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from flows.samples import samples_of
 from parking.detection.detector import Detector
-from parking.errors import NoVersionError
+from parking.errors import ModelError, NoVersionError, RegistryError
+from parking.learning.evaluate import SceneCounts, evaluate_model, scene_counts
+from parking.learning.gate import Verdict, compare
 from parking.registry import Version
 from parking.workspace import open_workspace
 
@@ -29,7 +29,10 @@ def score_version(number: int, dataset: str) -> list[SceneCounts]:
     """Run one version over the frozen test scenes of a snapshot."""
     space = open_workspace()
     path = space.registry.fetch(space.registry.resolve(str(number)), space.settings.state_dir / "models")
-    detector = Detector.load(path, threads=space.settings.threads)
+    try:
+        detector = Detector.load(path, threads=space.settings.threads)
+    except ModelError as error:
+        raise ModelError(f"Version {number} cannot be scored. {error}") from error
     _, predictions = evaluate_model(detector, samples_of(dataset, "test", detector.contract.gsd))
     return scene_counts(predictions, detector.contract.threshold)
 
@@ -50,13 +53,32 @@ def promote(version: int, force: bool = False, by: str = "promote flow", reason:
     if serving is not None and serving.number == candidate.number:
         verdict = Verdict.already_serving(candidate.number)
     else:
-        dataset = candidate.tags["dataset_version"]
-        verdict = compare(
-            score_version(candidate.number, dataset), score_version(serving.number, dataset) if serving else None
-        )
+        verdict = judge(candidate, serving)
     if verdict.promote or (force and serving != candidate):
         why = "; ".join(part for part in (reason, verdict.reason, "forced" if not verdict.promote else "") if part)
         registry.promote(candidate.number, reason=why, by=by)
     outcome = "promoted" if verdict.promote or force else "not promoted"
     create_markdown_artifact(key="gate", markdown=f"**Version {version}: {outcome}.** {verdict.reason}")
     return verdict
+
+
+def judge(candidate: Version, serving: Version | None) -> Verdict:
+    """Whether the candidate is better; a serving version that is broken is nothing to compare with.
+
+    Raises:
+        RegistryError: the candidate does not say which dataset it belongs to.
+        ModelError: the candidate is broken: not even force may promote it.
+    """
+    dataset = candidate.tags.get("dataset_version")
+    if not dataset:
+        raise RegistryError(
+            f"Version {candidate.number} cannot be scored, for it has no tag `dataset_version`: give it one in MLflow, "
+            "or train a version with `parking train`."
+        )
+    ours = score_version(candidate.number, dataset)
+    if serving is None:
+        return compare(ours, None)
+    try:
+        return compare(ours, score_version(serving.number, dataset))
+    except ModelError as error:
+        return Verdict(False, f"There is no comparison: {error} Promote by force, or not at all.", 0.0, 0.0, 0.0)

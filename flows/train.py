@@ -1,22 +1,22 @@
 """From a snapshot and settings to a registered version, with everything that is needed to make it again."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated
 
-from monitoring.reference import reference_parquet
-from parking.learning.evaluate import Scores
-from parking.learning.plots import scene_sheet
-from parking.learning.release import Release, build_version
-from parking.learning.train import seconds_per_step
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, Field
 
 from flows.samples import find_snapshot, samples_of
+from flows.workdir import until_done
+from monitoring.reference import reference_parquet
 from parking.learning.budget import steps_within
+from parking.learning.evaluate import Scores
+from parking.learning.plots import scene_sheet
 from parking.learning.recipe import Recipe, load_recipe
+from parking.learning.release import Release, build_version
+from parking.learning.train import seconds_per_step
 from parking.progress import report
 from parking.registry import Version
 from parking.tracking import Run
@@ -76,6 +76,9 @@ def train(
 ) -> Trained:
     """Train a model and register it as a new version; it does not serve until it is promoted.
 
+    A training that was stopped, or whose version could not be registered, goes on where it was when it is started
+    again.
+
     Args:
         dataset: version of the snapshot to train on, or `latest`.
         recipe: settings: `default`, `demo`, a file, or all of them in full.
@@ -84,14 +87,14 @@ def train(
     """
     settings = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     snapshot = find_snapshot(dataset)
-    if minutes is not None:
-        pace = seconds_per_step(settings, samples_of(snapshot.version, "train", settings.gsd))
-        settings = settings.model_copy(update={"steps": steps_within(minutes, folds + 1, pace)})
     tags = {"dataset_version": snapshot.version, "code_version": code_version()}
-    with open_workspace().tracker.run("train", tags=tags) as run, TemporaryDirectory() as folder:
-        release = build(settings, snapshot.version, folds, Path(folder))
+    name = f"train-{snapshot.version}-{settings.fingerprint()}-{folds}folds" + (f"-{minutes:g}min" if minutes else "")
+    with until_done(name) as folder, open_workspace().tracker.run("train", tags=tags) as run:
+        if minutes is not None:
+            settings = in_time(settings, minutes, snapshot.version, folds, folder)
+        release = build(settings, snapshot.version, folds, folder)
         document(release, run, snapshot.version)
-        version = register(release, run, snapshot.version, Path(folder))
+        version = register(release, run, snapshot.version, folder)
     publish(release, version)
     return Trained(
         version=version.number,
@@ -99,6 +102,16 @@ def train(
         fold_scores=release.fold_scores,
         test_scores=release.test_scores,
     )
+
+
+def in_time(recipe: Recipe, minutes: float, dataset: str, folds: int, folder: Path) -> Recipe:
+    """The recipe with the steps that fit into so many minutes; a run that goes on keeps those it began with."""
+    chosen = folder / "recipe.json"
+    if not chosen.exists():
+        pace = seconds_per_step(recipe, samples_of(dataset, "train", recipe.gsd))
+        recipe = recipe.model_copy(update={"steps": steps_within(minutes, folds + 1, pace)})
+        chosen.write_text(recipe.model_dump_json(indent=2), encoding="utf-8")
+    return load_recipe(str(chosen))
 
 
 def publish(release: Release, version: Version) -> None:

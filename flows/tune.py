@@ -3,9 +3,6 @@
 from collections.abc import Iterator
 from typing import Annotated
 
-from parking.learning.evaluate import Scores
-from parking.learning.train import seconds_per_step
-from parking.learning.tune import Study, TrialResult, open_study, run_trial
 from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
@@ -14,8 +11,12 @@ from pydantic import Field
 
 from flows.runner import task_runner
 from flows.samples import find_snapshot, samples_of
+from flows.workdir import until_done, workdir
 from parking.learning.budget import steps_within
+from parking.learning.evaluate import Scores
 from parking.learning.recipe import Recipe, load_recipe
+from parking.learning.train import seconds_per_step
+from parking.learning.tune import Study, TrialResult, open_study, run_trial
 from parking.progress import report
 from parking.settings import get_settings
 from parking.version import code_version
@@ -34,8 +35,12 @@ def try_recipe(study: str, number: int, recipe: Recipe, dataset: str, folds: int
             with tracker.run(f"fold-{fold}", parent=run.id) as child:
                 child.metrics(scores.model_dump())
 
-        url = get_settings().optuna_url
-        result = run_trial(url, study, number, recipe, samples, folds, on_fold=keep, progress=report)
+        url, folder = get_settings().optuna_url, workdir(study)
+        result = run_trial(
+            url, study, number, recipe, samples, folds, on_fold=keep, checkpoint_dir=folder, progress=report
+        )
+        for checkpoint in folder.glob(f"{recipe.fingerprint()}-*"):
+            checkpoint.unlink(missing_ok=True)
         run.metrics({"iou": result.score} if result.score is not None else {})
     return result
 
@@ -80,11 +85,11 @@ def tune(
     space, base = open_workspace(), load_recipe(recipe)
     snapshot = find_snapshot(dataset)
     study = open_study(
-        space.settings.optuna_url, f"{snapshot.version}-{recipe.split('/')[-1]}-{folds}folds", seed=base.seed
+        space.settings.optuna_url, f"tune-{snapshot.version}-{base.fingerprint()}-{folds}folds", seed=base.seed
     )
     base = study.fix_steps(base, trial_steps(base, snapshot.version, trials * folds, minutes))
     tags = {"dataset_version": snapshot.version, "code_version": code_version(), "study": study.name}
-    with space.tracker.run("tune", tags=tags) as run:
+    with until_done(study.name), space.tracker.run("tune", tags=tags) as run:
         rows = []
         for result in trials_in_flight(study, base, trials, snapshot.version, folds, run.id):
             rows.append({"trial": result.number, "state": result.state, "iou": result.score})

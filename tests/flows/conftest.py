@@ -1,0 +1,122 @@
+"""One Prefect server for all flows here, and one state folder that they build on as a user's days go."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from parking.data.synthetic import generate_dataset
+from parking.settings import get_settings
+from parking.workspace import Workspace, open_workspace
+from tests.doubles import write_bright_model
+
+QUICK = {
+    **{"encoder_weights": "none", "decoder_channels": [16, 16, 16, 8, 8], "device": "cpu"},
+    **{"crop": 64, "batch": 2, "steps": 4, "tile": 256, "overlap": 32, "evaluations": 1},
+}
+"""Settings that train something, though nothing good, in a second."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=180):
+        yield
+
+
+@pytest.fixture(scope="session")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The state folder; its MLflow tables are made once, for that takes seconds."""
+    return tmp_path_factory.mktemp("loop") / "state"
+
+
+def forget() -> None:
+    """Make the next look at settings and workspace a fresh one."""
+    from flows.samples import samples_of
+
+    for remembered in (get_settings, open_workspace, samples_of):
+        remembered.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def space(state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    """The workspace on the state folder."""
+    monkeypatch.setenv("PARKING_STATE_DIR", str(state))
+    forget()
+    yield open_workspace()
+    forget()
+
+
+@pytest.fixture(scope="session")
+def annotated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dozen small scenes, dark but for their free places: which model is right is known without training."""
+    folder = generate_dataset(tmp_path_factory.mktemp("annotated"), 12, seed=5, size=192)
+    export = json.loads((folder / "annotations.coco.json").read_text())
+    export["annotations"] = []
+    for number, image in enumerate(export["images"]):
+        left, top = 16 + 11 * number, 150 - 9 * number
+        with Image.open(folder / image["file_name"]) as drawn:
+            pixels = np.asarray(drawn) // 3
+        pixels[top : top + 34, left : left + 17] = 240
+        Image.fromarray(pixels).save(folder / image["file_name"])
+        ring = [left, top, left + 17, top, left + 17, top + 34, left, top + 34]
+        export["annotations"].append(
+            {"id": number, "image_id": image["id"], "category_id": 1, "segmentation": [ring], "iscrowd": 0}
+        )
+    (folder / "annotations.coco.json").write_text(json.dumps(export))
+    return folder
+
+
+@pytest.fixture
+def dataset(space: Workspace, annotated: Path) -> str:
+    """The version of their snapshot."""
+    from parking.data.dataset import ingest
+
+    return ingest(str(annotated), space.store).snapshot.version
+
+
+@pytest.fixture(scope="session")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The quick settings as a file."""
+    path = tmp_path_factory.mktemp("recipe") / "quick.json"
+    path.write_text(json.dumps(QUICK))
+    return str(path)
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Registers models that were not trained, so that tests of the gate need not train."""
+
+    space: Workspace
+    dataset: str
+
+    def put(self, model: Path, **tags: str) -> int:
+        with self.space.tracker.run("made by a test") as run:
+            return self.space.registry.register(
+                model, run_id=run.id, tags={"dataset_version": self.dataset, **tags}
+            ).number
+
+    def serving(self) -> int:
+        return self.space.registry.resolve("production").number
+
+
+@pytest.fixture
+def shelf(space: Workspace, dataset: str) -> Shelf:
+    return Shelf(space, dataset)
+
+
+@pytest.fixture
+def sharp(tmp_path: Path) -> Path:
+    """A model that finds something."""
+    return write_bright_model(tmp_path / "sharp.onnx", threshold=0.9)
+
+
+@pytest.fixture
+def blind(tmp_path: Path) -> Path:
+    """A model that finds next to nothing."""
+    return write_bright_model(tmp_path / "blind.onnx", threshold=0.99999)

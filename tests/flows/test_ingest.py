@@ -1,0 +1,38 @@
+"""The ingest flow: snapshots of what a person gives, drawn scenes for those who give nothing."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from flows.ingest import ingest
+from flows.samples import find_snapshot
+from parking.errors import DatasetError, QuarantineError
+
+
+def test_the_same_images_give_the_same_version(annotated: Path) -> None:
+    first = ingest(str(annotated))
+    assert ingest(str(annotated)) == first
+    assert len(find_snapshot(first).scenes) == 12
+
+
+def test_who_gives_no_images_gets_drawn_ones() -> None:
+    snapshot = find_snapshot(ingest("generated", scenes=5, size=128))
+    assert len(snapshot.scenes) == 5
+    assert {(scene.width, scene.height) for scene in snapshot.scenes} == {(128, 128)}
+
+
+def test_an_empty_folder_is_a_sentence_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=str(tmp_path)):
+        ingest(str(tmp_path))
+
+
+def test_over_the_limit_the_run_stops_and_lists_what_cannot_be_used(annotated: Path, tmp_path: Path) -> None:
+    for file in annotated.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    broken = min(tmp_path.glob("*.png"))
+    broken.write_text("no picture")
+    with pytest.raises(QuarantineError, match=re.escape(broken.name)):
+        ingest(str(tmp_path), max_quarantined=0.05)
+    quarantined = find_snapshot(ingest(str(tmp_path))).quarantine
+    assert [item.image for item in quarantined] == [broken.name]

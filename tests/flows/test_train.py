@@ -1,0 +1,75 @@
+"""The training flow: a registered version with everything that made it, and a training that can be stopped."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from flows.train import train
+from monitoring.schema import REFERENCE_FILE, table_from_parquet
+from parking.errors import RegistryError, TrainingError
+from parking.learning.recipe import load_recipe
+from parking.registry import Registry, Version
+from parking.settings import get_settings
+from parking.workspace import Workspace
+
+
+def unfinished(space: Workspace) -> list[Path]:
+    return list((space.settings.state_dir / "work").glob("train-*"))
+
+
+def test_a_version_is_registered_with_what_made_it_and_does_not_serve(
+    space: Workspace, dataset: str, recipe: str, tmp_path: Path
+) -> None:
+    trained = train(dataset, recipe, folds=2)
+    version = space.registry.resolve(str(trained.version))
+    assert version.aliases == ()
+    assert version.tags["dataset_version"] == dataset == trained.dataset
+    assert version.tags["code_version"]
+    assert len(trained.fold_scores) == 2
+    assert trained.test_scores.scenes > 0
+    for name, content in (("recipe.json", load_recipe(recipe).model_dump(mode="json")), ("dataset.json", None)):
+        (found,) = get_settings().artifact_dir.rglob(f"{version.run_id}/**/{name}")
+        assert content is None or json.loads(found.read_text()) == content
+    assert list(get_settings().artifact_dir.rglob(f"{version.run_id}/**/plots/*.png"))
+    reference = space.registry.fetch_extra(version, REFERENCE_FILE, tmp_path)
+    assert reference is not None
+    assert table_from_parquet(reference.read_bytes()).num_rows > 0
+    assert not unfinished(space)
+
+
+def test_a_training_whose_version_could_not_be_registered_is_not_lost(
+    space: Workspace, dataset: str, recipe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> Version:
+        raise RegistryError("MLflow is away.")
+
+    steps: list[str] = []
+    monkeypatch.setattr("flows.train.report", lambda done, total, what: steps.append(what))
+    with monkeypatch.context() as away:
+        away.setattr(Registry, "register", refuse)
+        with pytest.raises(RegistryError, match="away"):
+            train(dataset, recipe, folds=3)
+    assert any("training" in what for what in steps)
+    assert unfinished(space)
+    steps.clear()
+    assert train(dataset, recipe, folds=3).version
+    assert not any("training, loss" in what for what in steps), "what was trained is trained again"
+    assert not unfinished(space)
+
+
+def test_a_training_that_goes_on_keeps_the_steps_it_chose_for_its_time(
+    dataset: str, recipe: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from flows.train import in_time
+
+    monkeypatch.setattr("flows.train.seconds_per_step", lambda *_: 0.5)
+    first = in_time(load_recipe(recipe), 1.0, dataset, 2, tmp_path)
+    monkeypatch.setattr("flows.train.seconds_per_step", lambda *_: 0.1)
+    assert in_time(load_recipe(recipe), 1.0, dataset, 2, tmp_path) == first
+    assert first.steps == 40
+
+
+def test_a_recipe_that_is_not_there_is_a_sentence(dataset: str) -> None:
+    with pytest.raises(TrainingError, match=r"nowhere\.json"):
+        train(dataset, "nowhere.json")

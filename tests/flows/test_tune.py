@@ -1,0 +1,84 @@
+"""Tuning: trials as tasks of a study that outlives its process."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import FrozenTrial
+from prefect.settings import PREFECT_API_URL
+
+from flows.tune import tune
+from parking.learning.recipe import load_recipe
+from parking.workspace import Workspace
+
+
+def trials(space: Workspace, name: str) -> list[FrozenTrial]:
+    """Trials of the only study whose name contains this."""
+    if not (space.settings.state_dir / "studies.db").exists():
+        return []
+    names = [found for found in optuna.get_all_study_names(space.settings.optuna_url) if name in found]
+    return optuna.load_study(study_name=names[0], storage=space.settings.optuna_url).get_trials() if names else []
+
+
+def finished(space: Workspace, name: str) -> int:
+    return sum(trial.state.is_finished() for trial in trials(space, name))
+
+
+def test_a_second_run_goes_on_where_the_first_stopped(space: Workspace, dataset: str, recipe: str) -> None:
+    tune(dataset, trials=1, folds=2, recipe=recipe)
+    (first,) = trials(space, "2folds")
+    best = tune(dataset, trials=2, folds=2, recipe=recipe)
+    kept, second = trials(space, "2folds")
+    assert kept.params == first.params
+    better = max((kept, second), key=lambda trial: trial.value if trial.value is not None else -1.0)
+    assert best.learning_rate == pytest.approx(better.params["learning_rate"])
+    assert best.steps == load_recipe(recipe).steps
+
+
+def test_another_recipe_of_the_same_file_name_is_another_study(
+    space: Workspace, dataset: str, recipe: str, tmp_path: Path
+) -> None:
+    other = tmp_path / Path(recipe).name
+    other.write_text(load_recipe(recipe).model_copy(update={"clip": 0.5}).model_dump_json())
+    before = len(optuna.get_all_study_names(space.settings.optuna_url))
+    tune(dataset, trials=1, folds=2, recipe=str(other))
+    assert len(optuna.get_all_study_names(space.settings.optuna_url)) == before + 1
+
+
+def start(space: Workspace, dataset: str, recipe: str, out: Path, *words: str, **env: str) -> "subprocess.Popen[str]":
+    """`parking tune` in a process of its own, on the Prefect server of these tests."""
+    command = [sys.executable, "-m", "cli.app", "tune", "--dataset", dataset, "--recipe", recipe, "--out", str(out)]
+    return subprocess.Popen(
+        [*command, "--state", str(space.settings.state_dir), *words],
+        env={**os.environ, "PREFECT_API_URL": str(PREFECT_API_URL.value()), **env},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_killed_it_goes_on_where_it_stopped_and_on_dask_if_that_is_set(
+    space: Workspace, dataset: str, recipe: str, tmp_path: Path
+) -> None:
+    words = ("--trials", "2", "--folds", "4")
+    killed = start(space, dataset, recipe, tmp_path / "best.json", *words)
+    while not finished(space, "4folds"):
+        assert killed.poll() is None, killed.communicate()[0]
+        time.sleep(0.05)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    before = trials(space, "4folds")
+    assert finished(space, "4folds") == 1
+    again = start(space, dataset, recipe, tmp_path / "best.json", *words, PARKING_TASK_RUNNER="dask")
+    output, _ = again.communicate(timeout=300)
+    assert again.returncode == 0, output
+    after = trials(space, "4folds")
+    assert (after[0].params, after[0].datetime_complete) == (before[0].params, before[0].datetime_complete)
+    assert len(after) == 2 + len([trial for trial in before if not trial.state.is_finished()])
+    assert after[-1].value is not None
+    assert load_recipe(str(tmp_path / "best.json"))
