@@ -6,9 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
-from monitoring.night import NightReport
-from parking.data.shift import Shift, apply_shift
-from parking.learning.gate import Verdict
 from rich.table import Table
 
 from cli.console import console, table
@@ -19,10 +16,13 @@ from flows.promote import promote
 from flows.samples import find_snapshot
 from flows.train import train
 from flows.tune import tune
+from monitoring.night import NightReport
 from monitoring.schema import read_rows
 from parking.data.dataset import Scene, load_raster
 from parking.data.imagery import encode_png
+from parking.data.shift import Shift, apply_shift
 from parking.errors import PlatformError
+from parking.learning.gate import Verdict
 from parking.learning.recipe import Recipe
 from parking.settings import Settings
 from parking.workspace import open_workspace

@@ -6,12 +6,18 @@ import pytest
 from pydantic import ValidationError
 
 from parking.errors import TrainingError
-from parking.learning.recipe import NAMED, Recipe, load_recipe
+from parking.learning.recipe import Recipe, load_recipe, recipe_names
 
 
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("name", recipe_names())
 def test_a_recipe_goes_by_its_name(name: str) -> None:
-    assert load_recipe(name) == NAMED[name]
+    assert load_recipe(name) == Recipe.model_validate(load_recipe(name).model_dump())
+
+
+def test_the_default_recipe_is_what_a_file_leaves_out() -> None:
+    assert {"default", "demo", "shipped"} <= set(recipe_names())
+    assert load_recipe("default") == Recipe()
+    assert load_recipe("shipped").pretrain_steps > 0
 
 
 def test_a_recipe_comes_back_from_its_file(tmp_path: Path) -> None:

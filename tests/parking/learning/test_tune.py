@@ -8,6 +8,7 @@ import pytest
 
 from parking.errors import TrainingError
 from parking.learning import tune
+from parking.learning.bays import BaySize
 from parking.learning.crossval import CrossValidation
 from parking.learning.evaluate import Scores
 from parking.learning.recipe import Recipe
@@ -37,7 +38,7 @@ def folds_of(ious: list[float]) -> Callable[..., CrossValidation]:
             ran.append(scores(iou))
             if not on_fold(fold, ran[-1]):
                 break
-        return CrossValidation(tuple(ran), (), complete=len(ran) == len(ious))
+        return CrossValidation(tuple(ran), (), BaySize(), complete=len(ran) == len(ious))
 
     return cross_validate
 
