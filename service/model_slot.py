@@ -89,6 +89,7 @@ class ModelSlot:
         self._threads = threads
         self._every = every_seconds
         self._failures = 0
+        self._random = random.Random()  # noqa: S311 - spreads load, guards nothing
         self._before: Loaded | None = None
         self._polling = threading.Lock()
         self._stopped = threading.Event()
@@ -139,7 +140,7 @@ class ModelSlot:
     def _pause(self) -> float:
         """Longer after each failure, and never quite regular: many pods must not ask in step."""
         patience: float = min(self._every * 2.0 ** min(self._failures, 10), max(MOST_PATIENT, self._every))
-        return patience * random.uniform(0.8, 1.2)  # noqa: S311 - spreads load, guards nothing
+        return patience * self._random.uniform(0.8, 1.2)
 
     def _is_new(self, version: Version) -> bool:
         if version.number in self.status.rejected:
