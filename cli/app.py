@@ -6,6 +6,7 @@ import typer
 
 from cli import data, demo, model, platform
 from cli.console import errors, show_error
+from cli.servers import stop_on_sigterm
 from parking.errors import ParkingError
 
 app = typer.Typer(
@@ -33,6 +34,8 @@ app.add_typer(data.app, name="data", rich_help_panel="Teach it")
 
 def main() -> None:
     """Run the command; what a person can mend ends in a sentence and exit status 1."""
+    # Prefect starts a server for a command that runs a flow; only a stack that unwinds stops it again.
+    stop_on_sigterm()
     try:
         app()
     except ParkingError as error:

@@ -32,6 +32,24 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_sigterm_unwinds_a_command_so_that_what_it_started_is_stopped() -> None:
+    script = """
+import os, signal, sys, time
+from cli import app
+@app.app.command()
+def nap():
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(20)
+    finally:
+        print("unwound")
+sys.argv = ["parking", "nap"]
+app.main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (130, "unwound")
+
+
 @pytest.mark.parametrize(
     ("words", "named"),
     [
