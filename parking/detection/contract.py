@@ -127,7 +127,10 @@ def open_session(path: Path, *, threads: int = 0) -> onnxruntime.InferenceSessio
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise ModelError(f"{path} is not a model that ONNX Runtime can read ({_first_line(error)}).") from error
+        raise ModelError(
+            f"{path} is not a model that ONNX Runtime can read ({_first_line(error)}). "
+            "Name another, or export it with `parking train`."
+        ) from error
 
 
 def read_contract(path: Path) -> Contract:
