@@ -34,7 +34,7 @@ def demo(
     """
     stop_on_sigterm()
     make_folder(out)
-    os.environ["PARKING_LOG_FLUSH_SECONDS"] = "1"
+    os.environ |= {"PARKING_LOG_FLUSH_SECONDS": "1", "PARKING_REGISTER_SHIPPED": "false"}
     started = time.monotonic()
     with (out / "servers.log").open("a", encoding="utf-8", buffering=1) as log, Servers(writer(log)) as servers:
         play(servers, data, minutes, out)

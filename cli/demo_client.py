@@ -21,7 +21,8 @@ class ServiceClient:
 
     def version(self) -> str | None:
         """The version that answers now."""
-        return httpx_json(self._http.get("/health")).get("model_version")
+        version = httpx_json(self._http.get("/health")).get("model_version")
+        return None if version is None else str(version)
 
     def wait_for_version(self, number: int) -> float:
         """Seconds until this version answers.

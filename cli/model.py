@@ -8,7 +8,7 @@ import typer
 from cli import options, session
 from cli.console import console, progress_shown, show_error, table
 from cli.files import check_writable, write_file
-from parking.errors import ModelError, OutputError, ParkingError
+from parking.errors import ModelError, NoVersionError, OutputError, ParkingError, TrainingError
 
 if TYPE_CHECKING:
     from parking.detection.detector import Detector
@@ -44,12 +44,25 @@ def train(
     recipe: options.RecipeName = "default",
     folds: options.Folds = 4,
     minutes: options.Minutes = None,
+    data: Annotated[
+        str, typer.Option("--data", help="With --out: folder or s3://bucket/prefix of annotated images.")
+    ] = "",
+    out: Annotated[
+        Path | None, typer.Option(help="Write a model file trained on every scene of --data; nothing is registered.")
+    ] = None,
+    work: Annotated[Path, typer.Option(help="With --out: folder for checkpoints; a stopped run goes on.")] = Path(
+        "parking-training"
+    ),
     state: options.State = None,
 ) -> None:
     """Train a model, score it, and register it as a new version.
 
-    Example: [bold]parking train --recipe recipe.json[/bold]
+    Example: [bold]parking train --recipe recipe.json[/bold], or
+    [bold]parking train --data annotated/ --recipe shipped --folds 5 --out model.onnx[/bold]
     """
+    if out is not None or data:
+        train_to_file(data, recipe, folds, work, out)
+        return
     session.start_flows(state)
     from flows.train import train as flow
 
@@ -57,6 +70,27 @@ def train(
         trained = flow(dataset, recipe, folds, minutes)
     show_scores(trained.test_scores, f"Version {trained.version} on {trained.test_scores.scenes} test scenes")
     console.print(f"Registered. Let it serve: parking promote {trained.version}")
+
+
+def train_to_file(data: str, recipe: str, folds: int, work: Path, out: Path | None) -> None:
+    """Train without a registry, and print the scores of each fold.
+
+    Raises:
+        TrainingError: only one of data and out is given.
+    """
+    if out is None or not data:
+        raise TrainingError("--data and --out go together: which images to train on, and where to write the model.")
+    check_writable(out)
+    session.start(None)
+    from parking.learning.recipe import load_recipe
+    from parking.learning.standalone import train_file
+    from parking.progress import report
+
+    with progress_shown():
+        release = train_file(data, load_recipe(recipe), folds, work, out, report)
+    for number, scores in enumerate(release.fold_scores, start=1):
+        show_scores(scores, f"Fold {number} of {folds}, {scores.scenes} scenes")
+    console.print(f"Wrote {out}, trained on {len(release.predictions)} scenes.", markup=False, soft_wrap=True)
 
 
 def evaluate(
@@ -152,7 +186,7 @@ def retrain(
 def predict(
     images: Annotated[list[Path], typer.Argument(help="PNG, JPEG, WebP or TIFF files.")],
     out: Annotated[Path, typer.Option(help="Folder for the answers.")] = Path("predictions"),
-    model: options.Model = "production",
+    model: options.Model = "",
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Least probability. [default: the model's]")
     ] = None,
@@ -206,9 +240,11 @@ def predict_one(detector: "Detector", image: Path, out: Path, threshold: float |
 
 
 def load_detector(model: str, settings: "Settings") -> "Detector":
-    """The detector of a model file, a version number or an alias."""
+    """The detector of a model file, a version number or an alias; what serves, or else what ships, for no name."""
     from parking.detection.detector import Detector
 
+    if not model:
+        return Detector.load(serving_or_shipped(settings), threads=settings.threads)
     path = Path(model)
     if path.suffix == ".onnx" and not path.is_file():
         raise ModelError(f"There is no model file {model}: correct the path, or name a version or an alias.")
@@ -218,3 +254,19 @@ def load_detector(model: str, settings: "Settings") -> "Detector":
         registry = open_workspace().registry
         path = registry.fetch(registry.resolve(model), settings.state_dir / "models")
     return Detector.load(path, threads=settings.threads)
+
+
+def serving_or_shipped(settings: "Settings") -> Path:
+    """The file of the version that serves; the shipped model where none does yet."""
+    from parking.shipped import shipped_model
+    from parking.workspace import open_workspace
+
+    database = settings.tracking_uri.removeprefix("sqlite:///")
+    if database == settings.tracking_uri or Path(database).is_file():
+        registry = open_workspace().registry
+        try:
+            return registry.fetch(registry.resolve(), settings.state_dir / "models")
+        except NoVersionError:
+            pass
+    console.print("[dim]Nothing serves yet: this is the model that ships with the package.[/dim]", soft_wrap=True)
+    return shipped_model()

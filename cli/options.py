@@ -25,7 +25,8 @@ Minutes = Annotated[
 ]
 RecipeName = Annotated[str, typer.Option("--recipe", help="Settings to start from: 'default', 'demo', or a file.")]
 Model = Annotated[
-    str, typer.Option("--model", help="A model file, a version number, or an alias such as 'production'.")
+    str,
+    typer.Option("--model", help="A model file, a version number, or an alias such as 'production'."),
 ]
 By = Annotated[str, typer.Option("--by", envvar="USER", help="Who asks, for the record.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, for the record.")]

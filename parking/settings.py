@@ -34,6 +34,9 @@ class Settings(BaseSettings):
     mlflow_tracking_uri: str = ""
     """MLflow's address. Empty: SQLite in `<state_dir>`, which needs no server but only serves one machine."""
 
+    register_shipped: bool = True
+    """Whether the model that ships becomes the first version of an empty registry, so that the service can answer."""
+
     model_name: str = "free-parking"
     """Name of the registered model, and of the MLflow experiment that its runs go to."""
 

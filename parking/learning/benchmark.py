@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
+from parking.errors import TrainingError
 from parking.learning.bays import estimate_bay, spot_rules
 from parking.learning.crossval import CrossValidation, cross_validate, judge
 from parking.learning.evaluate import ScenePrediction, Scores, choose_threshold, score
@@ -79,6 +80,20 @@ def entries() -> tuple[Entry, ...]:
     )
 
 
+def choose_entries(names: str) -> tuple[Entry, ...]:
+    """The entries with these names, commas between; all for an empty text.
+
+    Raises:
+        TrainingError: there is no entry of a name.
+    """
+    known = {entry.name: entry for entry in entries()}
+    wanted = [name.strip() for name in names.split(",") if name.strip()] or list(known)
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise TrainingError(f"The benchmark has no row {', '.join(unknown)}: choose from {', '.join(known)}.")
+    return tuple(known[name] for name in wanted)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:
     """What came of an entry."""
@@ -106,7 +121,7 @@ def run_entry(entry: Entry, samples: Sequence[Sample], folds: int, work: Path, p
         progress: told of steps.
     """
     seen = [squeezed(sample, entry.resize) for sample in samples] if entry.resize else list(samples)
-    folder = work / (f"squeezed-{entry.resize}" if entry.resize else "native")
+    folder = work / (f"squeezed-{entry.resize}" if entry.resize else "checkpoints")
     validated = cross_validate(entry.recipe, seen, folds, checkpoint_dir=folder, flips=entry.flips, progress=progress)
     return Row(entry, judged_whole(validated, samples, entry.recipe) if entry.resize else validated)
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,15 @@ def _numbers(row: Row, speeds: dict[str, float]) -> dict[str, Any]:
         "sd": {name: round(row.spread(name), 4) for name in COLUMNS},
         "fold_scores": [scores.model_dump() for scores in row.validated.fold_scores],
     }
+
+
+def write_page(rows: Sequence[Row], speeds: dict[str, float], command: str, folder: Path) -> None:
+    """Write quality.md, its pictures, and quality.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, png in pictures(rows).items():
+        (folder / name).write_bytes(png)
+    (folder / "quality.json").write_text(as_json(rows, speeds) + "\n", encoding="utf-8")
+    (folder / "quality.md").write_text(markdown(rows, speeds, command), encoding="utf-8")
 
 
 def markdown(rows: Sequence[Row], speeds: dict[str, float], command: str) -> str:

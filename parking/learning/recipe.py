@@ -115,7 +115,7 @@ _FOLDER = Path(__file__).with_name("recipes")
 
 
 def recipe_names() -> tuple[str, ...]:
-    """Recipes that go by a name: `demo` learns what it can in two minutes on a CPU, `shipped` made the model we ship."""
+    """Recipes with a name: `demo` learns what it can in two minutes on a CPU, `shipped` made the model we ship."""
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.json")))
 
 

@@ -10,6 +10,7 @@ from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from parking.detection.contract import Contract
 from parking.detection.golden import SIDE, encode_tile
@@ -130,21 +131,30 @@ def _checkpoint(recipe: Recipe, workdir: Path) -> Path:
 
 def _contract(recipe: Recipe, validated: CrossValidation, fitted: Fit, dataset_version: str) -> Contract:
     threshold, bay = choose_threshold(validated.predictions), validated.bay
+    return blank_contract(fitted.network, recipe, dataset_version).model_copy(
+        update={
+            "threshold": threshold,
+            "bay_width_m": bay.width,
+            "bay_length_m": bay.length,
+            "count": calibrate_count(validated.predictions, spot_rules(recipe, bay, threshold), recipe.gsd),
+            "scores": _mean_scores(validated.fold_scores),
+        }
+    )
+
+
+def blank_contract(network: nn.Module, recipe: Recipe, dataset_version: str = "") -> Contract:
+    """The contract of a network of which nothing was measured yet."""
     tile = _golden_tile()
     return Contract(
         gsd=recipe.gsd,
         tile=recipe.tile,
         overlap=recipe.overlap,
-        threshold=threshold,
-        bay_width_m=bay.width,
-        bay_length_m=bay.length,
-        count=calibrate_count(validated.predictions, spot_rules(recipe, bay, threshold), recipe.gsd),
+        threshold=0.5,
         dataset_version=dataset_version,
         code_version=code_version(),
         trained=datetime.now(UTC),
-        scores=_mean_scores(validated.fold_scores),
         golden_tile=encode_tile(tile),
-        golden_grid=golden_grid(fitted.network, recipe, tile),
+        golden_grid=golden_grid(network, recipe, tile),
     )
 
 

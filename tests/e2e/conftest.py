@@ -17,6 +17,8 @@ from parking.data.synthetic import generate_dataset
 from tests.e2e.waiting import wait_until
 
 READY_SECONDS = 180
+SETTINGS = {"PARKING_REGISTER_SHIPPED": "false", "PARKING_RETRAIN_CRON": "", "PARKING_MONITOR_CRON": ""}
+"""An empty registry, and nothing that starts by itself."""
 
 
 @dataclass
@@ -49,7 +51,12 @@ class Platform:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 text=True,
-                env={**os.environ, "PARKING_RETRAIN_CRON": "", "PARKING_MONITOR_CRON": ""},
+                env={
+                    **os.environ,
+                    "PARKING_REGISTER_SHIPPED": "false",
+                    "PARKING_RETRAIN_CRON": "",
+                    "PARKING_MONITOR_CRON": "",
+                },
             )
         wait_until(lambda: "Ready." in self.log() or self.process_ended(), READY_SECONDS, "the platform to be ready")
         assert not self.process_ended(), self.log()

@@ -1,0 +1,59 @@
+"""`parking benchmark …`: numbers that anyone can measure again."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli import options, session
+from cli.console import console, progress_shown, table
+
+if TYPE_CHECKING:
+    from parking.learning.benchmark import Row
+
+app = typer.Typer(help="Measure quality and speed.", no_args_is_help=True)
+Work = Annotated[Path, typer.Option("--work", help="Folder for checkpoints: a run that was stopped goes on from it.")]
+
+
+@app.command()
+def quality(
+    data: Annotated[str, typer.Option("--data", help="Folder or s3://bucket/prefix of annotated images.")],
+    rows: Annotated[str, typer.Option(help="Rows to measure, with commas between. [default: all]")] = "",
+    folds: options.Folds = 5,
+    work: Work = Path("parking-benchmark"),
+    out: Annotated[Path | None, typer.Option(help="Folder for quality.md and its pictures.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the rows for a machine to read.")] = False,
+    state: options.State = None,
+) -> None:
+    """Train and score recipes on the same folds: what each idea is worth, and what it costs to serve.
+
+    Example: [bold]parking benchmark quality --data annotated/ --rows baseline-2024,shipped --out docs[/bold]
+    """
+    session.start(state)
+    from parking.learning.benchmark import choose_entries, run_entry
+    from parking.learning.quality import as_json, write_page
+    from parking.learning.speed import serving_speed
+    from parking.learning.standalone import read_scenes
+    from parking.progress import report
+
+    entries = choose_entries(rows)
+    with progress_shown():
+        _, samples = read_scenes(data, entries[0].recipe, work)
+        measured = [run_entry(entry, samples, folds, work, report) for entry in entries]
+        speeds = {row.entry.name: serving_speed(row.entry.recipe, row.entry.flips) for row in measured}
+    if json:
+        typer.echo(as_json(measured, speeds))
+    else:
+        show_rows(measured, speeds)
+    if out is not None:
+        command = f"parking benchmark quality --data DIR --rows {','.join(e.name for e in entries)} --out docs"
+        write_page(measured, speeds, command, out)
+
+
+def show_rows(rows: list["Row"], speeds: dict[str, float]) -> None:
+    """Print a line for each row."""
+    listed = table("recipe", "IoU", "F1 at 0.5", "count bias", "megapixels/s")
+    for row in rows:
+        cells = [f"{row.mean(name):.3f} ± {row.spread(name):.3f}" for name in ("iou", "f1_50", "count_bias")]
+        listed.add_row(row.entry.name, *cells, f"{speeds[row.entry.name]:.2f}")
+    console.print(listed)

@@ -1,0 +1,48 @@
+"""A model file straight from annotated images, without a registry: how the shipped model is made."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from parking.data.dataset import Snapshot, ingest
+from parking.learning.recipe import Recipe
+from parking.learning.release import Release, build_version
+from parking.learning.samples import Sample, load_samples
+from parking.progress import Progress, silent
+from parking.storage import open_store
+
+
+def read_scenes(
+    source: str, recipe: Recipe, work: Path, progress: Progress = silent
+) -> tuple[Snapshot, Sequence[Sample]]:
+    """Every usable scene of a source as a training scene: with folds, all are learnt from and all are judged.
+
+    Args:
+        source: folder or s3://bucket/prefix of annotated images.
+        recipe: whose ground resolution the scenes are read at.
+        work: folder that keeps the snapshot.
+        progress: told of scenes.
+    """
+    store = open_store(str(work / "store"))
+    snapshot = ingest(source, store, test_share=0.0, progress=progress).snapshot
+    return snapshot, load_samples(store, snapshot.train, recipe, progress)
+
+
+def train_file(source: str, recipe: Recipe, folds: int, work: Path, out: Path, progress: Progress = silent) -> Release:
+    """Train on every scene and write a model file; scores, threshold and calibration are out of fold.
+
+    Args:
+        source: folder or s3://bucket/prefix of annotated images.
+        recipe: how to train.
+        folds: of the cross-validation.
+        work: folder for the snapshot, checkpoints and maps; a run that was killed goes on from it.
+        out: the model file.
+        progress: told of steps and scenes.
+    """
+    snapshot, samples = read_scenes(source, recipe, work, progress)
+    release = build_version(
+        recipe, samples, (), folds=folds, dataset_version=snapshot.version, workdir=work, progress=progress
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(release.model, out)
+    return release
