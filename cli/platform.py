@@ -157,11 +157,12 @@ def monitor(
 
     Example: [bold]parking monitor --day 2026-05-01[/bold]
     """
-    session.start_flows(state)
+    settings = session.start_flows(state)
     from flows.monitor import monitor as flow
 
     with progress_shown():
         reports = flow(day.date() if day else None)
     for report in reports:
-        console.print(f"Version {report.version}: [bold]{report.verdict}[/bold]. {report.reason}")
-        console.print(f"  {report.html}", soft_wrap=True)
+        who = f"Version {report.version}" if report.version else "No version"
+        console.print(f"{who}: [bold]{report.verdict}[/bold]. {report.reason}")
+        console.print(f"  {settings.store_url}/{report.html}", markup=False, soft_wrap=True)

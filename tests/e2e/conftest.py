@@ -51,12 +51,7 @@ class Platform:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 text=True,
-                env={
-                    **os.environ,
-                    "PARKING_REGISTER_SHIPPED": "false",
-                    "PARKING_RETRAIN_CRON": "",
-                    "PARKING_MONITOR_CRON": "",
-                },
+                env={**os.environ, **SETTINGS},
             )
         wait_until(lambda: "Ready." in self.log() or self.process_ended(), READY_SECONDS, "the platform to be ready")
         assert not self.process_ended(), self.log()
