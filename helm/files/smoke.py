@@ -18,7 +18,8 @@ SERVICE = os.environ["SERVICE_URL"]
 def sample() -> bytes:
     """A dark street with bright bays."""
     pixels = np.full((512, 512, 3), 90, np.uint8)
-    pixels[200:300, 40:480:22] = 235
+    for left in range(40, 460, 22):
+        pixels[200:236, left : left + 17] = 235
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return file.getvalue()

@@ -44,11 +44,12 @@ def say(what: str) -> None:
 
 
 @contextmanager
-def mlflow(folder: Path) -> Iterator[str]:
-    """MLflow's server, with a version in production."""
+def mlflow(folder: Path, host: str = "127.0.0.1", name: str = "localhost") -> Iterator[str]:
+    """MLflow's server, with a version in production; containers may call it by another name."""
     (port,) = free_ports(1)
     uri = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
+    command += ["--allowed-hosts", f"{name},{name}:*,127.0.0.1:*"]
     command += [
         "--backend-store-uri",
         f"sqlite:///{folder}/mlflow.db",
