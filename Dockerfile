@@ -52,10 +52,10 @@ RUN --mount=type=cache,target=/root/.cache/uv \
     case "$TORCH" in \
       cuda) uv sync --frozen --no-install-project "${groups[@]}" ;; \
       cpu) \
-        mapfile -t without < <(sed -nE 's/^name = "(torch|triton|nvidia-.*|cuda-.*)"$/--no-install-package=\1/p' uv.lock); \
-        version=$(sed -n '/^name = "torch"$/{n;s/^version = "\(.*\)"$/\1/p}' uv.lock); \
+        mapfile -t without < <(sed -nE 's/^name = "(torch|torchvision|triton|nvidia-.*|cuda-.*)"$/--no-install-package=\1/p' uv.lock); \
+        mapfile -t torch < <(sed -nE '/^name = "torch(vision)?"$/{N;s/^name = "(.*)"\nversion = "(.*)"$/\1==\2/p}' uv.lock); \
         uv sync --frozen --no-install-project "${groups[@]}" "${without[@]}"; \
-        uv pip install --no-deps --index-url "$TORCH_INDEX" "torch==$version" ;; \
+        uv pip install --no-deps --index-url "$TORCH_INDEX" "${torch[@]}" ;; \
       *) echo "TORCH=$TORCH: give cpu or cuda" >&2; exit 1 ;; \
     esac
 
