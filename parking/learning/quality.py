@@ -66,7 +66,9 @@ def markdown(rows: Sequence[Row], speeds: dict[str, float], command: str) -> str
             "",
             f"Made by `{command}`: {folds} folds over {scenes} scenes; mean ± standard deviation over the folds. Each "
             "fold is scored at the threshold and with the bay size that the *other* folds choose; no validation scene "
-            "chose when a training stopped. What was annotated as one outline counts as one, also where it is a row.",
+            "chose when a training stopped. What was annotated as one outline counts as one, also where it is a row. "
+            "Megapixels per second are those of two threads of whatever machine made this page, and whatever else it "
+            "did meanwhile: compare rows, not machines.",
             "",
             *_table(rows, speeds),
             "",
