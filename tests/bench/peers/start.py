@@ -1,6 +1,7 @@
 """Starts the peers, and says how each is asked."""
 
 import base64
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +22,9 @@ PEERS = ("mlflow", "bentoml", "litserve")
 def peer(name: str, model: Path, folder: Path) -> Iterator[tuple[Running, "type[Asks]"]]:
     """A peer that serves this model file, and how to ask it."""
     (port,) = free_ports(1)
-    env = {"PEER_MODEL": str(model), "PYTHONPATH": str(ROOT), "BENTOML_DO_NOT_TRACK": "True"}
+    # MLflow looks for uvicorn on the path.
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    env = {"PEER_MODEL": str(model), "PYTHONPATH": str(ROOT), "PATH": path, "BENTOML_DO_NOT_TRACK": "True"}
     command, ready, asks = {"mlflow": _mlflow, "bentoml": _bento, "litserve": _lit}[name](port, folder)
     with serving(command, port, ready, folder / f"{name}.log", env) as running:
         yield running, asks
