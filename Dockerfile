@@ -73,11 +73,9 @@ RUN --mount=type=cache,target=/root/.cache/uv \
     && printf '#!/bin/sh\nexec python -m cli.app "$@"\n' > /app/code/bin/parking
 
 FROM ${BASE_IMAGE} AS runtime
-ARG REVISION=unknown
 LABEL org.opencontainers.image.title="free-parking" \
       org.opencontainers.image.description="Free parking places from satellite and aerial images" \
-      org.opencontainers.image.licenses="MIT" \
-      org.opencontainers.image.revision="${REVISION}"
+      org.opencontainers.image.licenses="MIT"
 ENV PATH=/app/code/bin:/app/.venv/bin:$PATH \
     PYTHONPATH=/app/code \
     # The working folder is writable, so nothing is imported from it.
@@ -97,11 +95,16 @@ COPY --from=worker-dependencies /app/.venv /app/.venv
 COPY --from=code /app/code /app/code
 # Alone, as in `parking up`, the flows wait for the server that PREFECT_API_URL names.
 CMD ["python", "-m", "flows.deployments"]
+# At the end, where another commit leaves the layers alone.
+ARG REVISION=unknown
+LABEL org.opencontainers.image.revision="${REVISION}"
 
 FROM runtime AS servers
 COPY --from=servers-dependencies /app/.venv /app/.venv
 COPY --from=code /app/code /app/code
 CMD ["prefect", "server", "start", "--host", "0.0.0.0"]
+ARG REVISION=unknown
+LABEL org.opencontainers.image.revision="${REVISION}"
 
 # Last, so that a build without --target makes it.
 FROM runtime AS service
@@ -112,3 +115,5 @@ HEALTHCHECK --interval=30s --timeout=5s --start-period=20s \
     CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/health/live', timeout=4)"]
 ENTRYPOINT ["parking"]
 CMD ["serve", "--host", "0.0.0.0", "--port", "8000"]
+ARG REVISION=unknown
+LABEL org.opencontainers.image.revision="${REVISION}"

@@ -1,4 +1,4 @@
-"""Before flows start: wait for the servers, and say in a sentence what cannot work."""
+"""Before flows start: wait for the servers, say in a sentence what cannot work, and give an empty registry a model."""
 
 import os
 import sys
@@ -11,6 +11,7 @@ from loguru import logger
 from parking.errors import ParkingError
 from parking.logs import configure_logs
 from parking.settings import get_settings
+from parking.shipped import register_shipped
 from parking.storage import open_store
 from parking.workspace import open_workspace
 
@@ -51,3 +52,5 @@ configure_logs(settings)
 wait_for("The store", lambda: open_store(settings.store_url))
 wait_for("MLflow", lambda: open_workspace().registry.history())
 wait_for("Prefect", reach_prefect)
+if settings.register_shipped:
+    wait_for("The shipped model", lambda: register_shipped(open_workspace().registry, open_workspace().tracker))
