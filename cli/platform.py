@@ -44,7 +44,7 @@ def up(
         for name, address in (
             ("Prefect (flows, Run buttons)", addresses.prefect),
             ("MLflow (runs, versions)", addresses.mlflow),
-            ("Service (API)", f"{addresses.service}/docs"),
+            ("Service (page; API in /docs)", addresses.service),
         ):
             console.print(f"  {name:30} {address}", soft_wrap=True)
         servers.watch()
