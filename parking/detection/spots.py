@@ -16,6 +16,9 @@ from parking.detection.contract import Contract, CountCalibration
 from parking.detection.outlines import free_shapes
 from parking.detection.pieces import split_to_rows
 
+RAGGED = 2000
+"""Corners a megapixel from which a map holds no rows to look for; maps of a model that has learnt have some 150."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spot:
@@ -112,11 +115,14 @@ def count_interval(count: int, calibration: CountCalibration, level: float = 0.8
 
 def _bays(free: NDArray[np.uint8], rules: SpotRules, check: Callable[[], None]) -> Iterator[Polygon]:
     width, length = rules.bay_width_px, rules.bay_length_px
+    shapes = []
     for shape in free_shapes(free, width, length):
         check()
-        if shape.area < rules.min_area_px:
-            continue
-        for row in split_to_rows(shape, width, length, check):
+        if shape.area >= rules.min_area_px:
+            shapes.append(shape)
+    ragged = sum(len(shape.exterior.coords) for shape in shapes) > max(RAGGED, RAGGED * free.size / 1e6)
+    for shape in shapes:
+        for row in [shape] if ragged else split_to_rows(shape, width, length, check):
             check()
             yield from (bay for bay in cut_into_bays(row, width, length) if bay.area >= rules.min_area_px)
 
