@@ -44,7 +44,7 @@ class Registry:
     all are artifacts of the run that made them. Nothing is pickled.
     """
 
-    def __init__(self, tracking_uri: str, model_name: str, artifact_dir: Path | None = None) -> None:
+    def __init__(self, tracking_uri: str, model_name: str) -> None:
         self.tracking_uri = tracking_uri
         self.model_name = model_name
 

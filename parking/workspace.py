@@ -24,7 +24,7 @@ class Workspace:
     def registry(self) -> Registry:
         """Versions of the model and their aliases."""
         self.settings.state_dir.mkdir(parents=True, exist_ok=True)
-        return Registry(self.settings.tracking_uri, self.settings.model_name, self.settings.artifact_dir)
+        return Registry(self.settings.tracking_uri, self.settings.model_name)
 
     @cached_property
     def tracker(self) -> Tracker:

@@ -37,7 +37,7 @@ def create_app(settings: Settings | None = None, registry: Versions | None = Non
     """
     settings = settings or get_settings()
     check_guard(settings)
-    registry = registry or Registry(settings.tracking_uri, settings.model_name, settings.artifact_dir)
+    registry = registry or Registry(settings.tracking_uri, settings.model_name)
     state = ServiceState(settings, registry)
 
     @asynccontextmanager

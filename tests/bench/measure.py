@@ -67,7 +67,7 @@ def make_registry(state: Path, *files: Path) -> Settings:
     """A registry in a folder, each file a version (twice where there is one), the first in production."""
     settings = Settings(_env_file=None, state_dir=state)
     state.mkdir()
-    registry = Registry(settings.tracking_uri, settings.model_name, settings.artifact_dir)
+    registry = Registry(settings.tracking_uri, settings.model_name)
     with Tracker(settings.tracking_uri, settings.model_name, settings.artifact_dir).run("bench") as run:
         for file in files * (2 if len(files) == 1 else 1):
             registry.register(file, run_id=run.id, tags={})
@@ -158,7 +158,7 @@ def health_while_busy(ours: Running, seconds: float) -> dict[str, float]:
 def swap(ours: Running, settings: Settings, seconds: float) -> dict[str, Any]:
     """Latency and failures under 16 callers, without and with versions that change every two seconds."""
     ask = Asks.ask(ours.address, image_of(512, "jpeg"))
-    registry = Registry(settings.tracking_uri, settings.model_name, settings.artifact_dir)
+    registry = Registry(settings.tracking_uri, settings.model_name)
     usual = press(ask, 16, 2 * seconds)
     done = threading.Event()
 

@@ -35,7 +35,7 @@ def settings(tmp_path: Path) -> Settings:
 def registry(settings: Settings, tmp_path: Path) -> Registry:
     """Two registered versions, the first in production."""
     settings.state_dir.mkdir()
-    registry = Registry(settings.tracking_uri, settings.model_name, settings.artifact_dir)
+    registry = Registry(settings.tracking_uri, settings.model_name)
     with Tracker(settings.tracking_uri, settings.model_name, settings.artifact_dir).run("train") as run:
         for file in (write_bright_model(tmp_path / "1.onnx"), write_inverted_model(tmp_path / "2.onnx")):
             registry.register(file, run_id=run.id, tags={})
