@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-from parking.learning.gate import Verdict
 from prefect import flow
 from pydantic import BaseModel, Field
 
@@ -10,6 +9,7 @@ from flows.ingest import ingest
 from flows.promote import promote as gate
 from flows.train import train
 from flows.tune import tune
+from parking.learning.gate import Verdict
 
 TUNING_SHARE = 0.4
 

@@ -3,10 +3,9 @@
 from functools import lru_cache
 from typing import Literal
 
-from parking.learning.samples import Sample, load_samples
-
 from parking.data.dataset import Snapshot, load_snapshot
 from parking.learning.recipe import Recipe
+from parking.learning.samples import Sample, load_samples
 from parking.progress import report
 from parking.workspace import open_workspace
 

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-from parking.learning.evaluate import ScenePrediction
 
 from monitoring.schema import LogRow, make_row, rows_to_table, table_to_parquet
 from parking.detection.contract import Contract
 from parking.detection.spots import SpotRules, find_spots, rules_for
+from parking.learning.evaluate import ScenePrediction
 
 
 def reference_parquet(predictions: Sequence[ScenePrediction], contract: Contract) -> bytes:
