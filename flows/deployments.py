@@ -1,27 +1,30 @@
 """Every flow as a deployment, with its schedule: what `parking up` serves and Prefect's UI lists."""
 
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from prefect import serve
 from prefect.deployments.runner import RunnerDeployment
+from prefect.events import DeploymentEventTrigger
 from prefect.flows import Flow
 from prefect.types.entrypoint import EntrypointType
 
 from flows.ingest import ingest
-from flows.monitor import monitor
+from flows.monitor import DRIFT_EVENT, monitor
 from flows.promote import promote
 from flows.retrain import retrain
 from flows.train import train
 from flows.tune import tune
 from parking.logs import configure_logs
-from parking.settings import get_settings
+from parking.settings import Settings, get_settings
 
 
 def deployments() -> list[RunnerDeployment]:
     """One deployment a flow, named like it."""
     settings = get_settings()
     return [
-        deployment(retrain, "learning", cron=settings.retrain_cron),
+        deployment(retrain, "learning", cron=settings.retrain_cron, triggers=after_drift(settings)),
         deployment(monitor, "monitoring", cron=settings.monitor_cron),
         deployment(ingest, "data"),
         deployment(tune, "learning"),
@@ -30,11 +33,31 @@ def deployments() -> list[RunnerDeployment]:
     ]
 
 
-def deployment(flow: Flow[..., Any], tag: str, cron: str = "") -> RunnerDeployment:
+def after_drift(settings: Settings) -> list[DeploymentEventTrigger]:
+    """What starts a retrain besides its schedule and a click: drift of the serving version, where the settings say so.
+
+    The flow says in the event whether a retrain is due; the trigger's own rest bridges the time until one has ended.
+    """
+    if not settings.retrain_on_drift:
+        return []
+    return [
+        DeploymentEventTrigger(
+            name="retrain on drift",
+            expect={DRIFT_EVENT},
+            match={"prefect.resource.id": "parking.model.*", "parking.retrain": "due"},
+            within=timedelta(days=settings.retrain_cooldown_days),
+        )
+    ]
+
+
+def deployment(
+    flow: Flow[..., Any], tag: str, cron: str = "", triggers: Sequence[DeploymentEventTrigger] = ()
+) -> RunnerDeployment:
     """A deployment that one runner at a time works on: two trainings at once would only slow each other."""
     return flow.to_deployment(  # type: ignore[return-value]  # sync outside an event loop
         name=flow.name,
         cron=cron or None,
+        triggers=list(triggers),
         tags=["parking", tag],
         concurrency_limit=1,
         entrypoint_type=EntrypointType.MODULE_PATH,

@@ -1,13 +1,29 @@
 """The nightly look: has what is asked of the model moved away from what it was trained on?"""
 
 import datetime as dt
+from uuid import NAMESPACE_URL, uuid5
 
+from loguru import logger
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.events import emit_event
 
+from monitoring.after import is_retrain_due, tag_version
+from monitoring.effects import ColumnDrift
+from monitoring.history import due_days
 from monitoring.night import NightReport, monitor_day
+from parking.errors import NoVersionError
 from parking.workspace import open_workspace
+
+DRIFT_EVENT = "parking.drift.detected"
+"""What the flow tells Prefect on drift; `flows.deployments` may have a retrain follow it."""
+
+
+@task(cache_policy=NO_CACHE)
+def days_to_look_at() -> list[dt.date]:
+    """Yesterday, and the days before it that were missed or got more rows since."""
+    return due_days(open_workspace().store, dt.datetime.now(dt.UTC).date())
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=[2, 10])
@@ -24,21 +40,63 @@ def monitor(
     """Write a drift report for each model version that answered on a day; running it again replaces the report.
 
     Args:
-        day: which day (UTC) to look at. Empty: yesterday.
+        day: which day (UTC) to look at. Empty: yesterday, and before it the days that were missed.
         since: look only at requests from this moment on.
         until: look only at requests before this moment.
     """
-    day = day or dt.datetime.now(dt.UTC).date() - dt.timedelta(days=1)
-    reports = look_at(day, since, until)
+    reports = [report for due in ([day] if day else days_to_look_at()) for report in look_at(due, since, until)]
+    whole_days = since is None and until is None
     for report in reports:
         publish(report)
+        if whole_days:
+            tag(report)
+    if whole_days and reports:
+        latest = max(report.day for report in reports)
+        tell([report for report in reports if report.day == latest])
     return reports
+
+
+def tag(report: NightReport) -> None:
+    """Note the verdict on the version in MLflow; a version that is gone has nothing to note it on."""
+    try:
+        tag_version(open_workspace().registry, report)
+    except NoVersionError as error:
+        logger.warning("The verdict of {} is in no tag. {}", report.day, error)
+
+
+def tell(reports: list[NightReport]) -> None:
+    """Emit an event for each version that drifted, which says whether a retrain is due."""
+    drifted = [report for report in reports if report.verdict == "drift"]
+    if not drifted:
+        return
+    space = open_workspace()
+    due = is_retrain_due(space.registry, space.settings, drifted, dt.datetime.now(dt.UTC))
+    for report in drifted:
+        emit_event(
+            DRIFT_EVENT,
+            # The same night twice, or twice at once, is one event.
+            id=uuid5(NAMESPACE_URL, f"{space.settings.model_name}/{report.version}/{report.day}/{due}"),
+            resource={
+                "prefect.resource.id": f"parking.model.{report.version}",
+                "prefect.resource.name": f"{space.settings.model_name} version {report.version}",
+                "parking.retrain": "due" if due else "not-due",
+            },
+            payload={
+                "day": str(report.day),
+                "version": report.version,
+                "verdict": report.verdict,
+                "reason": report.reason,
+                "columns": [column.name for column in report.columns if column.drifted],
+                "report": report.html,
+            },
+        )
+        logger.warning("Version {} drifted on {}. {}", report.version, report.day, report.reason)
 
 
 def publish(report: NightReport) -> None:
     """Show the verdict in Prefect, and the columns that moved most."""
     key = f"drift-{report.day}-v{report.version}"
-    moved = sorted(report.columns, key=lambda column: column.score, reverse=True)
+    moved = sorted(report.columns, key=lambda column: column.excess, reverse=True)
     create_markdown_artifact(key=f"{key}-verdict", markdown=f"**{report.verdict}**: {report.reason}\n\n{report.html}")
     create_table_artifact(
         key=key,
@@ -49,8 +107,18 @@ def publish(report: NightReport) -> None:
                 "drifted": column.drifted,
                 "in training": round(column.reference_mean, 4),
                 "that day": round(column.current_mean, 4),
+                "where in the training's range": gauge(column),
             }
             for column in moved
         ],
         description=f"Version {report.version} on {report.day}: {report.verdict}, {report.rows} rows.",
     )
+
+
+def gauge(column: ColumnDrift, width: int = 15) -> str:
+    """The day's mean (●) on a line about the middle nine tenths of the training (█), for a cell of a table."""
+    span = (column.reference_high - column.reference_low) or 1.0
+    steps = range(-width // 3, width + width // 3 + 1)
+    at = round((column.current_mean - column.reference_low) / span * width)
+    at = min(max(at, steps[0]), steps[-1])
+    return "".join("●" if step == at else "█" if 0 <= step <= width else "·" for step in steps)

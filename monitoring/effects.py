@@ -32,6 +32,12 @@ class ColumnDrift:
     """The score from which it counts as drifted."""
     reference_mean: float
     current_mean: float
+    reference_low: float
+    """5th percentile at training time."""
+    reference_high: float
+    """95th percentile at training time."""
+    missing: int = 0
+    """Rows of the batch without a value."""
 
     @property
     def drifted(self) -> bool:

@@ -2,21 +2,24 @@
 
 import datetime as dt
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from loguru import logger
 
-from monitoring.drift import DriftReport, compare, insufficient
+from monitoring.drift import Comparison, Finding
 from monitoring.effects import ColumnDrift, Verdict
-from monitoring.schema import REFERENCE_FILE, read_rows, table_from_parquet
+from monitoring.history import REPORT_PREFIX, ColumnNight, Night, keep_night
+from monitoring.page import bare_page, page
+from monitoring.schema import REFERENCE_FILE, log_keys, read_parts, table_from_parquet
 from parking.errors import MonitoringError, NoVersionError
 from parking.registry import Registry
 from parking.settings import Settings
 from parking.storage import Store
 
-REPORT_PREFIX = "reports/drift/"
+__all__ = ["REPORT_PREFIX", "NightReport", "monitor_day"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,23 @@ class NightReport:
     json_key: str
     """Key of the numbers for machines."""
     problems: tuple[str, ...]
-    """Log files that could not be read; their rows are missing."""
+    """Log files that could not be read, whose rows are missing, and what else was odd about the day's log."""
+
+
+@dataclass
+class _Batch:
+    """One version's rows of a day, while they are read."""
+
+    comparison: Comparison | None
+    """Nothing, where there is no reference."""
+    reason: str = ""
+    """Why there is none."""
+    rows: int = 0
+
+    def add(self, rows: pa.Table) -> None:
+        self.rows += rows.num_rows
+        if self.comparison is not None:
+            self.comparison.add(rows)
 
 
 def monitor_day(
@@ -51,7 +70,8 @@ def monitor_day(
 ) -> list[NightReport]:
     """Reports on the requests of one day (UTC), one report a version; running it again replaces the reports.
 
-    A day without requests has one report too, which says so.
+    A day without requests has one report too, which says so. The log is read file by file, so that memory does not
+    grow with the day.
 
     Args:
         store: holds the log, and takes the reports.
@@ -66,18 +86,52 @@ def monitor_day(
         RegistryError: MLflow cannot be reached.
         StoreError: the store refused.
     """
-    read = read_rows(store, day, version=version)
-    rows = _within(read.table, since, until)
-    for problem in read.problems:
+    files = len(log_keys(store, day))
+    batches, problems = _read(store, registry, settings, day, since, until)
+    if version is not None:
+        batches = {version: batches[version]} if version in batches else {}
+    for problem in problems:
         logger.warning(problem)
-    answered = sorted(set(rows["model_version"].to_pylist())) or [version or ""]
     part = "".join(f"-{word}-{moment:%H%M%S}" for word, moment in (("from", since), ("to", until)) if moment)
-    reports = []
-    for name in answered:
-        current = rows.filter(pc.equal(rows["model_version"], name))
-        drift = _look(registry, settings, name, current, day)
-        reports.append(_keep(store, drift, day, name, part, read.problems))
-    return reports
+    if not batches:
+        who = f" for version {version}" if version else ""
+        batches = {version or "": _Batch(None, f"No requests were logged on {day}{who}.")}
+    return [_keep(store, settings, batches[name], day, name, part, problems, files) for name in sorted(batches)]
+
+
+def _read(
+    store: Store,
+    registry: Registry,
+    settings: Settings,
+    day: dt.date,
+    since: dt.datetime | None,
+    until: dt.datetime | None,
+) -> tuple[dict[str, _Batch], tuple[str, ...]]:
+    """The day's rows by version, and what was wrong with its log."""
+    batches: dict[str, _Batch] = {}
+    problems: list[str] = []
+    strays = 0
+    for part in read_parts(store, day):
+        problems += part.problems
+        strays += part.table.num_rows - _on(part.table, day).num_rows
+        for name, rows in _by_version(_within(part.table, since, until)):
+            if name not in batches:
+                batches[name] = _start(registry, settings, name, day)
+            batches[name].add(rows)
+    if strays:
+        problems.append(f"{strays} rows of {day} carry the time of another day: a clock jumped. They are counted here.")
+    return batches, tuple(problems)
+
+
+def _by_version(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+    names = table["model_version"].fill_null("")
+    for name in sorted(pc.unique(names).to_pylist()):
+        yield name, table.filter(pc.equal(names, name))
+
+
+def _on(table: pa.Table, day: dt.date) -> pa.Table:
+    start = dt.datetime.combine(day, dt.time(), dt.UTC)
+    return _within(table, start, start + dt.timedelta(days=1))
 
 
 def _within(table: pa.Table, since: dt.datetime | None, until: dt.datetime | None) -> pa.Table:
@@ -88,24 +142,17 @@ def _within(table: pa.Table, since: dt.datetime | None, until: dt.datetime | Non
     return table
 
 
-def _look(registry: Registry, settings: Settings, version: str, current: pa.Table, day: dt.date) -> DriftReport:
-    """Compares with the version's own reference, or says why that cannot be done."""
-    if current.num_rows == 0:
-        return insufficient(f"No requests were logged on {day}{f' for version {version}' if version else ''}.")
+def _start(registry: Registry, settings: Settings, version: str, day: dt.date) -> _Batch:
+    """A batch beside the version's own reference, or without one and with the reason."""
     try:
-        reference = _reference(registry, settings, version)
+        return _Batch(Comparison(_reference(registry, settings, version), seed=day.toordinal()))
     except (NoVersionError, MonitoringError) as error:
-        return insufficient(f"{current.num_rows} rows have nothing to be compared with. {error}", current.num_rows)
-    return compare(
-        reference,
-        current,
-        min_rows=settings.drift_min_rows,
-        threshold=settings.drift_threshold,
-        share=settings.drift_share,
-    )
+        return _Batch(None, str(error))
 
 
 def _reference(registry: Registry, settings: Settings, version: str) -> pa.Table:
+    if not version:
+        raise MonitoringError("Their log does not say which version answered.")
     found = registry.resolve(version)
     file = registry.fetch_extra(found, REFERENCE_FILE, settings.state_dir / "models")
     if file is None:
@@ -113,27 +160,68 @@ def _reference(registry: Registry, settings: Settings, version: str) -> pa.Table
     return table_from_parquet(file.read_bytes())
 
 
+def _judge(batch: _Batch, settings: Settings) -> tuple[Finding, str]:
+    """The verdict, and its page."""
+    if batch.comparison is None:
+        reason = f"{batch.rows} rows have nothing to be compared with. {batch.reason}" if batch.rows else batch.reason
+        finding = Finding("insufficient_data", reason, rows=batch.rows)
+        return finding, bare_page(finding)
+    finding = batch.comparison.finding(
+        min_rows=settings.drift_min_rows, threshold=settings.drift_threshold, share=settings.drift_share
+    )
+    return finding, page(finding, batch.comparison.reference, batch.comparison.sample.table, settings.drift_share)
+
+
 def _keep(
-    store: Store, drift: DriftReport, day: dt.date, version: str, part: str, problems: tuple[str, ...]
+    store: Store,
+    settings: Settings,
+    batch: _Batch,
+    day: dt.date,
+    version: str,
+    part: str,
+    problems: tuple[str, ...],
+    files: int,
 ) -> NightReport:
     """Writes page, numbers and, for a whole day, its row of the history."""
-    name = f"v{version or 'none'}"
-    base = f"{REPORT_PREFIX}{day}/{name}{part}"
-    numbers = {"day": str(day), "version": version, **drift.json, "problems": problems}
-    store.write(f"{base}.html", drift.html.encode())
+    finding, html = _judge(batch, settings)
+    base = f"{REPORT_PREFIX}{day}/v{version or 'none'}{part}"
+    sampled = batch.comparison.sample.table.num_rows if batch.comparison else 0
+    numbers = {"day": str(day), "version": version, **finding.json, "sampled": sampled, "problems": problems}
+    store.write(f"{base}.html", html.encode())
     store.write(f"{base}.json", json.dumps(numbers, indent=2).encode())
-    if not part:
-        scores = {column["name"]: column["score"] for column in drift.json["columns"]}
-        row = {key: numbers[key] for key in ("day", "version", "verdict", "reason", "rows")} | {"scores": scores}
-        store.write(f"{REPORT_PREFIX}history/{day}-{name}.json", json.dumps(row).encode())
-    return NightReport(
+    report = NightReport(
         day=day,
         version=version,
-        verdict=drift.verdict,
-        reason=drift.reason,
-        rows=drift.rows,
-        columns=drift.columns,
+        verdict=finding.verdict,
+        reason=finding.reason,
+        rows=finding.rows,
+        columns=finding.columns,
         html=f"{base}.html",
         json_key=f"{base}.json",
         problems=problems,
+    )
+    if not part:
+        keep_night(store, _in_short(report, files))
+    return report
+
+
+def _in_short(report: NightReport, files: int) -> Night:
+    columns = {
+        column.name: ColumnNight(
+            score=column.score,
+            limit=column.limit,
+            mean=column.current_mean,
+            trained=(column.reference_low, column.reference_high),
+        )
+        for column in report.columns
+    }
+    return Night(
+        day=report.day,
+        version=report.version,
+        verdict=report.verdict,
+        reason=report.reason,
+        rows=report.rows,
+        columns=columns,
+        files=files,
+        html=report.html,
     )

@@ -3,7 +3,7 @@
 import datetime as dt
 import io
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -74,7 +74,7 @@ LOG_SCHEMA: pa.Schema = pa.schema([(column.name, _ARROW_TYPES[column.type]) for 
 
 @dataclass(frozen=True)
 class LogRead:
-    """A day of the log, and what of it could not be read."""
+    """A day of the log or a part of it, and what could not be read."""
 
     table: pa.Table
     problems: tuple[str, ...] = ()
@@ -152,19 +152,30 @@ def write_table(store: Store, table: pa.Table, *, date: dt.date, name: str) -> s
     return key
 
 
-def read_rows(store: Store, date: dt.date, *, version: str | None = None) -> LogRead:
-    """Reads a day of the log, of all versions or of one; a file that cannot be read costs only its own rows."""
-    tables: list[pa.Table] = [LOG_SCHEMA.empty_table()]
-    problems: list[str] = []
-    for key in store.keys(_day_prefix(date)):
+def log_keys(store: Store, date: dt.date) -> list[str]:
+    """The files of a day of the log."""
+    return list(store.keys(_day_prefix(date)))
+
+
+def read_parts(store: Store, date: dt.date) -> Iterator[LogRead]:
+    """A day of the log, one file at a time: as much is in memory as one process logs in an hour.
+
+    A file that cannot be read costs only its own rows, all of them: what it holds is counted once it was read whole.
+    """
+    for key in log_keys(store, date):
         try:
-            tables.append(table_from_parquet(store.read(key)))
+            yield LogRead(table_from_parquet(store.read(key)))
         except (MonitoringError, StoreError) as error:
-            problems.append(f"The rows of {key} are left out. {error}")
-    table = pa.concat_tables(tables)
+            yield LogRead(LOG_SCHEMA.empty_table(), (f"The rows of {key} are left out. {error}",))
+
+
+def read_rows(store: Store, date: dt.date, *, version: str | None = None) -> LogRead:
+    """Reads a day of the log into memory, of all versions or of one; a file that cannot be read is named."""
+    parts = list(read_parts(store, date))
+    table = pa.concat_tables([LOG_SCHEMA.empty_table(), *(part.table for part in parts)])
     if version is not None:
         table = table.filter(pc.equal(table["model_version"], version))
-    return LogRead(table, tuple(problems))
+    return LogRead(table, tuple(problem for part in parts for problem in part.problems))
 
 
 def table_to_parquet(table: pa.Table) -> bytes:

@@ -121,6 +121,16 @@ class Registry:
             return version
         return self._switch(version, serving, reason=reason, by=by)
 
+    def tag(self, number: int, tags: Mapping[str, str]) -> None:
+        """Notes something about a version; a tag of the same name is replaced.
+
+        Raises:
+            RegistryError: MLflow cannot be reached, or refused.
+        """
+        with mlflow_client(self.tracking_uri) as client:
+            for key, value in tags.items():
+                client.set_model_version_tag(self.model_name, str(number), key, value)
+
     def rollback(self, *, reason: str, by: str) -> Version:
         """Makes `previous` serve again and `production` the new `previous`, so that a second one undoes the first.
 
@@ -202,9 +212,8 @@ class Registry:
             "promoted_from": str(serving.number) if serving else "none",
             "promotion_reason": reason,
         }
+        self.tag(version.number, tags)
         with mlflow_client(self.tracking_uri) as client:
-            for key, value in tags.items():
-                client.set_model_version_tag(self.model_name, str(version.number), key, value)
             if serving is not None:
                 client.set_registered_model_alias(self.model_name, PREVIOUS, str(serving.number))
             client.set_registered_model_alias(self.model_name, PRODUCTION, str(version.number))

@@ -108,6 +108,12 @@ class Settings(BaseSettings):
     """Effect size from which a column counts as drifted: Wasserstein distance in units of the reference's spread.
     With few rows chance alone does more, and the limit is raised to it."""
 
+    retrain_on_drift: bool = False
+    """Whether a night that finds `drift` starts the `retrain` deployment."""
+
+    retrain_cooldown_days: float = Field(7.0, ge=0)
+    """Days after a training in which drift starts no other, so that one bad week is one retrain."""
+
     log_json: bool = False
     """One JSON object a log line, for machines; otherwise lines for people."""
 

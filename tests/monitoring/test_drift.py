@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from monitoring.drift import IMAGE_COLUMNS, DriftReport, compare
+from monitoring.drift import IMAGE_COLUMNS, Comparison, Finding, compare
 from monitoring.effects import distance
+from monitoring.page import bare_page, evaluate, page
+from monitoring.sample import MOST_ROWS
 from monitoring.schema import LogRow, rows_to_table
 from parking.data.shift import apply_shift
 from tests.monitoring.rows import Change, row, scene_rows
@@ -15,7 +17,7 @@ from tests.monitoring.rows import Change, row, scene_rows
 SCENES = range(96)
 
 
-def report(reference: list[LogRow], current: list[LogRow]) -> DriftReport:
+def report(reference: list[LogRow], current: list[LogRow]) -> Finding:
     return compare(rows_to_table(reference), rows_to_table(current), min_rows=12, threshold=0.5, share=0.4)
 
 
@@ -57,24 +59,34 @@ def test_changed_images_are_drift_and_the_reason_names_a_column(change: Change, 
     assert found.columns[0].name in found.reason
 
 
-def test_scores_are_evidentlys_and_match_our_limits_measure() -> None:
+def test_scores_are_those_that_evidently_finds() -> None:
     reference, current = split(16, seed=6)
     found = report(scene_rows(reference), scene_rows(current))
-    assert "confidence_mean" not in [column.name for column in found.columns], "no places, no confidence"
+    tables = rows_to_table(scene_rows(reference)), rows_to_table(scene_rows(current))
+    metrics = evaluate(found, tables[0], tables[1], share=0.4).dict()["metrics"]
+    theirs = {m["config"]["column"]: float(m["value"]) for m in metrics if "ValueDrift" in m["config"]["type"]}
+    assert "confidence_mean" not in theirs, "no places, no confidence"
+    assert theirs.keys() == {column.name for column in found.columns}
     for column in found.columns:
         sides = [np.array([getattr(r, column.name) for r in scene_rows(s)], float) for s in (reference, current)]
-        assert column.score == pytest.approx(distance(*sides))
+        assert column.score == pytest.approx(theirs[column.name], abs=0.002)
+        assert column.score == pytest.approx(distance(*sides), abs=0.002)
         assert column.reference_mean == pytest.approx(sides[0].mean())
         assert column.current_mean == pytest.approx(sides[1].mean())
 
 
-def test_the_page_needs_no_network_and_stays_small() -> None:
-    current = scene_rows(SCENES, night) * 60
-    found = report(scene_rows(SCENES) * 60, current)
-    assert found.rows == len(current)
-    assert len(found.html.encode()) < 5e6
-    assert "<strong>drift</strong>: " in found.html
-    assert 'src="http' not in found.html
+def test_the_page_of_many_rows_needs_no_network_stays_small_and_says_it_shows_a_sample() -> None:
+    reference, current = rows_to_table(scene_rows(SCENES) * 60), rows_to_table(scene_rows(SCENES, night) * 60)
+    batch = Comparison(reference)
+    batch.add(current)
+    found = batch.finding(min_rows=12, threshold=0.5, share=0.4)
+    shown = page(found, reference, batch.sample.table, share=0.4)
+    assert found.rows == current.num_rows
+    assert batch.sample.table.num_rows == MOST_ROWS
+    assert "all 5,760 rows; the charts below show 5,000" in shown
+    assert len(shown.encode()) < 5e6
+    assert "<strong>drift</strong>: " in shown
+    assert 'src="http' not in shown
 
 
 def test_the_numbers_for_machines_say_what_the_page_says() -> None:
@@ -102,4 +114,4 @@ def test_too_few_rows_are_insufficient_data_and_not_ok(reference: int, current: 
     assert found.verdict == "insufficient_data"
     assert f"{current} rows beside {reference} of the training" in found.reason
     assert "each side needs 12" in found.reason
-    assert "insufficient data" in found.html
+    assert "insufficient data" in bare_page(found)

@@ -7,7 +7,16 @@ from monitoring.effects import ColumnDrift, Kind, distance, judge, limit
 
 
 def column(name: str, excess: float, kind: Kind = "image") -> ColumnDrift:
-    return ColumnDrift(name, kind, score=excess * 0.5, limit=0.5, reference_mean=0.0, current_mean=0.0)
+    return ColumnDrift(
+        name,
+        kind,
+        score=excess * 0.5,
+        limit=0.5,
+        reference_mean=0.0,
+        current_mean=0.0,
+        reference_low=-1.0,
+        reference_high=1.0,
+    )
 
 
 def columns(*excesses: float, kind: Kind = "image") -> list[ColumnDrift]:

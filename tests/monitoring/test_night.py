@@ -3,12 +3,15 @@
 import datetime as dt
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from monitoring.night import monitor_day
-from monitoring.schema import REFERENCE_FILE, LogRow, rows_to_table, table_to_parquet, write_rows
+from monitoring.schema import REFERENCE_FILE, LogRow, read_parts, rows_to_table, table_to_parquet, write_rows
 from parking.errors import NoVersionError
 from parking.registry import Registry, Version
 from parking.settings import Settings
@@ -127,3 +130,62 @@ def test_a_torn_log_file_is_named_in_the_report(store: Store, settings: Settings
     assert report.rows == 1
     assert "torn.parquet" in report.problems[0]
     assert "torn.parquet" in store.read(report.json_key).decode()
+
+
+def test_rows_with_the_time_of_another_day_are_counted_and_told(store: Store, settings: Settings) -> None:
+    write_rows(store, [row(), row(time=NOON + dt.timedelta(days=400))], date=DAY)
+    (report,) = monitor_day(store, ShelfRegistry({}), settings, DAY)
+    assert report.rows == 2
+    assert "1 rows of 2026-05-01 carry the time of another day" in report.problems[0]
+
+
+def test_rows_of_an_older_schema_are_judged_by_the_columns_they_have(store: Store, settings: Settings) -> None:
+    older = rows_to_table(scene_rows(range(50, 66))).drop_columns(["haze", "noise"])
+    store.write(f"inference-log/date={DAY}/old.parquet", table_to_parquet(older))
+    (report,) = monitor_day(store, ShelfRegistry({"1": reference(scene_rows(range(40)))}), settings, DAY)
+    assert (report.verdict, report.rows) == ("ok", 16)
+    names = {column.name for column in report.columns}
+    assert "luminance" in names
+    assert not names & {"haze", "noise"}
+
+
+def test_rows_that_do_not_say_which_version_answered_have_a_report_that_says_so(
+    store: Store, settings: Settings
+) -> None:
+    table = rows_to_table([row()])
+    nobody = table.set_column(
+        table.schema.get_field_index("model_version"), "model_version", pa.array([None], "string")
+    )
+    store.write(f"inference-log/date={DAY}/nobody.parquet", table_to_parquet(nobody))
+    (report,) = monitor_day(store, ShelfRegistry({}), settings, DAY)
+    assert (report.verdict, report.version, report.rows) == ("insufficient_data", "", 1)
+    assert "does not say which version" in report.reason
+
+
+def test_two_looks_at_one_night_at_once_leave_one_whole_report(store: Store, settings: Settings) -> None:
+    write_rows(store, scene_rows(range(50, 66)), date=DAY)
+    registry = ShelfRegistry({"1": reference(scene_rows(range(40)))})
+    # Evidently may be imported by one thread at a time only.
+    (alone,) = monitor_day(store, registry, settings, DAY)
+    written = json.loads(store.read(alone.json_key))
+    with ThreadPoolExecutor(2) as pool:
+        looks = [pool.submit(monitor_day, store, registry, settings, DAY) for _ in range(2)]
+        assert all(look.result()[0].verdict == "ok" for look in looks)
+    assert json.loads(store.read(alone.json_key)) == written
+    assert len(list(store.keys("reports/"))) == 3
+
+
+def test_a_file_of_rows_costs_as_much_memory_as_one_file_whatever_the_day(store: Store, settings: Settings) -> None:
+    rows = rows_to_table(scene_rows(range(50, 66))).take(np.zeros(20_000, int))
+
+    def peak(files: int) -> int:
+        for number in range(files):
+            store.write(f"inference-log/date={DAY}/{number}.parquet", table_to_parquet(rows))
+        before = pa.default_memory_pool().bytes_allocated()
+        most = 0
+        for part in read_parts(store, DAY):
+            assert part.table.num_rows == 20_000
+            most = max(most, pa.default_memory_pool().bytes_allocated() - before)
+        return most
+
+    assert peak(8) < 2.5 * peak(1)

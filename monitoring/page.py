@@ -1,0 +1,84 @@
+"""The report for people: Evidently's page, with our verdict above it."""
+
+import html
+import os
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from monitoring.drift import KINDS, Finding, values
+from monitoring.effects import Verdict
+
+if TYPE_CHECKING:
+    from evidently.core.report import Snapshot
+
+
+def page(finding: Finding, reference: pa.Table, sample: pa.Table, share: float) -> str:
+    """A page that needs no network, under 5 MB.
+
+    Args:
+        finding: the verdict.
+        reference: log rows of the training scenes.
+        sample: log rows of the batch, at most `monitoring.sample.MOST_ROWS`.
+        share: of the columns, from which the verdict is `drift`.
+    """
+    if not finding.columns:
+        return bare_page(finding)
+    snapshot = evaluate(finding, reference, sample, share)
+    banner = _banner(finding.verdict, finding.reason + _drawn_from(finding.rows, sample.num_rows))
+    shown: str = snapshot.get_html_str(as_iframe=False)
+    return shown.replace("<body>", f"<body>{banner}", 1)
+
+
+def bare_page(finding: Finding) -> str:
+    """The page of a batch about which nothing can be claimed."""
+    banner = _banner(finding.verdict, finding.reason)
+    return f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"></head><body>{banner}</body></html>'
+
+
+def evaluate(finding: Finding, reference: pa.Table, sample: pa.Table, share: float) -> "Snapshot":
+    """Runs Evidently over the columns that were judged: drift of images and of predictions, and data quality."""
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    with warnings.catch_warnings():
+        # Evidently's own imports warn of what it will have to change. They also take many seconds: hence here.
+        warnings.simplefilter("ignore")
+        from evidently import DataDefinition, Dataset, Report
+        from evidently.metrics import DatasetMissingValueCount, DuplicatedRowCount, RowCount, ValueDrift
+        from evidently.presets import DataDriftPreset
+    import pandas as pd
+
+    limits = {column.name: column.limit for column in finding.columns}
+    definition = DataDefinition(numerical_columns=list(limits))
+    datasets = [
+        Dataset.from_pandas(pd.DataFrame({n: values(t, n) for n in limits}), data_definition=definition)
+        for t in (sample, reference)
+    ]
+    images = [name for name in limits if KINDS[name] == "image"]
+    preset = DataDriftPreset(
+        columns=images,
+        num_method="wasserstein",
+        per_column_threshold={name: limits[name] for name in images},
+        drift_share=share,
+        include_tests=False,
+    )
+    predictions = [
+        ValueDrift(column=name, method="wasserstein", threshold=limits[name]) for name in limits if name not in images
+    ]
+    quality = [RowCount(), DatasetMissingValueCount(), DuplicatedRowCount()]
+    # A column that is the same in every row has no correlation with others: Evidently divides by its zero spread.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return Report([preset, *predictions, *quality]).run(*datasets)
+
+
+def _drawn_from(rows: int, sampled: int) -> str:
+    if rows <= sampled:
+        return ""
+    return f" The verdict is of all {rows:,} rows; the charts below show {sampled:,} of them, drawn at random."
+
+
+def _banner(verdict: Verdict, reason: str) -> str:
+    """The verdict above Evidently's own page, which knows only shares of columns."""
+    text = f"<strong>{verdict.replace('_', ' ')}</strong>: {html.escape(reason)}"
+    return f'<p style="font: 16px/1.5 sans-serif; margin: 24px; max-width: 60em">{text}</p>'
