@@ -75,12 +75,22 @@ class InferenceLog:
             self._spool.close()
 
     def _write_on(self) -> None:
+        self._open_early()
         while not self._stopped.is_set():
             try:
                 self.flush()
             except Exception:  # noqa: BLE001 - this thread must outlive whatever one batch brings
                 logger.exception("Log rows could not be written")
             self._stopped.wait(self._every)
+
+    def _open_early(self) -> None:
+        """Say at the start what is wrong with the store, and not when the first rows have come."""
+        try:
+            self._store = self._open_store()
+        except StoreError as error:
+            logger.warning("Log rows will wait on disk, the store cannot be used: {}", error)
+        except Exception:  # noqa: BLE001 - as below
+            logger.exception("Log rows will wait on disk, the store cannot be used")
 
     def _measure(self) -> None:
         self._metrics.log_pending.set(self._spool.waiting)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from loguru import logger
 
 from monitoring.schema import LOG_PREFIX, LogRow, make_row, read_rows
 from parking.errors import StoreError
@@ -104,6 +105,18 @@ def test_closing_writes_what_is_left_and_leaves_no_file(tmp_path: Path) -> None:
     assert metric(log, "rows_written_total") == 1
     assert metric(log, "rows_pending") == 0
     assert spooled(tmp_path) == []
+
+
+def test_a_store_that_is_away_is_told_of_before_there_is_a_row(
+    tmp_path: Path,
+) -> None:
+    told: list[str] = []
+    sink = logger.add(told.append, level="WARNING", format="{message}")
+    log = log_in(tmp_path, TornStore(tmp_path / "store", failures=1))
+    log.start()
+    wait_until(lambda: any("The bucket is away." in line for line in told))
+    logger.remove(sink)
+    log.close()
 
 
 def test_rows_wait_while_the_store_is_away(tmp_path: Path) -> None:
