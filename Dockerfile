@@ -3,6 +3,8 @@
 #   service   answers /predict; no torch, no compiler
 #   servers   Prefect's and MLflow's servers, for clusters that have none
 #   worker    flows, training, Dask
+# An exact tag and no digest: a digest is a registry's to give, and one written here would shut out the security updates
+# of Debian that a tag of Python takes in. What was built and tested is named by digest in helm/values-images.yaml.
 ARG BASE_IMAGE=python:3.11.14-slim-bookworm
 
 FROM ${BASE_IMAGE} AS build
@@ -48,7 +50,7 @@ ARG TORCH=cpu
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 RUN --mount=type=cache,target=/root/.cache/uv \
-    groups=(--no-default-groups --group loop --group monitoring --group learning); \
+    groups=(--no-default-groups --group loop --group cluster --group monitoring --group learning); \
     case "$TORCH" in \
       cuda) uv sync --frozen --no-install-project "${groups[@]}" ;; \
       cpu) \
@@ -93,8 +95,8 @@ VOLUME /state
 FROM runtime AS worker
 COPY --from=worker-dependencies /app/.venv /app/.venv
 COPY --from=code /app/code /app/code
-# Alone, as in `parking up`, the flows wait for the server that PREFECT_API_URL names.
-CMD ["python", "-m", "flows.deployments"]
+# The flows, for the server that PREFECT_API_URL names.
+CMD ["parking", "flows"]
 # At the end, where another commit leaves the layers alone.
 ARG REVISION=unknown
 LABEL org.opencontainers.image.revision="${REVISION}"

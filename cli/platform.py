@@ -1,7 +1,9 @@
-"""Commands that run servers: `parking up`, `parking serve`, and the monitor that looks at what they did."""
+"""Commands that run servers: `parking up`, `serve` and `flows`, and the monitor that looks at what they did."""
 
+import os
 import threading
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +13,7 @@ from cli import options, session
 from cli.console import console, progress_shown
 from cli.servers import Server, Servers, check_port, python, stop_on_sigterm
 from cli.session import Addresses
-from parking.errors import RegistryError
+from parking.errors import PlatformError, RegistryError
 from parking.settings import Settings
 
 Host = Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 lets other machines in.")]
@@ -145,6 +147,36 @@ def serve(
     from service.app import main
 
     main(host, port)
+
+
+def flows(
+    pool: Annotated[
+        str,
+        typer.Option(help="Hand the flows to this work pool of Kubernetes, and end.", show_default="run them here"),
+    ] = "",
+    job_template: Annotated[
+        Path | None, typer.Option(help="JSON of Prefect's base job template: the Job that the pool runs each in.")
+    ] = None,
+    state: options.State = None,
+) -> None:
+    """Run the flows for the Prefect server that PREFECT_API_URL names, by schedule and by Run button.
+
+    Example: [bold]parking flows[/bold]
+    """
+    if bool(pool) != (job_template is not None):
+        raise PlatformError("A work pool needs both its name and its jobs: give --pool and --job-template together.")
+    session.start(state)
+    if "PREFECT_API_URL" not in os.environ:
+        raise PlatformError(
+            "There is no Prefect server to ask for work: set PREFECT_API_URL, or run `parking up`, which has one."
+        )
+    session.check_prefect(os.environ["PREFECT_API_URL"])
+    from flows.deployments import main, register
+
+    if job_template is not None:
+        register(pool, job_template)
+    else:
+        main()
 
 
 def monitor(

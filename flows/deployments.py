@@ -1,10 +1,14 @@
-"""Every flow as a deployment, with its schedule: what `parking up` serves and Prefect's UI lists."""
+"""Every flow as a deployment, with its schedule: what `parking flows` serves and Prefect's UI lists."""
 
+import json
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
-from prefect import serve
+from loguru import logger
+from prefect import get_client, serve
+from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.deployments.runner import RunnerDeployment
 from prefect.events import DeploymentEventTrigger
 from prefect.flows import Flow
@@ -16,6 +20,7 @@ from flows.promote import promote
 from flows.retrain import retrain
 from flows.train import train
 from flows.tune import tune
+from parking.errors import PlatformError
 from parking.logs import configure_logs
 from parking.settings import Settings, get_settings
 
@@ -62,6 +67,40 @@ def deployment(
         concurrency_limit=1,
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
+
+
+def register(pool: str, job_template: Path) -> None:
+    """Hand the deployments to a work pool of Kubernetes, whose worker runs each in a Job; an old pool is updated.
+
+    Args:
+        pool: its name.
+        job_template: JSON file with the pool's base job template, as Prefect has it.
+
+    Raises:
+        PlatformError: the file cannot be read, or is no such template.
+    """
+    work_pool = WorkPoolCreate(name=pool, type="kubernetes", base_job_template=read_template(job_template))
+    with get_client(sync_client=True) as client:
+        client.create_work_pool(work_pool, overwrite=True)
+    for made in deployments():
+        made.apply(work_pool_name=pool)
+    logger.info("The flows are registered with the work pool {}", pool)
+
+
+def read_template(file: Path) -> dict[str, Any]:
+    """A base job template; whether its parts fit together, Prefect says when it is used."""
+    try:
+        template = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PlatformError(
+            f"The job template {file} cannot be read ({error}): give the JSON of a work pool."
+        ) from error
+    if not isinstance(template, dict) or not {"job_configuration", "variables"} <= set(template):
+        raise PlatformError(
+            f"{file} is no job template: it lacks `job_configuration` or `variables`. "
+            "`prefect work-pool get-default-base-job-template --type kubernetes` prints one."
+        )
+    return template
 
 
 def main() -> None:

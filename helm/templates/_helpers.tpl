@@ -31,10 +31,15 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
 {{- end -}}
 {{- end -}}
 
-{{/* What every pod has. Nothing here talks to Kubernetes, so none gets a token. */}}
+{{/* What pods have that do not talk to Kubernetes: no token. */}}
 {{- define "free-parking.pod" -}}
 serviceAccountName: {{ include "free-parking.fullname" . }}
 automountServiceAccountToken: false
+{{ include "free-parking.anyPod" . }}
+{{- end -}}
+
+{{/* What every pod has. */}}
+{{- define "free-parking.anyPod" -}}
 # Kubernetes would set variables such as MLFLOW_PORT, which MLflow reads as its own.
 enableServiceLinks: false
 securityContext:
@@ -142,6 +147,40 @@ securityContext:
       key: {{ .key }}
 {{- end }}
 {{- end }}
+{{- end -}}
+
+{{/* Variables of MLflow's log-in, where one is elsewhere and asks for it. */}}
+{{- define "free-parking.login" -}}
+{{- with .Values.mlflow -}}
+{{- if .existingSecret -}}
+{{- if not .address -}}
+{{- fail "mlflow.existingSecret: the included MLflow has no log-in; give mlflow.address too" -}}
+{{- end -}}
+- name: MLFLOW_TRACKING_USERNAME
+  valueFrom:
+    secretKeyRef:
+      name: {{ .existingSecret }}
+      key: {{ .usernameKey }}
+- name: MLFLOW_TRACKING_PASSWORD
+  valueFrom:
+    secretKeyRef:
+      name: {{ .existingSecret }}
+      key: {{ .passwordKey }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Variables of what runs flows: Prefect, and whatever they read and write. */}}
+{{- define "free-parking.flowsEnv" -}}
+- name: PREFECT_API_URL
+  value: {{ include "free-parking.prefect" . | quote }}
+- name: PREFECT_HOME
+  value: /state/prefect
+- name: PREFECT_LOGGING_LEVEL
+  value: INFO
+{{ include "free-parking.s3" . }}
+{{ include "free-parking.postgresql" . }}
+{{ include "free-parking.login" . }}
 {{- end -}}
 
 {{/* Variables of what runs this project's own code: the settings, S3. */}}

@@ -10,7 +10,20 @@ import pytest
 from tests.cli.conftest import Command
 
 COMMANDS = (
-    *("demo", "up", "serve", "ingest", "tune", "train", "evaluate", "promote", "rollback", "retrain", "predict"),
+    *(
+        "demo",
+        "up",
+        "serve",
+        "flows",
+        "ingest",
+        "tune",
+        "train",
+        "evaluate",
+        "promote",
+        "rollback",
+        "retrain",
+        "predict",
+    ),
     *("monitor", "data show", "data generate"),
 )
 
@@ -96,12 +109,25 @@ def test_an_mlflow_out_of_reach_is_a_sentence_and_soon(
     assert time.monotonic() - started < 20
 
 
-def test_a_prefect_out_of_reach_is_a_sentence(parking: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("words", [("ingest", "--data", "images"), ("flows",)])
+def test_a_prefect_out_of_reach_is_a_sentence(
+    parking: Command, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
-    answer = parking("ingest", "--data", "images")
+    answer = parking(*words)
     assert answer.status == 1
     assert "Prefect at http://127.0.0.1:9/api does not answer" in answer.err
     assert "PREFECT_API_URL" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [((), "PREFECT_API_URL"), (("--pool", "p"), "--job-template"), (("--job-template", "j"), "--pool")],
+)
+def test_flows_that_nobody_could_run_are_refused(parking: Command, words: tuple[str, ...], named: str) -> None:
+    answer = parking("flows", *words)
+    assert answer.status == 1
+    assert named in answer.err
 
 
 def test_the_best_settings_are_not_searched_before_it_is_known_that_they_can_be_kept(

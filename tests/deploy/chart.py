@@ -62,7 +62,15 @@ def named(manifests: Sequence[Manifest], kind: str, name: str) -> Manifest:
 def pods(manifests: Sequence[Manifest]) -> dict[str, Mapping[str, Any]]:
     """Each pod's spec, by the name of what makes it."""
     made = {one["metadata"]["name"]: one["spec"]["template"]["spec"] for one in of_kind(manifests, "Deployment")}
+    jobs = {name: template["job_configuration"]["job_manifest"] for name, template in job_templates(manifests).items()}
+    made |= {name: job["spec"]["template"]["spec"] for name, job in jobs.items()}
     return made | {one["metadata"]["name"]: one["spec"] for one in of_kind(manifests, "Pod")}
+
+
+def job_templates(manifests: Sequence[Manifest]) -> dict[str, Manifest]:
+    """What work pools make Jobs of, by the name of the ConfigMap that holds it."""
+    maps = {one["metadata"]["name"]: one["data"] for one in of_kind(manifests, "ConfigMap")}
+    return {name: json.loads(data["job-template.json"]) for name, data in maps.items() if "job-template.json" in data}
 
 
 def containers(pod: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -79,6 +87,7 @@ def load(path: str) -> Manifest:
 POSTGRES = ("postgresql.host=postgres.databases.svc", "postgresql.existingSecret=parking-postgres")
 INGRESS = ("service.ingress.enabled=true",)
 TOKEN = ("settings.auth=true", "service.token.existingSecret=parking-token")
+MLFLOW = ("mlflow.address=https://mlflow.example.org", "mlflow.existingSecret=parking-mlflow")
 MATRIX: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "defaults": ((), ()),
     "images": ((), ("values-images.yaml",)),
@@ -88,6 +97,7 @@ MATRIX: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         (*POSTGRES, *INGRESS, *TOKEN, "dask.enabled=true", "service.autoscaling.enabled=true", "flows.gpus=1"),
         (),
     ),
+    "jobs": ((*POSTGRES, *MLFLOW, "flows.jobs.enabled=true", "flows.gpus=1"), ()),
     "service-alone": (
         (
             "flows.enabled=false",

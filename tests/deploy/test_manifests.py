@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.chart import MATRIX, Manifest, containers, load, named, of_kind, pods, render
+from tests.deploy.chart import MATRIX, Manifest, containers, job_templates, load, named, of_kind, pods, render
 
 SCHEMALESS = {("monitoring.coreos.com/v1", "ServiceMonitor"), ("monitoring.coreos.com/v1", "PrometheusRule")}
 """Kinds of operators, checked against their types by `tests/deploy/run types`."""
@@ -17,6 +17,7 @@ QUANTITY = re.compile(r"\d+(\.\d+)?(m|k|[MGT]|[KMGT]i)?")
 DOCUMENTED_SECRETS = {
     "my-s3-creds": {"accessKey", "secretKey"},
     "parking-postgres": {"username", "password"},
+    "parking-mlflow": {"username", "password"},
     "parking-token": {"token"},
 }
 
@@ -52,15 +53,18 @@ def test_selectors_find_the_pods_they_are_for(manifests: list[Manifest]) -> None
         assert found(one["spec"]["selector"], labels) == {one["metadata"]["name"]}
     for one in of_kind(manifests, "PodDisruptionBudget"):
         assert found(one["spec"]["selector"]["matchLabels"], labels) == {one["metadata"]["name"]}
+    for name, template in job_templates(manifests).items():
+        labels[name] = template["job_configuration"]["job_manifest"]["spec"]["template"]["metadata"]["labels"]
     for one in of_kind(manifests, "NetworkPolicy"):
         assert len(found(one["spec"]["podSelector"]["matchLabels"], labels)) == 1
 
 
-def test_a_policy_guards_every_deployment() -> None:
-    everything = render(*MATRIX["all-included"])
+@pytest.mark.parametrize("values", ["all-included", "jobs"])
+def test_a_policy_guards_every_deployment(values: str) -> None:
+    everything = render(*MATRIX[values])
     guarded = [one["spec"]["podSelector"]["matchLabels"] for one in of_kind(everything, "NetworkPolicy")]
     for one in of_kind(everything, "Deployment"):
-        assert one["spec"]["selector"]["matchLabels"] in guarded
+        assert any(guard.items() <= one["spec"]["selector"]["matchLabels"].items() for guard in guarded)
 
 
 def found(selector: Mapping[str, str], labels: Mapping[str, Mapping[str, str]]) -> set[str]:
@@ -99,13 +103,27 @@ def test_the_service_is_asked_on_its_own_paths() -> None:
 def test_containers_run_with_least_rights(manifests: list[Manifest]) -> None:
     for pod in pods(manifests).values():
         assert pod["securityContext"]["runAsNonRoot"] is True
-        assert pod["automountServiceAccountToken"] is False
         assert pod["enableServiceLinks"] is False
         for container in containers(pod):
             rights = container["securityContext"]
             assert rights["readOnlyRootFilesystem"] is True
             assert rights["allowPrivilegeEscalation"] is False
             assert rights["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_only_the_worker_that_makes_jobs_talks_to_kubernetes(manifests: list[Manifest]) -> None:
+    told = {
+        one["metadata"]["name"] for one in of_kind(manifests, "ServiceAccount") if one["automountServiceAccountToken"]
+    }
+    with_token = {name for name, pod in pods(manifests).items() if pod.get("automountServiceAccountToken") is not False}
+    assert {pods(manifests)[name]["serviceAccountName"] for name in with_token} == told
+    if told:
+        assert with_token == {"parking-flows"}
+        (role,) = of_kind(manifests, "Role")
+        assert {name for rule in role["rules"] for name in rule["resources"]} == {"jobs", "pods", "pods/log"}
+        (binding,) = of_kind(manifests, "RoleBinding")
+        assert binding["roleRef"]["name"] == role["metadata"]["name"]
+        assert {subject["name"] for subject in binding["subjects"]} == told
 
 
 def test_images_and_resources_are_definite(manifests: list[Manifest]) -> None:

@@ -32,6 +32,9 @@ REFUSED = {
     "monitoring.serviceMonitor=perhaps": "/monitoring/serviceMonitor",
     "replicas=3": "replicas",
     "postgresql.host=db": "postgresql.existingSecret",
+    "mlflow.existingSecret=login": "mlflow.address",
+    "flows.jobs.keepSeconds=never": "/flows/jobs/keepSeconds",
+    "flows.job.enabled=true": "job",
     "settings.auth=true": "service.token.existingSecret",
 }
 """A value that cannot work, and what the message must name."""
