@@ -1,23 +1,15 @@
 """Images in, rasters out: one reader for every format that we accept, and the changes of scale."""
 
 import io
-import math
 import struct
-import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.io import DatasetReader, MemoryFile
-from rasterio.warp import transform as warp_points
 
 from parking.errors import ImageError, ImageTooLargeError
 
@@ -29,8 +21,7 @@ EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 
 _PILLOW_FORMATS = ("PNG", "JPEG", "WEBP")
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_UNDECODABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, struct.error)
-_METRES_PER_DEGREE = 111_320.0
+UNDECODABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, struct.error)
 
 # Pillow's own limit warns first and raises later; ours is stricter, a setting, and checked before decoding.
 Image.MAX_IMAGE_PIXELS = None
@@ -84,14 +75,17 @@ def read_raster(source: bytes | Path, *, name: str | None = None, max_megapixels
             raise ImageError(f"'{name}' cannot be read: {error.strerror or error}. Check the path.") from error
     name = name or "image"
     if source.startswith(_TIFF_STARTS):
-        return _read_tiff(source, name, max_megapixels)
+        # GDAL's bindings take half a second to import, and most images are no TIFF.
+        from parking.data.geotiff import read_tiff
+
+        return read_tiff(source, name, max_megapixels)
     return _read_plain(source, name, max_megapixels)
 
 
 def _read_plain(data: bytes, name: str, max_megapixels: float) -> Raster:
     try:
         with Image.open(io.BytesIO(data), formats=_PILLOW_FORMATS) as image:
-            _check_size(name, image.width, image.height, max_megapixels)
+            check_size(name, image.width, image.height, max_megapixels)
             acquired = _exif_date(image)
             upright = ImageOps.exif_transpose(image)
             return Raster(_to_rgb(upright), name=name, acquired=acquired)
@@ -99,11 +93,12 @@ def _read_plain(data: bytes, name: str, max_megapixels: float) -> Raster:
         raise ImageError(
             f"'{name}' is not a PNG, JPEG, WebP or TIFF image ({len(data)} bytes). Convert it to one of these."
         ) from error
-    except _UNDECODABLE as error:
+    except UNDECODABLE as error:
         raise ImageError(f"'{name}' is damaged and cannot be decoded: {error}. Export or copy it again.") from error
 
 
-def _check_size(name: str, width: int, height: int, max_megapixels: float) -> None:
+def check_size(name: str, width: int, height: int, max_megapixels: float) -> None:
+    """Raises ImageTooLargeError where an image of this name has more pixels than the limit."""
     if width * height > max_megapixels * 1e6:
         raise ImageTooLargeError(
             f"'{name}' has {width} x {height} = {width * height / 1e6:.1f} megapixels; the limit is "
@@ -127,92 +122,15 @@ def _exif_date(image: Image.Image) -> date | None:
     exif = image.getexif()
     details = exif.get_ifd(ExifTags.IFD.Exif)
     stamps = (details.get(ExifTags.Base.DateTimeOriginal), exif.get(ExifTags.Base.DateTime))
-    return next((day for stamp in stamps if (day := _parse_date(stamp))), None)
+    return next((day for stamp in stamps if (day := parse_date(stamp))), None)
 
 
-def _parse_date(stamp: object) -> date | None:
+def parse_date(stamp: object) -> date | None:
+    """The day that an EXIF or TIFF time stamp names; None where it names none."""
     try:
         return datetime.strptime(str(stamp)[:10], "%Y:%m:%d").date()  # noqa: DTZ007 - EXIF has no time zone
     except ValueError:
         return None
-
-
-def _read_tiff(data: bytes, name: str, max_megapixels: float) -> Raster:
-    try:
-        with warnings.catch_warnings(), MemoryFile(data) as file:
-            # A plain TIFF is welcome: it only has no GSD.
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with file.open(driver="GTiff") as dataset:
-                _check_size(name, dataset.width, dataset.height, max_megapixels)
-                for rows, columns in dataset.block_shapes:
-                    _check_size(name, columns, rows, max_megapixels)
-                return _from_dataset(dataset, name)
-    except (RasterioError, *_UNDECODABLE) as error:
-        raise ImageError(f"'{name}' is a TIFF that cannot be decoded: {error}. Export or copy it again.") from error
-
-
-def _from_dataset(dataset: DatasetReader, name: str) -> Raster:
-    bands = [1, 2, 3] if dataset.count >= 3 else [1]
-    pixels = _tiff_pixels(dataset, bands)
-    if pixels.shape[2] == 1:
-        pixels = np.repeat(pixels, 3, axis=2)
-    crs = dataset.crs.to_string() if dataset.crs else None
-    transform: Affine | None = tuple(dataset.transform)[:6] if crs else None
-    return Raster(
-        np.ascontiguousarray(pixels),
-        name=name,
-        gsd=ground_distance(crs, transform, dataset.width, dataset.height) if crs and transform else None,
-        acquired=_parse_date(dataset.tags().get("TIFFTAG_DATETIME")),
-        crs=crs,
-        transform=transform,
-    )
-
-
-def _tiff_pixels(dataset: DatasetReader, bands: list[int]) -> NDArray[np.uint8]:
-    pixels = np.moveaxis(dataset.read(bands), 0, 2)
-    try:
-        palette = dataset.colormap(1) if len(bands) == 1 else None
-    except ValueError:
-        palette = None
-    if palette:
-        table = np.array([palette.get(index, (0, 0, 0))[:3] for index in range(256)], np.uint8)
-        coloured: NDArray[np.uint8] = table[pixels[:, :, 0]]
-        return coloured
-    return _to_8_bits(pixels)
-
-
-def _to_8_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Keep the top 8 bits in use: sensors store 11 or 12 bits in 16, and the file does not say how many."""
-    if values.dtype == np.uint8:
-        return values
-    finite = np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0).clip(0)
-    top = float(finite.max(initial=0.0))
-    if np.issubdtype(values.dtype, np.floating) and top <= 1.0:
-        return np.asarray(finite * 255, np.uint8)
-    shift = max(0, math.ceil(math.log2(top + 1)) - 8)
-    return np.asarray((finite / 2**shift).clip(0, 255), np.uint8)
-
-
-def ground_distance(crs: str, transform: Affine, width: int, height: int) -> float | None:
-    """Metres on the ground a pixel covers at the middle of an image, whatever the units of its CRS.
-
-    Measured through WGS84: degrees, feet and Web Mercator (whose metres shrink by the cosine of the latitude) all
-    come out right. None where the CRS has no place on Earth.
-    """
-    a, b, c, d, e, f = transform
-    step = 64.0
-    columns, rows = np.array([0.0, step, 0.0]) + width / 2, np.array([0.0, 0.0, step]) + height / 2
-    try:
-        xs: Sequence[float] = (a * columns + b * rows + c).tolist()
-        ys: Sequence[float] = (d * columns + e * rows + f).tolist()
-        longitudes, latitudes = warp_points(rasterio.CRS.from_string(crs), "EPSG:4326", xs, ys)
-    except (RasterioError, ValueError):
-        return None
-    east = (np.array(longitudes) - longitudes[0]) * _METRES_PER_DEGREE * math.cos(math.radians(latitudes[0]))
-    north = (np.array(latitudes) - latitudes[0]) * _METRES_PER_DEGREE
-    area = abs(east[1] * north[2] - east[2] * north[1])
-    gsd = math.sqrt(area) / step
-    return gsd if math.isfinite(gsd) and gsd > 0 else None
 
 
 def resample(raster: Raster, gsd: float, *, max_megapixels: float = 256.0) -> Raster:

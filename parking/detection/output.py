@@ -6,11 +6,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-import rasterio
 from loguru import logger
 from numpy.typing import NDArray
-from rasterio.errors import RasterioError
-from rasterio.warp import transform as warp_points
 from shapely import LinearRing
 
 from parking.data.annotations import Ring
@@ -124,9 +121,12 @@ def _to_wgs84(rings: list[Ring], raster: Raster) -> list[Ring] | None:
     a, b, c, d, e, f = raster.transform
     points = np.array([point for ring in rings for point in ring], dtype=np.float64).reshape(-1, 2)
     xs, ys = a * points[:, 0] + b * points[:, 1] + c, d * points[:, 0] + e * points[:, 1] + f
+    # Here, because it needs GDAL: see `read_raster`.
+    from parking.data.geotiff import to_wgs84
+
     try:
-        longitudes, latitudes = warp_points(rasterio.CRS.from_string(raster.crs), "EPSG:4326", xs, ys)
-    except (RasterioError, ValueError) as error:
+        longitudes, latitudes = to_wgs84(raster.crs, xs.tolist(), ys.tolist())
+    except ValueError as error:
         logger.warning("'{}' says it lies in {}, which cannot be placed on Earth: {}", raster.name, raster.crs, error)
         return None
     # 8 decimals of a degree are a millimetre.

@@ -1,0 +1,110 @@
+"""TIFF images, and where on Earth they lie: all that needs GDAL."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader, MemoryFile
+from rasterio.warp import transform
+
+from parking.data.imagery import UNDECODABLE, Affine, Raster, check_size, parse_date
+from parking.errors import ImageError
+
+_METRES_PER_DEGREE = 111_320.0
+
+
+def read_tiff(data: bytes, name: str, max_megapixels: float) -> Raster:
+    """Decode a TIFF from memory, by GDAL's GTiff driver and no other; raises as `read_raster` does."""
+    try:
+        with warnings.catch_warnings(), MemoryFile(data) as file:
+            # A plain TIFF is welcome: it only has no GSD.
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with file.open(driver="GTiff") as dataset:
+                check_size(name, dataset.width, dataset.height, max_megapixels)
+                for rows, columns in dataset.block_shapes:
+                    check_size(name, columns, rows, max_megapixels)
+                return _from_dataset(dataset, name)
+    except (RasterioError, *UNDECODABLE) as error:
+        raise ImageError(f"'{name}' is a TIFF that cannot be decoded: {error}. Export or copy it again.") from error
+
+
+def _from_dataset(dataset: DatasetReader, name: str) -> Raster:
+    bands = [1, 2, 3] if dataset.count >= 3 else [1]
+    pixels = _tiff_pixels(dataset, bands)
+    if pixels.shape[2] == 1:
+        pixels = np.repeat(pixels, 3, axis=2)
+    crs = dataset.crs.to_string() if dataset.crs else None
+    affine: Affine | None = tuple(dataset.transform)[:6] if crs else None
+    return Raster(
+        np.ascontiguousarray(pixels),
+        name=name,
+        gsd=ground_distance(crs, affine, dataset.width, dataset.height) if crs and affine else None,
+        acquired=parse_date(dataset.tags().get("TIFFTAG_DATETIME")),
+        crs=crs,
+        transform=affine,
+    )
+
+
+def _tiff_pixels(dataset: DatasetReader, bands: list[int]) -> NDArray[np.uint8]:
+    pixels = np.moveaxis(dataset.read(bands), 0, 2)
+    try:
+        palette = dataset.colormap(1) if len(bands) == 1 else None
+    except ValueError:
+        palette = None
+    if palette:
+        table = np.array([palette.get(index, (0, 0, 0))[:3] for index in range(256)], np.uint8)
+        coloured: NDArray[np.uint8] = table[pixels[:, :, 0]]
+        return coloured
+    return _to_8_bits(pixels)
+
+
+def _to_8_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Keep the top 8 bits in use: sensors store 11 or 12 bits in 16, and the file does not say how many."""
+    if values.dtype == np.uint8:
+        return values
+    finite = np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0).clip(0)
+    top = float(finite.max(initial=0.0))
+    if np.issubdtype(values.dtype, np.floating) and top <= 1.0:
+        return np.asarray(finite * 255, np.uint8)
+    shift = max(0, math.ceil(math.log2(top + 1)) - 8)
+    return np.asarray((finite / 2**shift).clip(0, 255), np.uint8)
+
+
+def ground_distance(crs: str, affine: Affine, width: int, height: int) -> float | None:
+    """Metres on the ground a pixel covers at the middle of an image, whatever the units of its CRS.
+
+    Measured through WGS84: degrees, feet and Web Mercator (whose metres shrink by the cosine of the latitude) all
+    come out right. None where the CRS has no place on Earth.
+    """
+    a, b, c, d, e, f = affine
+    step = 64.0
+    columns, rows = np.array([0.0, step, 0.0]) + width / 2, np.array([0.0, 0.0, step]) + height / 2
+    try:
+        xs: Sequence[float] = (a * columns + b * rows + c).tolist()
+        ys: Sequence[float] = (d * columns + e * rows + f).tolist()
+        longitudes, latitudes = to_wgs84(crs, xs, ys)
+    except ValueError:
+        return None
+    east = (np.array(longitudes) - longitudes[0]) * _METRES_PER_DEGREE * math.cos(math.radians(latitudes[0]))
+    north = (np.array(latitudes) - latitudes[0]) * _METRES_PER_DEGREE
+    area = abs(east[1] * north[2] - east[2] * north[1])
+    gsd = math.sqrt(area) / step
+    return gsd if math.isfinite(gsd) and gsd > 0 else None
+
+
+def to_wgs84(crs: str, xs: Sequence[float], ys: Sequence[float]) -> tuple[list[float], list[float]]:
+    """Longitudes and latitudes of points in another coordinate reference system.
+
+    Raises:
+        ValueError: it has no place on Earth.
+    """
+    try:
+        longitudes, latitudes = transform(rasterio.CRS.from_string(crs), "EPSG:4326", xs, ys)
+    except RasterioError as error:
+        raise ValueError(str(error)) from error
+    return longitudes, latitudes
