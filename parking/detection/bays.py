@@ -1,17 +1,22 @@
 """One row of free places cut into its bays."""
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely import Polygon
+from shapely import MultiPolygon, Polygon
 from shapely.geometry.polygon import orient
 
+from parking.detection.outlines import polygons
 from parking.detection.rows import Row, measure_row
 
 SMALLEST = 0.35
 """Share of a bay below which a cell at a ragged end is no place."""
+
+MOST_ROWS = 4
+"""Rows of bays in a shape that is still worth cutting cell by cell."""
 
 
 def cut_into_bays(piece: Polygon, bay_width: float, bay_length: float) -> list[Polygon]:
@@ -33,9 +38,9 @@ def cut_into_bays(piece: Polygon, bay_width: float, bay_length: float) -> list[P
     columns, rows = _grid(row, bay_width, bay_length)
     if columns * rows == 1:
         return [_whole(piece)]
-    cells = shapely.polygons(row.to_image(_cells(row, piece, columns, rows)))
+    corners = row.to_image(_cells(row, piece, columns, rows))
     smallest = SMALLEST * piece.area / (columns * rows)
-    bays = [_largest(part) for part in shapely.intersection(cells, piece)]
+    bays = [_largest(part) for part in _divided(piece, corners.reshape(rows, columns, 4, 2))]
     return [bay for bay in bays if bay is not None and bay.area >= smallest] or [_whole(piece)]
 
 
@@ -74,9 +79,23 @@ def _cells(row: Row, piece: Polygon, columns: int, rows: int) -> NDArray[np.floa
     return corners.reshape(-1, 4, 2)
 
 
+def _divided(piece: Polygon, corners: NDArray[np.float64]) -> Iterator[shapely.Geometry]:
+    """What lies in each cell of a grid, (rows, columns, 4, 2).
+
+    A grid of many rows is a shape of no row at all, such as a map that is free nearly everywhere: it is cut into its
+    rows first, because every cell would else be compared with the whole of an outline of thousands of corners.
+    """
+    strips: list[shapely.Geometry] = [piece] * len(corners)
+    if len(corners) > MOST_ROWS:
+        around = np.stack([corners[:, 0, 0], corners[:, -1, 1], corners[:, -1, 2], corners[:, 0, 3]], axis=1)
+        strips = [MultiPolygon(polygons(part)) for part in shapely.intersection(shapely.polygons(around), piece)]
+    for strip, cells in zip(strips, corners, strict=True):
+        yield from shapely.intersection(shapely.polygons(cells), strip)
+
+
 def _largest(part: shapely.Geometry) -> Polygon | None:
-    polygons = [p for p in getattr(part, "geoms", [part]) if isinstance(p, Polygon) and not p.is_empty]
-    return _whole(max(polygons, key=lambda p: float(p.area))) if polygons else None
+    found = polygons(part)
+    return _whole(max(found, key=lambda polygon: float(polygon.area))) if found else None
 
 
 def _whole(piece: Polygon) -> Polygon:

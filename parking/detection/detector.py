@@ -93,7 +93,12 @@ class Detector:
         """
         contract = self.contract
         scaled = resample(raster, contract.gsd)
-        predict = in_all_orientations(self._run) if tta else self._run
+
+        def run(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+            check()
+            return self._run(tiles)
+
+        predict = in_all_orientations(run) if tta else run
         stitched = stitch(scaled.pixels, predict, tile=contract.tile, overlap=contract.overlap, batch=BATCH)
         if stitched.shape == (raster.height, raster.width):
             return stitched

@@ -32,7 +32,7 @@ MENDS_TWO = 0.6
 """A cut between two inward corners counts as this much of its length."""
 
 MAX_CORNERS = 400
-"""Shapes with more corners are left whole: they are no rows, and cutting them takes long."""
+"""Shapes with more corners, those of holes counted, are left whole: they are no rows, and cutting them takes long."""
 
 
 def split_to_rows(
@@ -54,6 +54,9 @@ def split_to_rows(
     while waiting:
         check()
         piece = waiting.pop()
+        if shapely.get_num_coordinates(piece) > MAX_CORNERS:
+            yield piece
+            continue
         parts = _open_hole(piece) if piece.interiors else _cut(piece, bay_width, bay_length)
         if parts:
             waiting.extend(parts)
@@ -64,7 +67,7 @@ def split_to_rows(
 def _cut(piece: Polygon, bay_width: float, bay_length: float) -> list[Polygon]:
     """Two or more parts, or none where the piece is one row already or cannot be cut well."""
     smallest = 0.3 * bay_width * bay_length
-    if piece.area < 2 * smallest or len(piece.exterior.coords) > MAX_CORNERS:
+    if piece.area < 2 * smallest:
         return []
     best, parts = likeness(piece), []
     if best >= ROW:

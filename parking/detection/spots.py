@@ -7,6 +7,7 @@ from statistics import NormalDist
 
 import cv2
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 from shapely import Polygon
 
@@ -120,7 +121,7 @@ def _bays(free: NDArray[np.uint8], rules: SpotRules, check: Callable[[], None]) 
         check()
         if shape.area >= rules.min_area_px:
             shapes.append(shape)
-    ragged = sum(len(shape.exterior.coords) for shape in shapes) > max(RAGGED, RAGGED * free.size / 1e6)
+    ragged = int(shapely.get_num_coordinates(shapes).sum()) > max(RAGGED, RAGGED * free.size / 1e6)
     for shape in shapes:
         for row in [shape] if ragged else split_to_rows(shape, width, length, check):
             check()

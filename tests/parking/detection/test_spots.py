@@ -7,6 +7,7 @@ from unittest.mock import Mock
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from shapely import Polygon, box
 
 from parking.detection.contract import CountCalibration
@@ -260,3 +261,25 @@ def test_a_ragged_map_is_not_searched_for_rows(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("parking.detection.spots.split_to_rows", searched)
     assert find_spots(ragged, SpotRules(float(np.median(ragged)), 20, 8.0, 16.0), 0.3)
     searched.assert_not_called()
+
+
+def noise(side: int, level: float) -> NDArray[np.float32]:
+    """Rags: above 0.5 in a share of the pixels that grows as the level falls."""
+    smooth = cv2.GaussianBlur(np.random.default_rng(0).random((side, side)).astype(np.float32), (0, 0), 6)
+    return np.asarray(0.5 + (smooth - smooth.mean()) / smooth.std() - level, np.float32)
+
+
+def test_a_map_free_nearly_everywhere_is_ragged_by_its_holes(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched = Mock(side_effect=AssertionError("no row is worth looking for"))
+    monkeypatch.setattr("parking.detection.spots.split_to_rows", searched)
+    assert find_spots(noise(600, -0.7), SpotRules(0.5, 20, 8.0, 16.0), 0.3)
+    searched.assert_not_called()
+
+
+def test_a_shape_of_many_rows_is_cut_to_the_same_bays_row_by_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = SpotRules(0.5, 20, 8.0, 16.0)
+    by_rows = find_spots(noise(400, -0.5), rules, 0.3)
+    monkeypatch.setattr("parking.detection.bays.MOST_ROWS", 1000)
+    by_cells = find_spots(noise(400, -0.5), rules, 0.3)
+    assert len(by_rows) == len(by_cells) > 100
+    assert sum(spot.area_m2 for spot in by_rows) == pytest.approx(sum(spot.area_m2 for spot in by_cells), rel=1e-3)
