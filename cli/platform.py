@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from loguru import logger
 
 from cli import options, session
 from cli.console import console, progress_shown
 from cli.servers import Server, Servers, check_port, python, stop_on_sigterm
 from cli.session import Addresses
-from parking.errors import PlatformError, RegistryError
+from parking.errors import PlatformError
 from parking.settings import Settings
 
 Host = Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 lets other machines in.")]
@@ -78,24 +77,9 @@ def run_platform(servers: Servers, settings: Settings, addresses: Addresses, hos
     servers.start(mlflow_server(addresses.mlflow, host, env, settings))
     servers.wait_ready()
     addresses.save(settings.state_dir)
-    offer_shipped(settings.model_copy(update={"mlflow_tracking_uri": addresses.mlflow}))
     servers.start(service_server(addresses.service, host, env))
     servers.start(flows_server(addresses.prefect, env))
     servers.wait_ready()
-
-
-def offer_shipped(settings: Settings) -> None:
-    """Give an empty registry its first version; a registry that cannot be reached is the service's to wait for."""
-    if not settings.register_shipped:
-        return
-    from parking.shipped import register_shipped
-    from parking.workspace import Workspace
-
-    space = Workspace(settings)
-    try:
-        register_shipped(space.registry, space.tracker)
-    except RegistryError as error:
-        logger.warning("The shipped model is not offered: {}", error)
 
 
 def port_of(address: str) -> str:
@@ -141,9 +125,8 @@ def serve(
 
     Example: [bold]parking serve --port 8080[/bold]
     """
-    settings = session.start(state)
+    session.start(state)
     check_port(host, port, "the service", "--port")
-    offer_shipped(settings)
     from service.app import main
 
     main(host, port)

@@ -4,6 +4,7 @@ import logging
 import os
 import socket
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -27,6 +28,7 @@ _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
 }
 _CONNECT_SECONDS = 2.0
+_connecting = threading.Lock()
 _PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 
@@ -50,18 +52,24 @@ def mlflow_client(tracking_uri: str) -> Iterator["MlflowClient"]:
     try:
         yield _connect(tracking_uri)
     except RestException as error:
-        raise RegistryError(f"MLflow at {_shown(tracking_uri)} refused: {error.message}") from error
+        raise RegistryError(f"MLflow at {without_password(tracking_uri)} refused: {error.message}") from error
     except (MlflowException, RequestException) as error:
         raise _unusable(tracking_uri, error) from error
     except OSError as error:
         raise RegistryError(
-            f"A file could not be exchanged with MLflow at {_shown(tracking_uri)}: {error}. "
+            f"A file could not be exchanged with MLflow at {without_password(tracking_uri)}: {error}. "
             "Check that the disk has space and that its folders may be written."
         ) from error
 
 
-@lru_cache
 def _connect(tracking_uri: str) -> "MlflowClient":
+    # One at a time: two threads that meet a fresh SQLite file would both create its tables.
+    with _connecting:
+        return _client(tracking_uri)
+
+
+@lru_cache
+def _client(tracking_uri: str) -> "MlflowClient":
     """One client an address; the first on a fresh SQLite file creates its tables, which takes seconds."""
     from mlflow import MlflowClient
 
@@ -72,7 +80,7 @@ def _connect(tracking_uri: str) -> "MlflowClient":
 
 def _unusable(tracking_uri: str, error: Exception) -> RegistryError:
     return RegistryError(
-        f"MLflow at {_shown(tracking_uri)} cannot be used: {str(error).strip().rstrip('.')}. "
+        f"MLflow at {without_password(tracking_uri)} cannot be used: {str(error).strip().rstrip('.')}. "
         "Start it with `parking up`, or correct PARKING_MLFLOW_TRACKING_URI."
     )
 
@@ -95,7 +103,7 @@ def _through_proxy(scheme: str, host: str) -> bool:
     return scheme in getproxies() and not proxy_bypass(host)
 
 
-def _shown(tracking_uri: str) -> str:
-    """The address without its password."""
+def without_password(tracking_uri: str) -> str:
+    """An address as it may be shown."""
     password = urlsplit(tracking_uri).password
     return tracking_uri.replace(f":{password}@", ":***@") if password else tracking_uri

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from loguru import logger
 
-from parking.errors import ModelError
-from parking.registry import Registry, Version
+from parking.errors import ModelError, NoVersionError
+from parking.registry import PRODUCTION, Registry, Version
+from parking.settings import Settings
 from parking.tracking import Tracker
 
 SHIPPED = Path(__file__).with_name("models") / "shipped.onnx"
@@ -40,3 +41,26 @@ def register_shipped(registry: Registry, tracker: Tracker) -> Version | None:
         version = registry.register(model, run_id=run.id, tags=tags)
     logger.info("The registry was empty: the shipped model is version {}.", version.number)
     return registry.promote(version.number, reason="The first version: the model that ships.", by="parking")
+
+
+class StockedRegistry(Registry):
+    """A registry that takes the shipped model as its first version where it is found empty."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings.tracking_uri, settings.model_name)
+        self._tracker = Tracker(settings.tracking_uri, settings.model_name, settings.artifact_dir)
+
+    def resolve(self, which: str = PRODUCTION) -> Version:
+        """Finds a version; raises as `Registry.resolve` does, and ModelError where the shipped model is missing."""
+        try:
+            return super().resolve(which)
+        except NoVersionError:
+            if which != PRODUCTION or register_shipped(self, self._tracker) is None:
+                raise
+            return super().resolve(which)
+
+
+def has_no_registry(settings: Settings) -> bool:
+    """Whether there is no registry at all yet: it would be a file on this machine, and is not there."""
+    file = settings.tracking_uri.removeprefix("sqlite:///")
+    return file != settings.tracking_uri and not Path(file).exists()

@@ -12,11 +12,13 @@ from fastapi.middleware.cors import CORSMiddleware
 from parking.logs import configure_logs
 from parking.registry import Registry
 from parking.settings import Settings, get_settings
+from parking.shipped import StockedRegistry, has_no_registry
 from service.errors import register_errors
 from service.guard import check_guard
 from service.limits import BodyLimit
 from service.model_slot import Versions
 from service.pages import add_pages
+from service.remembered import remember_shipped
 from service.requests import REQUEST_ID, RequestContext
 from service.routes import router
 from service.state import ServiceState
@@ -37,8 +39,7 @@ def create_app(settings: Settings | None = None, registry: Versions | None = Non
     """
     settings = settings or get_settings()
     check_guard(settings)
-    registry = registry or Registry(settings.tracking_uri, settings.model_name)
-    state = ServiceState(settings, registry)
+    state = ServiceState(settings, registry or _registry_of(settings))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -72,6 +73,8 @@ def main(host: str = "127.0.0.1", port: int = 8000) -> None:
     """Run the service until SIGTERM or Ctrl-C: then it takes no more, ends what runs, and writes the last log rows."""
     settings = get_settings()
     configure_logs(settings)
+    if settings.register_shipped and has_no_registry(settings):
+        remember_shipped(settings)
     config = uvicorn.Config(
         create_app(settings),
         host=host,
@@ -84,6 +87,12 @@ def main(host: str = "127.0.0.1", port: int = 8000) -> None:
         # uvicorn raises the signal once more when it is done; to have been told to stop is no failure.
         signal.signal(number, _stopped_as_told)
     uvicorn.Server(config).run()
+
+
+def _registry_of(settings: Settings) -> Registry:
+    if settings.register_shipped:
+        return StockedRegistry(settings)
+    return Registry(settings.tracking_uri, settings.model_name)
 
 
 def _stopped_as_told(number: int, frame: FrameType | None) -> None:

@@ -19,6 +19,8 @@ class Health(BaseModel):
     """Number of the version that answers now."""
     loaded_at: datetime | None
     """Since when it does."""
+    confirmed: bool
+    """Whether the registry named this version since the start; false while it is only remembered."""
     last_error: str | None
     """What went wrong with the latest look at the registry; it may serve well all the same."""
     registry_ok: bool
@@ -36,6 +38,7 @@ def health_of(slot: ModelSlot, started: datetime) -> Health:
         status="ready" if loaded else "not ready",
         model_version=loaded.label if loaded else None,
         loaded_at=loaded.loaded_at if loaded else None,
+        confirmed=loaded.confirmed if loaded else False,
         last_error=slot.status.last_error,
         registry_ok=slot.status.registry_ok,
         rejected={str(number): reason for number, reason in slot.status.rejected.copy().items()},

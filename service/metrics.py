@@ -30,11 +30,19 @@ class Metrics:
         self.running = Gauge("parking_running", "Inferences under way.", registry=registry)
         self.shed = Counter("parking_shed_total", "Requests refused because the queue was full.", registry=registry)
         self.reloads = Counter(
-            "parking_reloads_total", "New versions, loaded or rejected.", ["result"], registry=registry
+            "parking_reloads_total",
+            "Versions that came: remembered, confirmed, loaded or rejected.",
+            ["result"],
+            registry=registry,
         )
         self.model_version = Gauge("parking_model_version", "Number of the version that serves.", registry=registry)
         self.model_loaded = Gauge(
             "parking_model_loaded_timestamp_seconds", "When the serving version took over.", registry=registry
+        )
+        self.model_confirmed = Gauge(
+            "parking_model_confirmed",
+            "1 where the registry named the serving version since the start, 0 where it is only remembered.",
+            registry=registry,
         )
         self.registry_up = Gauge("parking_registry_up", "1 where the registry answered last time.", registry=registry)
         self.megapixels = Histogram(

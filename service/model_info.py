@@ -17,7 +17,7 @@ class VersionChange(BaseModel):
 
     time: datetime
     version: int
-    result: Literal["loaded", "rejected"]
+    result: Literal["remembered", "confirmed", "loaded", "rejected"]
     detail: str
     """Why it was refused, or how it came."""
 
@@ -44,6 +44,9 @@ class ModelInfo(BaseModel):
     """Number of the version that answers now; null until there is one."""
     loaded_at: datetime | None
     """Since when it does."""
+    confirmed: bool
+    """Whether the registry named this version since the process began; false while it is the one that served last on
+    this machine, and the registry has not answered yet."""
     sha256: str | None
     """Of its file."""
     contract: dict[str, object] | None
@@ -67,6 +70,7 @@ def model_info(slot: ModelSlot, settings: Settings) -> ModelInfo:
         name=settings.model_name,
         version=loaded.label if loaded else None,
         loaded_at=loaded.loaded_at if loaded else None,
+        confirmed=loaded.confirmed if loaded else False,
         sha256=loaded.detector.sha256 if loaded else None,
         contract=_declared(loaded.detector.contract) if loaded else None,
         history=[

@@ -14,6 +14,7 @@ from parking.detection.detector import Detector
 from parking.errors import ModelError, NoVersionError, ParkingError
 from parking.registry import PRODUCTION, Version
 from service.metrics import Metrics
+from service.remembered import Memory
 
 MOST_PATIENT = 30.0
 """Longest wait between two questions to a registry that does not answer, in seconds."""
@@ -35,7 +36,10 @@ class Loaded:
 
     detector: Detector
     version: Version
+    file: Path
     loaded_at: datetime
+    confirmed: bool = True
+    """Whether the registry named this version since the process began; a remembered one serves before it does."""
 
     @property
     def label(self) -> str:
@@ -49,7 +53,7 @@ class Change:
 
     time: datetime
     version: int
-    result: Literal["loaded", "rejected"]
+    result: Literal["remembered", "confirmed", "loaded", "rejected"]
     detail: str
 
 
@@ -68,23 +72,26 @@ class SlotStatus:
 class ModelSlot:
     """Holds the serving model, and follows the alias in a thread of its own.
 
-    A new version is fetched, checked and warmed while the old one serves; then one reference is swapped.
+    A new version is fetched, checked and warmed while the old one serves; then one reference is swapped. The first
+    is the one that served last on this machine: to open a registry takes many seconds, or it may be down.
     """
 
     def __init__(
-        self, registry: Versions, cache: Path, metrics: Metrics, *, threads: int, every_seconds: float
+        self, registry: Versions, cache: Path, memory: Memory, metrics: Metrics, *, threads: int, every_seconds: float
     ) -> None:
         """A slot that is empty until `start`, or until the first `poll`.
 
         Args:
             registry: says which version is production, and gives its file.
             cache: folder for downloaded files.
+            memory: of the version that served last.
             metrics: where reloads are counted.
             threads: CPU threads of one inference; 0 for all cores.
             every_seconds: time between two looks at the alias.
         """
         self._registry = registry
         self._cache = cache
+        self._memory = memory
         self._metrics = metrics
         self._threads = threads
         self._every = every_seconds
@@ -116,6 +123,21 @@ class ModelSlot:
         with self._polling:
             self._poll()
 
+    def recall(self) -> None:
+        """Serve the version that served last, until the registry confirms it or names another."""
+        remembered = self._memory.recall()
+        if remembered is None:
+            return
+        version = remembered.version
+        try:
+            remembered.check()
+            detector = self._load(remembered.file)
+        except ModelError as error:
+            self._note(f"Version {version.number}, which served last, is asked of the registry again: {error}")
+            return
+        loaded = Loaded(detector, version, remembered.file, datetime.now(UTC), confirmed=False)
+        self._serve(loaded, "remembered", "It served last; the registry is being asked.")
+
     def _poll(self) -> None:
         try:
             version = self._registry.resolve(PRODUCTION)
@@ -133,6 +155,7 @@ class ModelSlot:
             self._failures += 1
 
     def _follow(self) -> None:
+        self.recall()
         while not self._stopped.is_set():
             self.poll()
             self._stopped.wait(self._pause())
@@ -146,36 +169,52 @@ class ModelSlot:
         if version.number in self.status.rejected:
             self._note(self._rejection(version))
             return False
-        if self.current is not None and self.current.version.number == version.number:
-            self.status.last_error = None
-            return False
-        return True
+        if self.current is None or not _is_same(self.current.version, version):
+            return True
+        self.status.last_error = None
+        if not self.current.confirmed:
+            self._swap(replace(self.current, version=version, confirmed=True), "confirmed", "The registry names it.")
+        return False
 
     def _take(self, version: Version) -> None:
         """Serve a version: the one before, kept for a rollback, at once; another when it has passed its checks."""
         before = self._before
-        if before is not None and before.version.number == version.number:
-            self._swap(replace(before, version=version, loaded_at=datetime.now(UTC)), "It had served before.")
+        if before is not None and _is_same(before.version, version):
+            again = replace(before, version=version, loaded_at=datetime.now(UTC), confirmed=True)
+            self._swap(again, "loaded", "It had served before.")
             return
         try:
-            detector = Detector.load(self._registry.fetch(version, self._cache), threads=self._threads)
-            detector.warm()
+            file = self._registry.fetch(version, self._cache)
+            detector = self._load(file)
         except ModelError as error:
             self.status.rejected[version.number] = str(error)
             self._metrics.reloads.labels("rejected").inc()
             self.status.history.append(Change(datetime.now(UTC), version.number, "rejected", str(error)))
             self._note(self._rejection(version))
             return
-        self._swap(Loaded(detector, version, datetime.now(UTC)), "It passed its checks.")
+        self._swap(Loaded(detector, version, file, datetime.now(UTC)), "loaded", "It passed its checks.")
 
-    def _swap(self, loaded: Loaded, detail: str) -> None:
-        self._before, self.current = self.current, loaded
+    def _load(self, file: Path) -> Detector:
+        detector = Detector.load(file, threads=self._threads)
+        detector.warm()
+        return detector
+
+    def _swap(self, loaded: Loaded, result: Literal["confirmed", "loaded"], detail: str) -> None:
+        """Serve what the registry names, and remember it."""
+        self._serve(loaded, result, detail)
+        self._memory.keep(loaded.version, loaded.file, loaded.detector.sha256)
+
+    def _serve(self, loaded: Loaded, result: Literal["remembered", "confirmed", "loaded"], detail: str) -> None:
+        if result != "confirmed":
+            self._before = self.current
+        self.current = loaded
         self.status.last_error = None
-        self.status.history.append(Change(loaded.loaded_at, loaded.version.number, "loaded", detail))
-        self._metrics.reloads.labels("loaded").inc()
+        self.status.history.append(Change(datetime.now(UTC), loaded.version.number, result, detail))
+        self._metrics.reloads.labels(result).inc()
         self._metrics.model_version.set(loaded.version.number)
         self._metrics.model_loaded.set(loaded.loaded_at.timestamp())
-        logger.info("Version {} of {} serves now", loaded.version.number, loaded.version.name)
+        self._metrics.model_confirmed.set(loaded.confirmed)
+        logger.info("Version {} of {} serves now: {}", loaded.version.number, loaded.version.name, detail)
 
     def _rejection(self, version: Version) -> str:
         return f"Version {version.number} was refused: {self.status.rejected[version.number]}"
@@ -189,3 +228,8 @@ class ModelSlot:
         if text != self.status.last_error:
             logger.warning("{}", text)
         self.status.last_error = text
+
+
+def _is_same(one: Version, other: Version) -> bool:
+    """A number alone may come again, in a registry that was made anew."""
+    return (one.number, one.tags.get("sha256")) == (other.number, other.tags.get("sha256"))

@@ -12,6 +12,7 @@ from service.metrics import Metrics
 from service.model_slot import ModelSlot, Versions
 from service.pace import Pace
 from service.predictor import Predictor
+from service.remembered import memory_of
 from service.spool import Spool
 
 
@@ -26,6 +27,7 @@ class ServiceState:
         self.slot = ModelSlot(
             registry,
             settings.state_dir / "models",
+            memory_of(settings),
             self.metrics,
             threads=settings.threads,
             every_seconds=settings.reload_seconds,

@@ -120,8 +120,10 @@ async function follow() {
     const model = await api.model();
     serving = model.version;
     limits = model.limits;
-    chip.textContent = serving ? `Model version ${serving}` : "No model yet";
+    const remembered = serving && !model.confirmed ? ", as remembered" : "";
+    chip.textContent = serving ? `Model version ${serving}${remembered}` : "No model yet";
     chip.title = serving ? `serves since ${model.loaded_at}` : (model.last_error ?? "");
+    if (remembered) chip.title += "; the registry has not confirmed yet that it should";
     chip.classList.toggle("ready", Boolean(serving));
     notice();
   } catch (error) {

@@ -3,12 +3,16 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from parking.data.imagery import Raster
 from parking.data.synthetic import generate_scene
 from parking.detection.detector import Detector
+from parking.errors import NoVersionError
+from parking.mlflow_client import mlflow_client
 from parking.registry import Registry
-from parking.shipped import register_shipped, shipped_model
+from parking.settings import Settings
+from parking.shipped import StockedRegistry, has_no_registry, register_shipped, shipped_model
 from parking.tracking import Tracker
 
 LARGEST_MB = 25
@@ -42,4 +46,20 @@ def test_an_empty_registry_gets_it_as_first_version_and_only_an_empty_one(tmp_pa
     assert first.number == 1
     assert registry.resolve("production").tags["origin"] == "shipped"
     assert register_shipped(registry, tracker) is None
+    assert len(registry.history()) == 1
+
+
+def test_a_registry_is_stocked_when_it_is_first_asked(tmp_path: Path) -> None:
+    settings = Settings(_env_file=None, state_dir=tmp_path / "state")
+    assert has_no_registry(settings)
+    registry = StockedRegistry(settings)
+    with pytest.raises(NoVersionError):
+        registry.resolve("7")
+    assert not has_no_registry(settings)
+    assert registry.resolve().tags["origin"] == "shipped"
+    with mlflow_client(settings.tracking_uri) as client:
+        client.delete_registered_model_alias(settings.model_name, "production")
+    # Somebody took the alias away: that is no empty registry.
+    with pytest.raises(NoVersionError):
+        registry.resolve()
     assert len(registry.history()) == 1

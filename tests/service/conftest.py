@@ -38,14 +38,25 @@ def image() -> bytes:
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Serve]:
+def client_of(tmp_path: Path) -> Serve:
+    """Makes a service on a registry, settings by name; a `with` starts and stops it."""
+
+    def make(registry: Versions, **settings: Any) -> TestClient:
+        fast = {"state_dir": tmp_path / "state", "reload_seconds": 0.05, "log_flush_seconds": 0.05, "threads": 1}
+        return TestClient(
+            create_app(Settings(_env_file=None, **{**fast, **settings}), registry), follow_redirects=False
+        )
+
+    return make
+
+
+@pytest.fixture
+def serve(client_of: Serve) -> Iterator[Serve]:
     """Starts a service on a registry; settings by name; stopped when the test ends."""
     with ExitStack() as stack:
 
         def start(registry: Versions, **settings: Any) -> TestClient:
-            fast = {"state_dir": tmp_path / "state", "reload_seconds": 0.05, "log_flush_seconds": 0.05, "threads": 1}
-            app = create_app(Settings(_env_file=None, **{**fast, **settings}), registry)
-            return stack.enter_context(TestClient(app, follow_redirects=False))
+            return stack.enter_context(client_of(registry, **settings))
 
         yield start
 

@@ -56,3 +56,15 @@ class SlowRegistry(FlippingRegistry):
             self.asked.set()
             assert self.release.wait(20)
         return super().fetch(version, into)
+
+
+class HangingRegistry(FlippingRegistry):
+    """Answers nothing until the test lets go."""
+
+    def __init__(self, files: dict[int, Path], serving: int = 0) -> None:
+        super().__init__(files, serving)
+        self.release = threading.Event()
+
+    def resolve(self, which: str = PRODUCTION) -> Version:
+        assert self.release.wait(20)
+        return super().resolve(which)
