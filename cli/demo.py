@@ -17,13 +17,13 @@ from cli.servers import Servers, Sink, free_port, stop_on_sigterm
 from parking.errors import PlatformError
 
 MARK = ".made-by-parking-demo"
-FIRST_SHARE, TUNE_SHARE = 0.1, 0.35
-"""Parts of the time for learning that the first version and the tuning take; the rest trains the new version."""
+TUNE_SHARE = 0.4
+"""Part of the time for learning that the tuning takes; the rest trains the new version."""
 
 
 def demo(
     data: options.Data = "generated",
-    minutes: Annotated[float, typer.Option(min=0.1, help="Time to spend on learning.")] = 2.5,
+    minutes: Annotated[float, typer.Option(min=0.1, help="Time to tune and train.")] = 2.2,
     out: Annotated[Path, typer.Option(help="Folder for everything; that of an earlier demo is replaced.")] = Path(
         "parking-demo"
     ),
@@ -87,14 +87,14 @@ def play(servers: Servers, data: str, minutes: float, out: Path) -> None:
         loop = Loop(settings, service, out)
         loop.ingest(data)
     with step("2/7  Train and promote a first, hasty version, and serve it"):
-        loop.train_first(minutes * FIRST_SHARE)
+        loop.train_first()
         servers.start(service_server(service, "127.0.0.1", env))
         servers.wait_ready("service")
         loop.see_serving()
     with step("3/7  Tune by cross-validation"):
         loop.tune(minutes * TUNE_SHARE)
     with step("4/7  Train the best settings, score, register"):
-        loop.train(minutes * (1 - FIRST_SHARE - TUNE_SHARE))
+        loop.train(minutes * (1 - TUNE_SHARE))
     with step("5/7  Promote through the gate; the service reloads"):
         loop.promote()
     with step("6/7  Ask the service about images it has not seen"):

@@ -23,12 +23,14 @@ from parking.data.imagery import encode_png
 from parking.data.shift import Shift, apply_shift
 from parking.errors import PlatformError
 from parking.learning.gate import Verdict
-from parking.learning.recipe import Recipe
+from parking.learning.recipe import Recipe, load_recipe
 from parking.settings import Settings
 from parking.workspace import open_workspace
 
 SCENES, SIZE = 80, 384
 TRIALS, FOLDS = 2, 3
+FIRST_STEPS = 5
+"""Of the first version: enough that it answers, and few enough that a busy machine takes no minutes."""
 BATCH = 16
 """Images in each batch that the monitor looks at."""
 PICTURES = 4
@@ -54,9 +56,10 @@ class Loop:
             f"on, {len(snapshot.quarantine)} quarantined"
         )
 
-    def train_first(self, minutes: float) -> None:
+    def train_first(self) -> None:
         """A version to serve before there is a good one."""
-        first = train(self._snapshot.version, "demo", folds=2, minutes=minutes).version
+        hasty = load_recipe("demo").model_copy(update={"steps": FIRST_STEPS})
+        first = train(self._snapshot.version, hasty, folds=2).version
         verdict = promote(first, force=True, by="demo", reason="something has to serve first")
         console.print(f"  version {first} serves: {verdict.reason}")
         self._first = first
