@@ -77,7 +77,9 @@ def describe(pixels: NDArray[np.uint8]) -> Descriptors:
     small = _reduced(pixels)
     light = _grey(small)
     grey = _grey(_middle(pixels))
-    low, median, high = np.percentile(light, (5, 50, 95))
+    # Of 256 levels, percentiles are cheaper to count than to sort.
+    levels = np.cumsum(np.bincount(light.ravel(), minlength=256)) / light.size
+    low, median, high = np.searchsorted(levels, (0.05, 0.5, 0.95))
     hsv = cv2.cvtColor(small, cv2.COLOR_RGB2HSV).astype(np.uint8, copy=False)
     return Descriptors(
         luminance=float(light.mean()) / 255,
