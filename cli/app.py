@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from cli import benchmark, data, demo, model, platform
+from cli import benchmark, data, demo, feedback, model, platform
 from cli.console import errors, show_error
 from cli.servers import stop_on_sigterm
 from parking.errors import ParkingError
@@ -31,6 +31,7 @@ app.command(rich_help_panel="Teach it")(model.promote)
 app.command(rich_help_panel="Teach it")(model.rollback)
 app.command(rich_help_panel="Teach it")(model.retrain)
 app.add_typer(benchmark.app, name="benchmark", rich_help_panel="Teach it")
+app.add_typer(feedback.app, name="feedback", rich_help_panel="Teach it")
 app.add_typer(data.app, name="data", rich_help_panel="Teach it")
 
 

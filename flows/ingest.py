@@ -8,6 +8,7 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from pydantic import Field
 
+from monitoring.feedback import SCENES, has_scenes
 from parking.data import dataset
 from parking.data.dataset import Snapshot
 from parking.data.synthetic import generate_dataset
@@ -26,12 +27,17 @@ def generate(count: int, size: int, seed: int) -> str:
 
 
 @task(cache_policy=NO_CACHE)
-def take_in(source: str, max_quarantined: float) -> Snapshot:
+def take_in(source: str, max_quarantined: float, feedback: bool) -> Snapshot:
     """Read, check and store every scene of `source`; what cannot be used is quarantined with its reason."""
     space = open_workspace()
-    limit = space.settings.max_megapixels
+    corrected = [f"{space.store.url}/{SCENES}"] if feedback and has_scenes(space.store) else []
     return dataset.ingest(
-        source, space.store, max_quarantined=max_quarantined, max_megapixels=limit, progress=report
+        source,
+        space.store,
+        also=corrected,
+        max_quarantined=max_quarantined,
+        max_megapixels=space.settings.max_megapixels,
+        progress=report,
     ).snapshot
 
 
@@ -42,6 +48,7 @@ def ingest(
     scenes: Annotated[int, Field(ge=4, le=5000)] = 60,
     size: Annotated[int, Field(ge=128, le=2048)] = 768,
     seed: int = 0,
+    feedback: bool = True,
 ) -> str:
     """Take annotated images into a versioned dataset snapshot.
 
@@ -52,6 +59,7 @@ def ingest(
         scenes: how many scenes to draw, if they are generated.
         size: their width and height in pixels.
         seed: their seed.
+        feedback: whether scenes that users of the service corrected are taken in, too.
 
     Returns:
         The version of the snapshot.
@@ -59,7 +67,7 @@ def ingest(
     source = data or get_settings().data
     if source == GENERATED:
         source = generate(scenes, size, seed)
-    snapshot = take_in(source, max_quarantined)
+    snapshot = take_in(source, max_quarantined, feedback)
     publish(snapshot)
     return snapshot.version
 

@@ -11,6 +11,7 @@ from prefect.events import emit_event
 
 from monitoring.after import is_retrain_due, tag_version
 from monitoring.effects import ColumnDrift
+from monitoring.feedback import forget_answers
 from monitoring.history import due_days
 from monitoring.night import NightReport, monitor_day
 from parking.errors import NoVersionError
@@ -50,10 +51,20 @@ def monitor(
         publish(report)
         if whole_days:
             tag(report)
+    if day is None:
+        tidy()
     if whole_days and reports:
         latest = max(report.day for report in reports)
         tell([report for report in reports if report.day == latest])
     return reports
+
+
+@task(cache_policy=NO_CACHE)
+def tidy() -> int:
+    """Forget answers that have waited long enough for a correction."""
+    space = open_workspace()
+    days = space.settings.feedback_days
+    return forget_answers(space.store, days=days, today=dt.datetime.now(dt.UTC).date())
 
 
 def tag(report: NightReport) -> None:

@@ -4,11 +4,11 @@ import datetime as dt
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from monitoring.effects import Verdict
+from monitoring.performance import Performance
 from monitoring.schema import log_keys
 from parking.errors import MissingKeyError
 from parking.storage import Store
@@ -52,8 +52,8 @@ class Night(BaseModel):
     """Log files that were read: with more of them, the day is looked at again."""
     html: str = ""
     """Key of the full report."""
-    performance: dict[str, Any] | None = None
-    """What corrections say of the version's answers; see `monitoring.performance`."""
+    performance: Performance | None = None
+    """What corrections said of the version's answers by then."""
 
 
 def keep_night(store: Store, night: Night) -> None:

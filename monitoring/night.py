@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,8 +11,10 @@ from loguru import logger
 
 from monitoring.drift import Comparison, Finding
 from monitoring.effects import ColumnDrift, Verdict
+from monitoring.feedback import read_feedback
 from monitoring.history import REPORT_PREFIX, ColumnNight, Night, keep_night
 from monitoring.page import bare_page, page
+from monitoring.performance import DAYS, Performance, performance_of
 from monitoring.schema import REFERENCE_FILE, log_keys, read_parts, table_from_parquet
 from parking.errors import MonitoringError, NoVersionError
 from parking.registry import Registry
@@ -38,6 +40,8 @@ class NightReport:
     """Key of the page for people."""
     json_key: str
     """Key of the numbers for machines."""
+    performance: Performance | None
+    """What people said of the version's answers in the last thirty days; nothing where nobody did."""
     problems: tuple[str, ...]
     """Log files that could not be read, whose rows are missing, and what else was odd about the day's log."""
 
@@ -96,7 +100,13 @@ def monitor_day(
     if not batches:
         who = f" for version {version}" if version else ""
         batches = {version or "": _Batch(None, f"No requests were logged on {day}{who}.")}
-    return [_keep(store, settings, batches[name], day, name, part, problems, files) for name in sorted(batches)]
+    said = list(read_feedback(store, day - dt.timedelta(days=DAYS)))
+    reports = []
+    for name in sorted(batches):
+        performance = performance_of(said, name, day)
+        finding, html = _judge(batches[name], performance, settings)
+        reports.append(_keep(store, finding, html, performance, day, name, part, problems, files))
+    return reports
 
 
 def _read(
@@ -160,22 +170,35 @@ def _reference(registry: Registry, settings: Settings, version: str) -> pa.Table
     return table_from_parquet(file.read_bytes())
 
 
-def _judge(batch: _Batch, settings: Settings) -> tuple[Finding, str]:
-    """The verdict, and its page."""
+def _judge(batch: _Batch, performance: Performance | None, settings: Settings) -> tuple[Finding, str]:
+    """The verdict on images, answers and corrections together, and its page."""
     if batch.comparison is None:
         reason = f"{batch.rows} rows have nothing to be compared with. {batch.reason}" if batch.rows else batch.reason
-        finding = Finding("insufficient_data", reason, rows=batch.rows)
+        finding = heed(Finding("insufficient_data", reason, rows=batch.rows), performance, settings)
         return finding, bare_page(finding)
     finding = batch.comparison.finding(
         min_rows=settings.drift_min_rows, threshold=settings.drift_threshold, share=settings.drift_share
     )
+    finding = heed(finding, performance, settings)
     return finding, page(finding, batch.comparison.reference, batch.comparison.sample.table, settings.drift_share)
+
+
+def heed(finding: Finding, performance: Performance | None, settings: Settings) -> Finding:
+    """The verdict with what people say of the answers: below the floor it is `drift`, whatever the images look like."""
+    if performance is None:
+        return finding
+    said = f" {performance.corrected} answers were corrected in {DAYS} days: F1 {performance.f1:.2f}"
+    if performance.corrected < settings.drift_min_rows or performance.f1 >= settings.feedback_floor:
+        return replace(finding, reason=f"{finding.reason}{said}.")
+    said += f", below the floor of {settings.feedback_floor:g}."
+    return replace(finding, verdict="drift", reason=finding.reason + said)
 
 
 def _keep(
     store: Store,
-    settings: Settings,
-    batch: _Batch,
+    finding: Finding,
+    html: str,
+    performance: Performance | None,
     day: dt.date,
     version: str,
     part: str,
@@ -183,10 +206,9 @@ def _keep(
     files: int,
 ) -> NightReport:
     """Writes page, numbers and, for a whole day, its row of the history."""
-    finding, html = _judge(batch, settings)
     base = f"{REPORT_PREFIX}{day}/v{version or 'none'}{part}"
-    sampled = batch.comparison.sample.table.num_rows if batch.comparison else 0
-    numbers = {"day": str(day), "version": version, **finding.json, "sampled": sampled, "problems": problems}
+    said = performance.model_dump() if performance else None
+    numbers = {"day": str(day), "version": version, **finding.json, "performance": said, "problems": problems}
     store.write(f"{base}.html", html.encode())
     store.write(f"{base}.json", json.dumps(numbers, indent=2).encode())
     report = NightReport(
@@ -198,6 +220,7 @@ def _keep(
         columns=finding.columns,
         html=f"{base}.html",
         json_key=f"{base}.json",
+        performance=performance,
         problems=problems,
     )
     if not part:
@@ -224,4 +247,5 @@ def _in_short(report: NightReport, files: int) -> Night:
         columns=columns,
         files=files,
         html=report.html,
+        performance=report.performance,
     )

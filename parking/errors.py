@@ -61,6 +61,14 @@ class MonitoringError(ParkingError):
     """A report cannot be made from what was logged."""
 
 
+class UnknownAnswerError(ParkingError):
+    """A correction is of an answer that is not kept, or not any more."""
+
+
+class CorrectionError(ParkingError):
+    """A correction does not fit the answer that it corrects."""
+
+
 class OutputError(ParkingError):
     """A file that a person asked for cannot be written where they want it."""
 

@@ -108,6 +108,17 @@ class Settings(BaseSettings):
     """Effect size from which a column counts as drifted: Wasserstein distance in units of the reference's spread.
     With few rows chance alone does more, and the limit is raised to it."""
 
+    feedback_days: float = Field(7.0, ge=0)
+    """Days that the outlines of an answer are kept in the store, so that people may correct it. 0: none are kept, and
+    the service takes no corrections."""
+
+    keep_images: bool = False
+    """Keep the image of a request as long as its answer, and for good once it was corrected. Off, corrections are
+    scored but teach nothing: there is no scene to train on."""
+
+    feedback_floor: float = Field(0.0, ge=0, le=1)
+    """F1 of a version's corrected answers below which a night counts as drift. 0: corrections are only shown."""
+
     retrain_on_drift: bool = False
     """Whether a night that finds `drift` starts the `retrain` deployment."""
 

@@ -14,6 +14,7 @@ from parking.registry import Registry
 from parking.settings import Settings, get_settings
 from parking.shipped import StockedRegistry, has_no_registry
 from service.errors import register_errors
+from service.feedback import router as feedback_router
 from service.guard import check_guard
 from service.limits import BodyLimit
 from service.model_slot import Versions
@@ -53,6 +54,7 @@ def create_app(settings: Settings | None = None, registry: Versions | None = Non
     )
     app.state.service = state
     app.include_router(router)
+    app.include_router(feedback_router)
     add_pages(app)
     register_errors(app)
     # The last one added is the outermost.

@@ -10,7 +10,14 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from parking.errors import ImageError, ImageTooLargeError, ParkingError
+from parking.errors import (
+    CorrectionError,
+    ImageError,
+    ImageTooLargeError,
+    ParkingError,
+    StoreError,
+    UnknownAnswerError,
+)
 
 
 class NotReadyError(ParkingError):
@@ -46,6 +53,9 @@ STATUS: dict[type[Exception], HTTPStatus] = {
     NotReadyError: HTTPStatus.SERVICE_UNAVAILABLE,
     BusyError: HTTPStatus.SERVICE_UNAVAILABLE,
     DeadlineError: HTTPStatus.GATEWAY_TIMEOUT,
+    UnknownAnswerError: HTTPStatus.NOT_FOUND,
+    CorrectionError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    StoreError: HTTPStatus.SERVICE_UNAVAILABLE,
     ParkingError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 

@@ -64,6 +64,11 @@ class Metrics:
         )
         self.log_pending = Gauge("parking_log_rows_pending", "Log rows not yet in the store.", registry=registry)
 
+        self.feedback = Counter("parking_feedback_total", "Answers corrected.", ["verdict"], registry=registry)
+        self.answers_lost = Counter(
+            "parking_answers_lost_total", "Answers that could not be kept for corrections.", registry=registry
+        )
+
     def text(self) -> bytes:
         """All of them in Prometheus' text format."""
         return generate_latest(self.registry)

@@ -62,7 +62,9 @@ async def predict(request: Request, wishes: AskedFor) -> Response:
     question = Question(upload, wishes, form, request.state.request_id)
     prediction, body = await while_wanted(request, patience, predictor.predict(question, patience))
     request.state.model_version = prediction.model_version
-    return Response(body, media_type=form, background=BackgroundTask(predictor.log, prediction))
+    work = BackgroundTasks([BackgroundTask(_state(request).answers.keep, prediction, upload)])
+    work.add_task(predictor.log, prediction)
+    return Response(body, media_type=form, background=work)
 
 
 @router.post(
@@ -83,7 +85,10 @@ async def predict_several(request: Request, wishes: AskedFor) -> Response:
     predictions, body = await while_wanted(request, patience, predict_batch(predictor, questions, patience))
     if predictions:
         request.state.model_version = predictions[-1].model_version
+    kept = {f"{request.state.request_id}-{number}": upload for number, upload in enumerate(uploads, start=1)}
     work = BackgroundTasks([BackgroundTask(predictor.log, prediction) for prediction in predictions])
+    for prediction in predictions:
+        work.add_task(_state(request).answers.keep, prediction, kept[prediction.request_id])
     return Response(body, media_type="application/json", background=work)
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from parking.settings import Settings
 from parking.storage import Store, open_store
+from service.feedback import Answers
 from service.inference_log import InferenceLog
 from service.metrics import Metrics
 from service.model_slot import ModelSlot, Versions
@@ -40,6 +41,7 @@ class ServiceState:
         self.metrics.log_spool_limit.set(most_bytes)
         spool = Spool(settings.state_dir / "inference-log", most_bytes=most_bytes)
         self._log = InferenceLog(store, spool, self.metrics, every_seconds=settings.log_flush_seconds)
+        self.answers = Answers(store, settings, self.metrics)
         self.predictor = Predictor(settings, self.slot, self._log, self.metrics)
 
     @asynccontextmanager
@@ -50,5 +52,5 @@ class ServiceState:
         try:
             yield
         finally:
-            for stop in (self.slot.stop, self.predictor.close, self._log.close):
+            for stop in (self.slot.stop, self.predictor.close, self.answers.close, self._log.close):
                 await asyncio.to_thread(stop)

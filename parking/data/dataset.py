@@ -59,6 +59,7 @@ def ingest(
     source: str,
     store: Store,
     *,
+    also: Sequence[str] = (),
     test_share: float = 0.2,
     max_quarantined: float = 0.2,
     progress: Progress | None = None,
@@ -72,6 +73,7 @@ def ingest(
     Args:
         source: a folder, or `s3://bucket/prefix`.
         store: where the snapshot and its images go.
+        also: further sources, each with images and annotations of its own.
         test_share: share of the scenes that are frozen for tests.
         max_quarantined: share of the annotated images that may be unusable.
         progress: called after each image.
@@ -84,13 +86,9 @@ def ingest(
         StoreError: the source or the store refused, or is full.
     """
     files = list_source(source)
-    annotations = _read_all(files)
-    draft = Draft(files, store, max_megapixels)
-    for done, annotation in enumerate(annotations):
-        (progress or silent)(done, len(annotations), "images ingested")
-        draft.add(annotation)
-    (progress or silent)(len(annotations), len(annotations), "images ingested")
-    draft.report_unannotated()
+    draft = _draft(files, store, max_megapixels, progress or silent)
+    for further in also:
+        draft.absorb(_draft(list_source(further), store, max_megapixels, progress or silent))
     _check_quarantine(source, draft, max_quarantined)
     snapshot, is_new = _publish(store, files.store.url, draft, test_share)
     logger.info(
@@ -102,6 +100,18 @@ def ingest(
         draft.copied,
     )
     return Ingestion(snapshot, draft.copied, is_new)
+
+
+def _draft(files: SourceFiles, store: Store, max_megapixels: float, progress: Progress) -> Draft:
+    """All of one source, checked and copied."""
+    annotations = _read_all(files)
+    draft = Draft(files, store, max_megapixels)
+    for done, annotation in enumerate(annotations):
+        progress(done, len(annotations), "images ingested")
+        draft.add(annotation)
+    progress(len(annotations), len(annotations), "images ingested")
+    draft.report_unannotated()
+    return draft
 
 
 def _read_all(files: SourceFiles) -> list[Annotation]:

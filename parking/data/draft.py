@@ -85,6 +85,13 @@ class Draft:
         self.unusable: list[Quarantined] = []
         self.copied = 0
 
+    def absorb(self, other: "Draft") -> None:
+        """Take over what came of another source."""
+        self.candidates += other.candidates
+        self.quarantine += other.quarantine
+        self.unusable += other.unusable
+        self.copied += other.copied
+
     def add(self, annotation: Annotation) -> None:
         """Take a scene in, or note why not."""
         try:

@@ -53,6 +53,12 @@ export const predict = async (file, signal) => (await upload("predict", file, "a
 /** The image in a form that any browser shows, for those such as TIFF that it cannot read itself. */
 export const preview = async (file, signal) => (await upload("preview", file, "image/png", signal)).blob();
 
+/** Say what is right, wrong or missing in an earlier answer; it is scored. */
+export const feedback = async (correction) => {
+  const headers = { "Content-Type": "application/json" };
+  return (await ask("feedback", { method: "POST", headers, body: JSON.stringify(correction) })).json();
+};
+
 /** Which model serves, and what the service takes. */
 export const model = async () => (await ask("model")).json();
 

@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { download } from "./download.js";
+import * as feedback from "./feedback.js";
 import * as view from "./view.js";
 
 const LOOK_EVERY = 10_000;
@@ -45,6 +46,7 @@ function check(file) {
 function forget() {
   answer = null;
   view.clear();
+  feedback.about(null);
   byId("result").hidden = true;
 }
 
@@ -66,6 +68,7 @@ function present() {
     ? "The file does not say when it was taken: these places may long be taken."
     : `Taken on ${answer.imagery_date}: these places were free then, and may be taken now.`;
   redraw();
+  feedback.about(answer);
   notice();
 }
 
@@ -80,6 +83,7 @@ function redraw() {
   const all = spots.length < answer.count ? `of ${answer.count} found; ` : "";
   byId("interval").textContent = `${all}there are probably ${low} to ${high} (80 % sure)`;
   view.draw(spots, answer.width, answer.height);
+  feedback.redraw();
 }
 
 function textIn(tag, text) {

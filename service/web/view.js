@@ -8,7 +8,7 @@ const ZOOMS = [1, 1.5, 2, 3, 4, 6, 8];
 const byId = (id) => document.getElementById(id);
 const frame = byId("frame"), stage = byId("stage"), places = byId("places"), tip = byId("tip"), drop = byId("drop");
 
-let drawn = [], chosen = -1, zoom = 0;
+let drawn = [], chosen = -1, clicked = -1, zoom = 0;
 
 /** The same colours as in the service's own pictures: orange where unsure, green where sure. */
 export function colourOf(confidence) {
@@ -53,6 +53,7 @@ export function clear() {
 /** Draws these places and no others. */
 export function draw(spots, width, height) {
   choose(-1);
+  clicked = -1;
   drawn = spots;
   places.setAttribute("viewBox", `0 0 ${width} ${height}`);
   places.replaceChildren(
@@ -67,6 +68,21 @@ export function draw(spots, width, height) {
     }),
   );
 }
+
+/** Marks places as wrong, and draws outlines that a person added; both go when the places are drawn anew. */
+export function mark(wrong, added) {
+  drawn.forEach((spot, index) => places.children[index].classList.toggle("wrong", wrong.includes(spot)));
+  places.querySelectorAll(".added").forEach((element) => element.remove());
+  for (const ring of added) {
+    const outline = document.createElementNS(SVG, ring.length > 2 ? "polygon" : "polyline");
+    outline.setAttribute("points", ring.map((point) => point.join(",")).join(" "));
+    outline.classList.add("added");
+    places.append(outline);
+  }
+}
+
+/** The place that is pointed at or was clicked last. */
+export const chosenSpot = () => drawn[clicked];
 
 function choose(index) {
   places.children[chosen]?.classList.remove("chosen");
@@ -101,7 +117,7 @@ export function zoomBy(how) {
 const indexOf = (event) => Number(event.target.dataset?.index ?? -1);
 places.addEventListener("pointerover", (event) => choose(indexOf(event)));
 places.addEventListener("pointerleave", () => choose(-1));
-places.addEventListener("click", (event) => choose(indexOf(event)));
+places.addEventListener("click", (event) => choose((clicked = indexOf(event))));
 frame.addEventListener("scroll", () => (tip.hidden = true));
 places.addEventListener("blur", () => choose(-1));
 places.addEventListener("keydown", (event) => {
@@ -110,7 +126,7 @@ places.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (step && drawn.length) {
     const from = chosen < 0 && step < 0 ? 0 : chosen;
-    choose((from + step + drawn.length) % drawn.length);
+    choose((clicked = (from + step + drawn.length) % drawn.length));
     places.children[chosen].scrollIntoView({ block: "nearest", inline: "nearest" });
   } else if (how) zoomBy(how);
   else if (event.key === "Escape") choose(-1);

@@ -70,7 +70,10 @@ def other_sensor(seed: int) -> Pixels:
 SHIFTS = (
     Shift("haze", frozenset({"haze", "contrast", "luminance_spread"}), lambda s: apply_shift(drawn(s), "haze", s)),
     Shift("night", frozenset({"luminance", "noise"}), lambda s: apply_shift(drawn(s), "night", s)),
-    Shift("another season (snow)", frozenset({"greenness"}), lambda s: apply_shift(drawn(s), "season", s)),
+    # Snow hides the green, and takes the colour out of everything.
+    Shift(
+        "another season (snow)", frozenset({"greenness", "saturation"}), lambda s: apply_shift(drawn(s), "season", s)
+    ),
     Shift(
         "half the GSD",
         frozenset({"sharpness", "edge_density", "white_line_share"}),

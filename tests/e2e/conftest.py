@@ -28,6 +28,8 @@ class Platform:
     state: Path
     ports: tuple[int, int, int] = field(default_factory=lambda: (free_port(), free_port(), free_port()))
     process: "subprocess.Popen[str] | None" = None
+    settings: dict[str, str] = field(default_factory=dict)
+    """Further variables."""
 
     @property
     def prefect(self) -> str:
@@ -51,7 +53,7 @@ class Platform:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 text=True,
-                env={**os.environ, **SETTINGS},
+                env={**os.environ, **SETTINGS, **self.settings},
             )
         wait_until(lambda: "Ready." in self.log() or self.process_ended(), READY_SECONDS, "the platform to be ready")
         assert not self.process_ended(), self.log()
@@ -67,6 +69,13 @@ class Platform:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=60)
+
+    def kill(self) -> None:
+        """Leave nothing of it."""
+        if self.process is not None and not self.process_ended():
+            self.stop()
+        for pid in self.children():
+            os.kill(pid, signal.SIGKILL)
 
     def children(self) -> set[int]:
         """Processes anywhere on this machine that work on this state folder."""
@@ -109,10 +118,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     made = Platform(tmp_path_factory.mktemp("platform") / "state")
     made.start()
     yield made
-    if made.process is not None and not made.process_ended():
-        made.stop()
-    for pid in made.children():
-        os.kill(pid, signal.SIGKILL)
+    made.kill()
 
 
 @pytest.fixture(scope="session")

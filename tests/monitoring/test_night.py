@@ -11,36 +11,13 @@ import pyarrow as pa
 import pytest
 
 from monitoring.night import monitor_day
-from monitoring.schema import REFERENCE_FILE, LogRow, read_parts, rows_to_table, table_to_parquet, write_rows
-from parking.errors import NoVersionError
-from parking.registry import Registry, Version
+from monitoring.schema import LogRow, read_parts, rows_to_table, table_to_parquet, write_rows
 from parking.settings import Settings
 from parking.storage import Store, open_store
 from tests.monitoring.rows import NOON, row, scene_rows
+from tests.monitoring.shelf import ShelfRegistry
 
 DAY = NOON.date()
-
-
-class ShelfRegistry(Registry):
-    """A registry whose versions and their references lie on a shelf: none of it needs MLflow."""
-
-    def __init__(self, references: dict[str, bytes | None]) -> None:
-        super().__init__("unused", "parking")
-        self._references = references
-
-    def resolve(self, which: str = "production") -> Version:
-        if which not in self._references:
-            raise NoVersionError(f"There is no version {which}.")
-        return Version("parking", int(which), None, (), {}, NOON)
-
-    def fetch_extra(self, version: Version, name: str, into: Path) -> Path | None:
-        content = self._references[str(version.number)]
-        if content is None or name != REFERENCE_FILE:
-            return None
-        into.mkdir(parents=True, exist_ok=True)
-        file = into / name
-        file.write_bytes(content)
-        return file
 
 
 @pytest.fixture

@@ -261,3 +261,32 @@ def test_the_page_says_what_it_may_load(serve: Serve, models: dict[int, Path]) -
         assert headers["X-Frame-Options"] == "DENY"
     assert client.get("/static/../routes.py").status_code == 404
     assert client.get("/static/%2e%2e/routes.py").status_code == 404
+
+
+def test_a_person_says_which_place_is_wrong_and_outlines_one_that_is_missing(page: "Page", picture: Path) -> None:
+    give(page, picture)
+    page.get_by_role("button", name="Wrong place").click()
+    assert page.locator("#feedback-said").inner_text() == "Click the wrong place in the image first."
+    page.locator("#places polygon").nth(1).click()
+    page.get_by_role("button", name="Wrong place").click()
+    assert page.locator("#places polygon.wrong").count() == 1
+    page.get_by_role("button", name="Missing place").click()
+    drawing = page.locator("#places").bounding_box()
+    assert drawing is not None
+    for x, y in ((60, 40), (77, 40), (77, 73), (60, 73)):
+        page.mouse.click(drawing["x"] + x / 160 * drawing["width"], drawing["y"] + y / 120 * drawing["height"])
+    assert page.locator("#places polygon.added").count() == 1
+    with page.expect_response("**/feedback") as sent:
+        page.get_by_role("button", name="Send: 1 wrong, 1 missing").click()
+    said = json.loads(sent.value.request.post_data or "")
+    assert said["removed"] == [1]
+    assert np.allclose(said["added"], [[[60, 40], [77, 40], [77, 73], [60, 73]]], atol=1)
+    assert sent.value.status == 200
+    page.get_by_text("Thank you. F1 of the answer: 50 %.").wait_for()
+    assert page.locator("#places polygon.wrong, #places polygon.added").count() == 0
+
+
+def test_an_answer_that_is_right_takes_one_click(page: "Page", picture: Path) -> None:
+    give(page, picture)
+    page.get_by_role("button", name="All right").click()
+    page.get_by_text("Thank you. F1 of the answer: 100 %.").wait_for()

@@ -1,0 +1,37 @@
+"""What people said of answers, taken out for those who annotate."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli import options, session
+from cli.console import console
+from parking.workspace import open_workspace
+
+app = typer.Typer(help="Corrections that people gave.", no_args_is_help=True)
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="Where images and `tasks.json` go; made where there is none.")],
+    lowest: Annotated[
+        int, typer.Option(min=0, help="Answers without a correction to add, those of the lowest confidence first.")
+    ] = 20,
+    state: options.State = None,
+) -> None:
+    """Write corrected and doubtful answers as Label Studio tasks, their places as pre-annotations to mend.
+
+    It needs images, so PARKING_KEEP_IMAGES. In Label Studio, serve FOLDER as local files and import `tasks.json`.
+
+    Example: [bold]parking feedback export to-annotate --lowest 50[/bold]
+    """
+    session.start(state)
+    from monitoring.tasks import write_tasks
+
+    written = write_tasks(open_workspace().store, folder, lowest=lowest)
+    console.print(
+        f"{written.corrected} corrected and {written.doubtful} doubtful answers are in {folder}/tasks.json"
+        + (f"; {written.imageless} have no image: PARKING_KEEP_IMAGES was off." if written.imageless else "."),
+        soft_wrap=True,
+    )

@@ -1,0 +1,55 @@
+"""What people should look at becomes tasks that Label Studio takes, and comes back as annotations."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from monitoring.feedback import AnsweredSpot, keep_answer
+from monitoring.tasks import write_tasks
+from parking.data.dataset import ingest
+from parking.errors import OutputError
+from parking.storage import FolderStore
+from tests.monitoring.test_feedback import LEFT, RIGHT, THIRD, answer, correct, picture
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FolderStore:
+    made = FolderStore(tmp_path / "store")
+    for number, confidence in enumerate((0.9, 0.4, 0.6)):
+        spots = (AnsweredSpot(ring=LEFT, confidence=0.95), AnsweredSpot(ring=RIGHT, confidence=confidence))
+        keep_answer(made, answer(f"r{number}", spots=spots), picture(number))
+    keep_answer(made, answer("blind"))
+    correct(made, "r0", removed=[1], added=[THIRD], by="Ada")
+    return made
+
+
+def test_corrected_answers_come_first_and_then_the_least_sure(store: FolderStore, tmp_path: Path) -> None:
+    written = write_tasks(store, tmp_path / "out", lowest=1)
+    assert (written.corrected, written.doubtful, written.imageless) == (1, 1, 1)
+    tasks = json.loads((tmp_path / "out" / "tasks.json").read_text())
+    assert [task["data"]["why"] for task in tasks] == ["corrected by Ada", "of low confidence"]
+    assert tasks[1]["data"]["image"].endswith("?d=r1.png")
+    assert tasks[1]["predictions"][0]["score"] == 0.4
+    assert (tmp_path / "out" / "r1.png").read_bytes() == picture(1)
+
+
+def test_a_task_that_was_annotated_as_suggested_is_a_scene_with_the_same_places(
+    store: FolderStore, tmp_path: Path
+) -> None:
+    write_tasks(store, tmp_path / "out", lowest=9)
+    file = tmp_path / "out" / "tasks.json"
+    tasks = json.loads(file.read_text())
+    for task in tasks:
+        task["annotations"] = [{"completed_by": 1, "result": task["predictions"][0]["result"]}]
+    file.write_text(json.dumps(tasks))
+    scenes = {scene.name: scene.rings for scene in ingest(str(tmp_path / "out"), store).snapshot.scenes}
+    assert len(scenes) == 3
+    assert np.allclose(scenes["r1.png"], [LEFT, RIGHT], atol=0.01)
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(store: FolderStore, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("in the way")
+    with pytest.raises(OutputError, match="Tasks cannot be written to"):
+        write_tasks(store, tmp_path / "out", lowest=1)

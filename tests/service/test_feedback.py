@@ -1,0 +1,108 @@
+"""A caller corrects an answer by its request id."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from parking.storage import FolderStore
+from tests.service.conftest import Serve
+from tests.service.doubles import FlippingRegistry
+from tests.service.waiting import wait_until
+
+
+def started(serve: Serve, models: dict[int, Path], **settings: Any) -> TestClient:
+    client = serve(FlippingRegistry(models, serving=1), **settings)
+    wait_until(lambda: client.get("/health/ready").status_code == 200)
+    return client
+
+
+@pytest.fixture
+def client(serve: Serve, models: dict[int, Path]) -> TestClient:
+    return started(serve, models)
+
+
+def asked(client: TestClient, image: bytes) -> str:
+    request_id: str = client.post("/predict", files={"file": ("a.png", image)}).json()["request_id"]
+    return request_id
+
+
+def test_an_answer_is_corrected_at_once_and_scored(client: TestClient, image: bytes) -> None:
+    missed = [[100, 40], [117, 40], [117, 73], [100, 73]]
+    answer = client.post("/feedback", json={"request_id": asked(client, image), "added": [missed], "by": "Ada"})
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert body["iou"] == pytest.approx(0.5, abs=0.02)
+    assert body["f1"] == pytest.approx(2 / 3, abs=1e-3)
+    assert body["count_error"] == -1
+    assert body["teaches"] is False
+    assert 'parking_feedback_total{verdict="corrected"} 1.0' in client.get("/metrics").text
+
+
+def test_an_image_is_kept_only_where_the_settings_allow_it(
+    serve: Serve, models: dict[int, Path], image: bytes, tmp_path: Path
+) -> None:
+    client = started(serve, models, store=str(tmp_path / "store"), keep_images=True)
+    answer = client.post("/feedback", json={"request_id": asked(client, image), "right": True})
+    assert answer.json()["teaches"] is True
+    (scene,) = (key for key in FolderStore(tmp_path / "store").keys("feedback/scenes/") if key.endswith(".png"))
+    assert FolderStore(tmp_path / "store").read(scene) == image
+
+
+def test_by_default_nothing_of_an_image_is_kept(client: TestClient, image: bytes, tmp_path: Path) -> None:
+    client.post("/feedback", json={"request_id": asked(client, image), "right": True})
+    assert [path for path in (tmp_path / "state" / "store").rglob("*") if path.suffix == ".png"] == []
+
+
+def test_each_image_of_a_batch_can_be_corrected(client: TestClient, image: bytes) -> None:
+    files = [("file", ("a.png", image)), ("file", ("b.png", image))]
+    results = client.post("/predict/batch", files=files).json()["results"]
+    for result in results:
+        said = {"request_id": result["answer"]["request_id"], "removed": [0]}
+        assert client.post("/feedback", json=said).json()["count_error"] == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "told"),
+    [
+        ({"request_id": "never", "right": True}, 404, "never given"),
+        ({"request_id": "../../etc", "right": True}, 422, "request_id"),
+        ({"right": True}, 422, "request_id"),
+        ({"request_id": "ID", "removed": [9]}, 422, "Place 9 cannot be removed"),
+        ({"request_id": "ID", "added": [[[900, 900], [910, 900], [910, 920]]]}, 422, "no area inside the image"),
+        ({"request_id": "ID", "added": [[[1, 1], [2, 2]]]}, 422, "added"),
+        ({"request_id": "ID", "price": 3}, 422, "price"),
+    ],
+)
+def test_what_cannot_be_a_correction_is_refused_with_a_sentence(
+    client: TestClient, image: bytes, said: dict[str, Any], status: int, told: str
+) -> None:
+    if said.get("request_id") == "ID":
+        said = {**said, "request_id": asked(client, image)}
+    answer = client.post("/feedback", json=said)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert told in answer.json()["detail"]
+
+
+def test_a_service_that_keeps_no_answers_says_so(serve: Serve, models: dict[int, Path], image: bytes) -> None:
+    client = started(serve, models, feedback_days=0)
+    answer = client.post("/feedback", json={"request_id": asked(client, image), "right": True})
+    assert answer.status_code == 404
+    assert "PARKING_FEEDBACK_DAYS is 0" in answer.json()["detail"]
+
+
+def test_corrections_want_the_token_where_images_do(serve: Serve, models: dict[int, Path]) -> None:
+    client = serve(FlippingRegistry(models, serving=1), auth=True, token="secret")
+    assert client.post("/feedback", json={"request_id": "a", "right": True}).status_code == 401
+
+
+def test_a_store_that_is_down_costs_the_correction_and_no_answer(
+    serve: Serve, models: dict[int, Path], image: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    client = started(serve, models, store=str(tmp_path / "file"))
+    answer = client.post("/feedback", json={"request_id": asked(client, image), "right": True})
+    assert answer.status_code == 503
+    assert "parking_answers_lost_total 1.0" in client.get("/metrics").text
