@@ -25,7 +25,7 @@ def free_port() -> int:
 
 
 def wait_until_healthy(uri: str, server: subprocess.Popen[bytes]) -> None:
-    for _ in range(600):
+    for _ in range(1800):
         if server.poll() is not None:
             pytest.fail(f"mlflow server stopped with {server.returncode}")
         try:
@@ -33,7 +33,7 @@ def wait_until_healthy(uri: str, server: subprocess.Popen[bytes]) -> None:
                 return
         except OSError:
             time.sleep(0.1)
-    pytest.fail("mlflow server did not start within a minute")
+    pytest.fail("mlflow server did not start within three minutes")
 
 
 @pytest.fixture(scope="module")
