@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import wasserstein_distance  # type: ignore[import-untyped]
+from scipy.stats import wasserstein_distance
 
 Verdict = Literal["ok", "warning", "drift", "insufficient_data"]
 Kind = Literal["image", "prediction"]

@@ -28,6 +28,25 @@ class CountCalibration(BaseModel):
     """Spread of the errors against a Poisson count's. Larger: wider intervals."""
 
 
+class PlaceCalibration(BaseModel):
+    """How sure one can be of a place, given the mean probability inside it: a logistic curve over its log-odds.
+
+    Platt (1999), fitted to out-of-fold predictions. Slope 1 and offset 0 leave the mean as it is.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    slope: float = Field(1.0, gt=0)
+    """Larger: confidences lie nearer to 0 and 1."""
+
+    offset: float = 0.0
+    """Larger: every place is surer."""
+
+
+AS_PREDICTED = PlaceCalibration()
+"""A place is as sure as the mean probability inside it says."""
+
+
 class Contract(BaseModel):
     """All that a reader of a model file must know to use it as it was meant."""
 
@@ -62,6 +81,9 @@ class Contract(BaseModel):
 
     count: CountCalibration = CountCalibration()
     """Turns the number of places found into an interval for the number there are."""
+
+    place: PlaceCalibration = AS_PREDICTED
+    """Turns the mean probability inside a place into its confidence."""
 
     dataset_version: str
     """Snapshot that the model was trained on."""

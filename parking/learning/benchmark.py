@@ -163,6 +163,7 @@ def score_slices(row: Row) -> dict[str, Scores]:
     """Scores of each slice, at the threshold and bays that all folds together choose."""
     predictions = row.validated.predictions
     rules = spot_rules(row.entry.recipe, row.validated.bay, choose_threshold(predictions))
+    rules = replace(rules, calibration=row.validated.place)
     scored = {}
     for title, name_of in slices(predictions).items():
         for name in sorted({name_of(p) for p in predictions}):

@@ -1,16 +1,18 @@
 """Cross-validation: every training scene is predicted by a network that has not seen it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
 
+from parking.detection.contract import PlaceCalibration
 from parking.detection.spots import SpotRules
 from parking.learning.bays import BaySize, choose_scale, estimate_bay, scaled, spot_rules, tally_scales
 from parking.learning.checkpoint import identity
+from parking.learning.confidence import Evidence, calibrate_places, place_evidence
 from parking.learning.evaluate import ScenePrediction, Scores, choose_threshold, score
 from parking.learning.maps import coarse, load_maps, save_maps
 from parking.learning.recipe import Recipe
@@ -34,6 +36,9 @@ class CrossValidation:
 
     bay: BaySize
     """The size of a bay that all folds together choose."""
+
+    place: PlaceCalibration
+    """How sure places are, as all folds together say."""
 
     complete: bool
     """Whether every fold ran."""
@@ -86,7 +91,9 @@ def cross_validate(
         path = checkpoint_dir / f"{recipe.fingerprint()}-fold{index}of{folds}" if checkpoint_dir else None
         parts.append(_predict_fold(recipe, train, validation, path, flips, _counting_on(progress, index, folds)))
         threshold = choose_threshold([prediction for part in parts for prediction in part])
-        complete = on_fold(index, score(parts[-1], _at(rules, threshold), recipe.gsd)) or index == folds - 1
+        complete = (
+            on_fold(index, score(parts[-1], replace(rules, threshold=threshold), recipe.gsd)) or index == folds - 1
+        )
         if not complete:
             break
     return judge(parts, recipe, bay, complete=complete)
@@ -105,9 +112,17 @@ def judge(
     """
     rules = spot_rules(recipe, bay, 0.5)
     predictions = [prediction for part in parts for prediction in part]
-    tallies = tally_scales(predictions, _at(rules, choose_threshold(predictions)), recipe.gsd)
-    scores = _score_apart(parts, tallies, rules, recipe.gsd)
-    return CrossValidation(scores, tuple(map(tuple, parts)), bay.scaled(choose_scale(tallies)), complete)
+    at_best = replace(rules, threshold=choose_threshold(predictions))
+    tallies = tally_scales(predictions, at_best, recipe.gsd)
+    scale = choose_scale(tallies)
+    evidence = [place_evidence(prediction, scaled(at_best, scale), recipe.gsd) for prediction in predictions]
+    return CrossValidation(
+        fold_scores=_score_apart(parts, tallies, evidence, rules, recipe.gsd),
+        parts=tuple(map(tuple, parts)),
+        bay=bay.scaled(scale),
+        place=calibrate_places(evidence),
+        complete=complete,
+    )
 
 
 def _split(samples: Sequence[Sample], folds: int) -> list[tuple[list[Sample], list[Sample]]]:
@@ -143,21 +158,25 @@ def _predict_fold(
 
 
 def _score_apart(
-    parts: Sequence[Sequence[ScenePrediction]], tallies: NDArray[np.int64], rules: SpotRules, gsd: float
+    parts: Sequence[Sequence[ScenePrediction]],
+    tallies: NDArray[np.int64],
+    evidence: Sequence[Evidence],
+    rules: SpotRules,
+    gsd: float,
 ) -> tuple[Scores, ...]:
-    """Scores of each part, with threshold and size of the bays as the other parts choose them."""
+    """Scores of each part, with threshold, size of the bays and calibration as the other parts choose them."""
     owner = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     scores = []
     for index, part in enumerate(parts):
         others = [prediction for n, other in enumerate(parts) if n != index for prediction in other]
         apart = owner != index if others else owner == index
-        chosen = scaled(_at(rules, choose_threshold(others or part)), choose_scale(tallies[:, apart]))
+        chosen = replace(
+            scaled(rules, choose_scale(tallies[:, apart])),
+            threshold=choose_threshold(others or part),
+            calibration=calibrate_places([seen for seen, there in zip(evidence, apart, strict=True) if there]),
+        )
         scores.append(score(part, chosen, gsd))
     return tuple(scores)
-
-
-def _at(rules: SpotRules, threshold: float) -> SpotRules:
-    return SpotRules(threshold, rules.min_area_px, rules.bay_width_px, rules.bay_length_px)
 
 
 def _counting_on(progress: Progress, fold: int, folds: int) -> Progress:

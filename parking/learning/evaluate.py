@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
+from shapely import Polygon
 
 from parking.data.polygons import Ring
+from parking.detection.confidence import mean_inside
 from parking.detection.contract import Contract, CountCalibration
-from parking.detection.spots import SpotRules, find_spots, rules_for
+from parking.detection.spots import Spot, SpotRules, find_spots, rules_for
 from parking.learning import metrics
 from parking.learning.metrics import Histogram, PixelCounts
 from parking.learning.samples import Sample
@@ -89,6 +91,9 @@ class Scores(BaseModel):
     ece: float
     """Expected calibration error of a pixel's probability."""
 
+    place_ece: float = 0.0
+    """Expected calibration error of a place's confidence: how far it is from the share of such places that are free."""
+
     scenes: int
     """Scenes scored; 0 means that nothing was measured, and every score is then 0."""
 
@@ -114,8 +119,11 @@ def score(predictions: Sequence[ScenePrediction], rules: SpotRules, gsd: float) 
         return Scores.model_validate(dict.fromkeys(Scores.model_fields, 0))
     histogram = histogram_of(predictions)
     pixels = histogram.counts(rules.threshold)
-    found = [found_rings(prediction, rules, gsd) for prediction in predictions]
+    spots = [found_spots(prediction, rules, gsd) for prediction in predictions]
+    found = [[spot.ring for spot in there] for there in spots]
     true = [prediction.rings for prediction in predictions]
+    sure = [spot.confidence for there in spots for spot in there]
+    free = [is_free(spot, prediction) for prediction, there in zip(predictions, spots, strict=True) for spot in there]
     mae, rmse, bias = metrics.count_errors([len(rings) for rings in found], [len(rings) for rings in true])
     return Scores(
         iou=metrics.iou(pixels),
@@ -129,6 +137,7 @@ def score(predictions: Sequence[ScenePrediction], rules: SpotRules, gsd: float) 
         count_rmse=rmse,
         count_bias=bias,
         ece=histogram.ece(),
+        place_ece=metrics.calibration_error(sure, free),
         scenes=len(predictions),
     )
 
@@ -198,7 +207,20 @@ def model_rules(contract: Contract, threshold: float | None = None) -> SpotRules
 
 def found_rings(prediction: ScenePrediction, rules: SpotRules, gsd: float) -> list[Ring]:
     """Outlines of the places in a prediction."""
-    return [spot.ring for spot in find_spots(prediction.probability.astype(np.float32), rules, gsd)]
+    return [spot.ring for spot in found_spots(prediction, rules, gsd)]
+
+
+def found_spots(prediction: ScenePrediction, rules: SpotRules, gsd: float) -> tuple[Spot, ...]:
+    """The places in a prediction."""
+    return find_spots(prediction.probability.astype(np.float32), rules, gsd)
+
+
+def is_free(spot: Spot, prediction: ScenePrediction) -> bool:
+    """Whether most of a place lies on ground that was annotated as free.
+
+    One outline round a row makes each place in it right, as it would not if outlines were matched.
+    """
+    return mean_inside(Polygon(spot.ring), prediction.mask.astype(np.float32)) >= 0.5
 
 
 def _matched(found: Sequence[Sequence[Ring]], true: Sequence[Sequence[Ring]], iou: float) -> PixelCounts:

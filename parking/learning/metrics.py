@@ -13,6 +13,7 @@ BINS = 1000
 """Steps of the probability axis: thresholds are multiples of a thousandth."""
 
 _CALIBRATION_BINS = 20
+_PLACE_BINS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,18 @@ def _overlaps(
         if union > 0 and shared / union >= least:
             overlaps.append((shared / union, a, b))
     return overlaps
+
+
+def calibration_error(promised: Sequence[float], kept: Sequence[bool]) -> float:
+    """Expected calibration error of single places over 10 equal bins; 0 where there are none.
+
+    Args:
+        promised: confidences, in [0, 1].
+        kept: whether each was right.
+    """
+    bins = np.minimum((np.array(promised, np.float64) * _PLACE_BINS).astype(np.int64), _PLACE_BINS - 1)
+    off = np.bincount(bins, np.subtract(promised, kept, dtype=np.float64), _PLACE_BINS)
+    return float(np.abs(off).sum() / max(1, len(promised)))
 
 
 def count_errors(found: Sequence[int], true: Sequence[int]) -> tuple[float, float, float]:

@@ -25,6 +25,7 @@ COLUMNS = {
     "count_rmse": "count RMSE",
     "count_bias": "count bias",
     "ece": "ECE",
+    "place_ece": "place ECE",
 }
 """Scores by their titles, in the order of the table."""
 

@@ -136,6 +136,7 @@ def _contract(recipe: Recipe, validated: CrossValidation, fitted: Fit, dataset_v
             "threshold": threshold,
             "bay_width_m": bay.width,
             "bay_length_m": bay.length,
+            "place": validated.place,
             "count": calibrate_count(validated.predictions, spot_rules(recipe, bay, threshold), recipe.gsd),
             "scores": _mean_scores(validated.fold_scores),
         }

@@ -52,7 +52,7 @@ function forget() {
 
 function present() {
   const slider = byId("threshold");
-  slider.min = Math.floor(answer.threshold * 100) / 100;
+  slider.min = 0;
   slider.value = slider.min;
   byId("result").hidden = false;
   byId("facts").replaceChildren(

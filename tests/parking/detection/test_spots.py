@@ -2,6 +2,7 @@
 
 import math
 import time
+from dataclasses import replace
 from unittest.mock import Mock
 
 import cv2
@@ -10,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from shapely import Polygon, box
 
-from parking.detection.contract import CountCalibration
+from parking.detection.contract import CountCalibration, PlaceCalibration
 from parking.detection.spots import Spot, SpotRules, count_interval, find_spots, rules_for
 from tests.doubles import contract
 from tests.parking.detection.drawing import (
@@ -164,11 +165,18 @@ def test_a_place_is_where_it_was_drawn() -> None:
     assert spot.confidence == pytest.approx(0.8, abs=0.01)
 
 
+def test_a_place_is_as_sure_as_such_places_proved_to_be() -> None:
+    probability = empty()
+    probability[100:133, 200:217] = 0.8
+    (spot,) = find_spots(probability, replace(RULES, calibration=PlaceCalibration(slope=0.5, offset=-0.5)), GSD)
+    assert spot.confidence == pytest.approx(1 / (1 + math.exp(0.5 - 0.5 * math.log(4))), abs=0.01)
+
+
 def test_places_at_every_border_and_in_one_pixel() -> None:
     tiny = SpotRules(threshold=0.5, min_area_px=0, bay_width_px=WIDTH, bay_length_px=LENGTH)
     (spot,) = find_spots(np.ones((1, 1), np.float32), tiny, GSD)
     assert Polygon(spot.ring).area == 1
-    assert spot.confidence == 1
+    assert spot.confidence > 0.999
     whole = np.ones((33, 17), np.float32)
     (spot,) = find_spots(whole, RULES, GSD)
     assert Polygon(spot.ring).equals(box(0, 0, 17, 33))

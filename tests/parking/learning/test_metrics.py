@@ -76,6 +76,13 @@ def test_the_best_threshold_has_the_largest_iou_and_lies_amid_its_equals() -> No
     assert threshold == pytest.approx(0.2, abs=0.002)
 
 
+def test_the_calibration_error_of_places_is_worked_out_by_hand() -> None:
+    # By tenths: 0.91 and 1.0, both right; 0.89, wrong; 0.6, right.
+    error = metrics.calibration_error([0.91, 0.89, 0.6, 1.0], [True, False, True, True])
+    assert error == pytest.approx((abs(0.91 + 1.0 - 2) + 0.89 + 0.4) / 4)
+    assert metrics.calibration_error([], []) == 0
+
+
 def test_ece_is_the_gap_between_promise_and_outcome() -> None:
     probability = np.array([[0.8] * 4 + [0.1] * 6], np.float32)
     mask = np.array([[True, True] + [False] * 8])

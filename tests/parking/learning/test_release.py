@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from parking.detection.contract import AS_PREDICTED
 from parking.detection.detector import Detector
 from parking.learning.evaluate import evaluate_model, score
 from parking.learning.plots import scene_sheet
@@ -87,7 +88,7 @@ def test_a_cross_validation_that_was_made_already_is_used(release: Release, tmp_
     from parking.learning.bays import BaySize
     from parking.learning.crossval import CrossValidation
 
-    made = CrossValidation(release.fold_scores, (release.predictions,), BaySize(), complete=True)
+    made = CrossValidation(release.fold_scores, (release.predictions,), BaySize(), AS_PREDICTED, complete=True)
     said: list[str] = []
     built = build_version(
         RECIPE.model_copy(update={"steps": 1}),

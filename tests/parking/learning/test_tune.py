@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from parking.detection.contract import AS_PREDICTED
 from parking.errors import TrainingError
 from parking.learning import tune
 from parking.learning.bays import BaySize
@@ -38,7 +39,7 @@ def folds_of(ious: list[float]) -> Callable[..., CrossValidation]:
             ran.append(scores(iou))
             if not on_fold(fold, ran[-1]):
                 break
-        return CrossValidation(tuple(ran), (), BaySize(), complete=len(ran) == len(ious))
+        return CrossValidation(tuple(ran), (), BaySize(), AS_PREDICTED, complete=len(ran) == len(ious))
 
     return cross_validate
 
