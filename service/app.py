@@ -18,6 +18,7 @@ from service.feedback import router as feedback_router
 from service.guard import check_guard
 from service.limits import BodyLimit
 from service.model_slot import Versions
+from service.nights import router as nights_router
 from service.pages import add_pages
 from service.remembered import remember_shipped
 from service.requests import REQUEST_ID, RequestContext
@@ -55,6 +56,7 @@ def create_app(settings: Settings | None = None, registry: Versions | None = Non
     app.state.service = state
     app.include_router(router)
     app.include_router(feedback_router)
+    app.include_router(nights_router)
     add_pages(app)
     register_errors(app)
     # The last one added is the outermost.

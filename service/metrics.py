@@ -64,6 +64,32 @@ class Metrics:
         )
         self.log_pending = Gauge("parking_log_rows_pending", "Log rows not yet in the store.", registry=registry)
 
+        self.model_trained = Gauge(
+            "parking_model_trained_timestamp_seconds", "When the serving version was trained.", registry=registry
+        )
+        self.drift_verdict = Gauge(
+            "parking_drift_verdict",
+            "1 for the verdict of the last night that was looked at.",
+            ["model_version", "verdict"],
+            registry=registry,
+        )
+        self.drift_score = Gauge(
+            "parking_drift_score",
+            "How far a column moved in that night, in units of its limit.",
+            ["model_version", "column"],
+            registry=registry,
+        )
+        self.drift_reported = Gauge(
+            "parking_drift_reported_timestamp_seconds",
+            "End of the last day that was looked at; the start of the process where none was.",
+            registry=registry,
+        )
+        self.feedback_f1 = Gauge(
+            "parking_feedback_f1",
+            "F1 of the version's corrected answers over thirty days.",
+            ["model_version"],
+            registry=registry,
+        )
         self.feedback = Counter("parking_feedback_total", "Answers corrected.", ["verdict"], registry=registry)
         self.answers_lost = Counter(
             "parking_answers_lost_total", "Answers that could not be kept for corrections.", registry=registry

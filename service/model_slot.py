@@ -213,6 +213,7 @@ class ModelSlot:
         self._metrics.reloads.labels(result).inc()
         self._metrics.model_version.set(loaded.version.number)
         self._metrics.model_loaded.set(loaded.loaded_at.timestamp())
+        self._metrics.model_trained.set(loaded.detector.contract.trained.timestamp())
         self._metrics.model_confirmed.set(loaded.confirmed)
         logger.info("Version {} of {} serves now: {}", loaded.version.number, loaded.version.name, detail)
 

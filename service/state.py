@@ -11,6 +11,7 @@ from service.feedback import Answers
 from service.inference_log import InferenceLog
 from service.metrics import Metrics
 from service.model_slot import ModelSlot, Versions
+from service.nights import EVERY_SECONDS, Nights
 from service.pace import Pace
 from service.predictor import Predictor
 from service.remembered import memory_of
@@ -41,6 +42,7 @@ class ServiceState:
         self.metrics.log_spool_limit.set(most_bytes)
         spool = Spool(settings.state_dir / "inference-log", most_bytes=most_bytes)
         self._log = InferenceLog(store, spool, self.metrics, every_seconds=settings.log_flush_seconds)
+        self.nights = Nights(store, self.metrics, every_seconds=EVERY_SECONDS)
         self.answers = Answers(store, settings, self.metrics)
         self.predictor = Predictor(settings, self.slot, self._log, self.metrics)
 
@@ -49,8 +51,9 @@ class ServiceState:
         """Follow the registry and write the log; at the end finish what runs, then write the last rows."""
         self.slot.start()
         self._log.start()
+        self.nights.start()
         try:
             yield
         finally:
-            for stop in (self.slot.stop, self.predictor.close, self.answers.close, self._log.close):
+            for stop in (self.nights.stop, self.slot.stop, self.predictor.close, self.answers.close, self._log.close):
                 await asyncio.to_thread(stop)

@@ -59,6 +59,9 @@ export const feedback = async (correction) => {
   return (await ask("feedback", { method: "POST", headers, body: JSON.stringify(correction) })).json();
 };
 
+/** What the nightly looks found, oldest first. */
+export const nights = async () => (await ask("monitoring/nights")).json();
+
 /** Which model serves, and what the service takes. */
 export const model = async () => (await ask("model")).json();
 

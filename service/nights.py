@@ -1,0 +1,144 @@
+"""What the nightly looks found: for people on a page, for Prometheus as numbers."""
+
+import re
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import get_args
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import FileResponse, Response
+from loguru import logger
+from starlette.exceptions import HTTPException
+
+from monitoring.effects import Verdict
+from monitoring.history import REPORT_PREFIX, Night, read_nights
+from parking.errors import MissingKeyError, StoreError
+from parking.storage import Store
+from service.guard import caller
+from service.metrics import Metrics
+from service.pages import HEADERS, WEB
+
+SHOWN_DAYS = 30
+EVERY_SECONDS = 300.0
+"""How often the metrics follow the store: nights come once a day."""
+
+_REPORT = re.compile(r"\d{4}-\d\d-\d\d/v\w+(-from-\d{6})?(-to-\d{6})?\.html")
+_REPORT_HEADERS = {
+    **HEADERS,
+    # Evidently's page is one file that draws itself: it may run, and reach nothing.
+    "Content-Security-Policy": (
+        "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; "
+        "style-src 'unsafe-inline'; img-src data: blob:; font-src data:; frame-ancestors 'none'"
+    ),
+}
+
+router = APIRouter()
+
+
+class Nights:
+    """Reads the history in the store, and keeps the metrics that follow from it."""
+
+    def __init__(self, open_store: Callable[[], Store], metrics: Metrics, *, every_seconds: float) -> None:
+        self._open_store = open_store
+        self._metrics = metrics
+        self._every = every_seconds
+        self._store: Store | None = None
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="nights", daemon=True)
+        # Until there is a report, the wait for one began with this process.
+        metrics.drift_reported.set(datetime.now(UTC).timestamp())
+
+    def start(self) -> None:
+        """Begin to follow."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; a read that is under way is not waited for."""
+        self._stopped.set()
+        self._thread.join(timeout=1.0)
+
+    def read(self) -> list[Night]:
+        """The nights of the last thirty days, oldest first; the metrics follow them.
+
+        Raises:
+            StoreError: the store is out of reach.
+        """
+        today = datetime.now(UTC).date()
+        since = today - timedelta(days=SHOWN_DAYS)
+        # A clock that was wrong may have left nights of days to come.
+        nights = [night for night in read_nights(self._opened(), since) if night.day <= today]
+        self._measure(nights)
+        return nights
+
+    def report(self, name: str) -> bytes:
+        """A full report, by day and file name.
+
+        Raises:
+            MissingKeyError: there is none.
+            StoreError: the store is out of reach.
+        """
+        if not _REPORT.fullmatch(name):
+            raise MissingKeyError(f"'{name}' is no report.")
+        return self._opened().read(f"{REPORT_PREFIX}{name}")
+
+    def _follow(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                self.read()
+            except StoreError as error:
+                logger.warning("The history of drift cannot be read: {}", error)
+            except Exception:  # noqa: BLE001 - this thread must live to try again
+                logger.exception("The history of drift cannot be read")
+            self._stopped.wait(self._every)
+
+    def _measure(self, nights: Sequence[Night]) -> None:
+        latest = max((night.day for night in nights), default=None)
+        if latest is None:
+            return
+        metrics = self._metrics
+        for gauge in (metrics.drift_verdict, metrics.drift_score, metrics.feedback_f1):
+            gauge.clear()
+        metrics.drift_reported.set(_end_of(latest).timestamp())
+        for night in nights:
+            if night.day == latest:
+                for verdict in get_args(Verdict):
+                    metrics.drift_verdict.labels(night.version, verdict).set(night.verdict == verdict)
+                for name, column in night.columns.items():
+                    metrics.drift_score.labels(night.version, name).set(column.score / column.limit)
+                if night.performance:
+                    metrics.feedback_f1.labels(night.version).set(night.performance.f1)
+
+    def _opened(self) -> Store:
+        self._store = self._store or self._open_store()
+        return self._store
+
+
+def _end_of(day: date) -> datetime:
+    return datetime.combine(day + timedelta(days=1), time(), UTC)
+
+
+@router.get("/monitoring", include_in_schema=False)
+async def page() -> FileResponse:
+    """The nights, for a person."""
+    return FileResponse(WEB / "monitoring.html", headers=HEADERS)
+
+
+@router.get("/monitoring/nights", dependencies=[Depends(caller)])
+def nights(request: Request) -> list[Night]:
+    """What the nightly looks of the last thirty days found, by day and version, oldest first."""
+    return _nights(request).read()
+
+
+@router.get("/monitoring/reports/{day}/{name}", include_in_schema=False, dependencies=[Depends(caller)])
+def report(request: Request, day: str, name: str) -> Response:
+    """A full report, as the nightly look wrote it."""
+    try:
+        return Response(_nights(request).report(f"{day}/{name}"), media_type="text/html", headers=_REPORT_HEADERS)
+    except MissingKeyError as error:
+        raise HTTPException(404, str(error)) from error
+
+
+def _nights(request: Request) -> Nights:
+    found: Nights = request.app.state.service.nights
+    return found

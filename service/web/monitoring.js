@@ -1,0 +1,114 @@
+// The last thirty nights: a strip of verdicts, the columns that moved, and what people said.
+
+import * as api from "./api.js";
+
+const SVG = "http://www.w3.org/2000/svg";
+const DAYS = 30, MOST_COLUMNS = 6, WIDTH = 300, HEIGHT = 80;
+const WORST_LAST = ["insufficient_data", "ok", "warning", "drift"];
+const byId = (id) => document.getElementById(id);
+
+function element(tag, text = "", attributes = {}, space = null) {
+  const made = space ? document.createElementNS(space, tag) : document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  if (text) made.textContent = text;
+  return made;
+}
+
+const dayBefore = (number) => new Date(Date.now() - number * 86_400_000).toISOString().slice(0, 10);
+const reportOf = (night) => night.html.replace("reports/drift/", "monitoring/reports/");
+const told = (night) => night.verdict.replace("_", " ");
+const excess = ({ score, limit }) => score / limit;
+
+/** A day has one verdict a version: the worst of them is the day's. */
+function worst(nights) {
+  return nights.toSorted((a, b) => WORST_LAST.indexOf(a.verdict) - WORST_LAST.indexOf(b.verdict)).at(-1);
+}
+
+function strip(nights) {
+  const days = Array.from({ length: DAYS }, (_, number) => dayBefore(DAYS - 1 - number));
+  byId("strip").replaceChildren(
+    ...days.map((day) => {
+      const night = worst(nights.filter((one) => one.day === day));
+      const label = night ? `${day}: ${told(night)}, ${night.rows} requests` : `${day}: no report`;
+      const look = { class: night?.verdict ?? "none", title: label, "aria-label": label };
+      const item = element("li");
+      item.append(night ? element("a", "", { ...look, href: reportOf(night) }) : element("span", "", { ...look, role: "img" }));
+      return item;
+    }),
+  );
+}
+
+function latest(night) {
+  if (!night) return [element("p", "No night has been looked at yet: the monitor runs once a day.")];
+  const line = element("p");
+  line.append(
+    element("strong", `${told(night)} on ${night.day}`),
+    ` (version ${night.version || "none"}): ${night.reason} `,
+    element("a", "Full report", { href: reportOf(night) }),
+  );
+  return [line];
+}
+
+/** Nights of the version that was looked at last: against another's training the numbers mean something else. */
+function sparkline(name, nights) {
+  const points = nights.filter((night) => night.columns[name]).map((night) => ({ day: night.day, ...night.columns[name] }));
+  const last = points.at(-1);
+  const values = points.flatMap(({ mean, trained }) => [mean, ...trained]);
+  const low = Math.min(...values), span = Math.max(...values) - low || 1;
+  const across = (index) => (points.length > 1 ? (index / (points.length - 1)) * WIDTH : WIDTH / 2);
+  const up = (value) => HEIGHT - ((value - low) / span) * HEIGHT;
+  const drawing = element("svg", "", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img" }, SVG);
+  const [from, to] = last.trained;
+  const label = `${name}: ${last.mean.toPrecision(3)} on ${last.day}, in training ${from.toPrecision(3)} to ${to.toPrecision(3)}`;
+  drawing.setAttribute("aria-label", label);
+  const band = { class: "band", x: 0, width: WIDTH, y: up(to), height: Math.max(1, up(from) - up(to)) };
+  const line = points.map(({ mean }, index) => `${across(index)},${up(mean)}`).join(" ");
+  drawing.append(element("rect", "", band, SVG), element("polyline", "", { class: "trend", points: line }, SVG));
+  points.forEach((point, index) => {
+    if (excess(point) < 1) return;
+    const at = `M${across(index)} ${up(point.mean)}h0`;
+    drawing.append(element("path", "", { class: "moved", d: at }, SVG));
+  });
+  const figure = element("figure");
+  const caption = element("figcaption", `${last.mean.toPrecision(3)}, ${excess(last).toFixed(1)} times its limit`);
+  caption.prepend(element("strong", name.replaceAll("_", " ")), " ");
+  figure.append(caption, drawing);
+  return figure;
+}
+
+function columns(night, nights) {
+  if (!night) return [];
+  const same = nights.filter((one) => one.version === night.version);
+  const furthest = (name) => Math.max(...same.map((one) => (one.columns[name] ? excess(one.columns[name]) : 0)));
+  const names = Object.keys(night.columns).sort((a, b) => furthest(b) - furthest(a));
+  return names.slice(0, MOST_COLUMNS).map((name) => sparkline(name, same));
+}
+
+function said(nights) {
+  const spoken = nights.filter((night) => night.performance).reverse();
+  if (!spoken.length) return [element("p", "Nobody has corrected an answer in these days.")];
+  const table = element("table");
+  const row = (tag, cells) => {
+    const made = element("tr");
+    made.append(...cells.map((cell) => element(tag, String(cell))));
+    return made;
+  };
+  table.append(row("th", ["Day", "Version", "Corrected", "Right", "IoU", "F1", "Places too many"]));
+  for (const { day, version, performance: how } of spoken.slice(0, 10)) {
+    const numbers = [how.iou.toFixed(2), how.f1.toFixed(2), how.count_error.toFixed(1)];
+    table.append(row("td", [day, version, how.corrected, how.right, ...numbers]));
+  }
+  return [table];
+}
+
+try {
+  const nights = await api.nights();
+  const last = worst(nights.filter((night) => night.day === nights.at(-1)?.day));
+  strip(nights);
+  byId("latest").replaceChildren(...latest(last));
+  byId("columns").replaceChildren(...columns(last, nights));
+  byId("said").replaceChildren(...said(nights));
+} catch (error) {
+  byId("problem").hidden = false;
+  byId("problem").textContent = `${error.title ?? "The page failed."} ${error.message}`;
+}

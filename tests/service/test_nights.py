@@ -1,0 +1,121 @@
+"""The nights as a person sees them on the page, and as Prometheus reads them."""
+
+import datetime as dt
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from monitoring.history import ColumnNight, Night, keep_night
+from monitoring.performance import Performance
+from parking.settings import Settings
+from parking.storage import FolderStore, Store
+from service.app import create_app
+from tests.service.conftest import Serve
+from tests.service.doubles import FlippingRegistry
+from tests.service.running import running
+from tests.service.waiting import wait_until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+TODAY = dt.datetime.now(dt.UTC).date()
+
+
+def night(days_ago: int, verdict: str, luminance: float = 0.4, **changes: Any) -> Night:
+    day = TODAY - dt.timedelta(days=days_ago)
+    columns = {
+        "luminance": ColumnNight(score=abs(luminance - 0.4) * 10, limit=0.5, mean=luminance, trained=(0.35, 0.45)),
+        "haze": ColumnNight(score=0.1, limit=0.5, mean=0.2, trained=(0.1, 0.3)),
+    }
+    fields = {"day": day, "version": "7", "verdict": verdict, "reason": f"It is {verdict}.", "rows": 100 + days_ago}
+    return Night.model_validate(
+        {**fields, "columns": columns, "html": f"reports/drift/{day}/v7.html", "files": 1, **changes}
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    made = FolderStore(tmp_path / "store")
+    for days_ago in range(9, 2, -1):
+        keep_night(made, night(days_ago, "ok", 0.41))
+    keep_night(made, night(2, "warning", 0.34))
+    said = Performance(corrected=12, right=5, iou=0.5, f1=0.625, count_error=1.5)
+    keep_night(made, night(1, "drift", 0.1, performance=said))
+    keep_night(made, night(-5, "ok"))
+    keep_night(made, night(45, "ok"))
+    made.write(f"reports/drift/{TODAY - dt.timedelta(days=1)}/v7.html", b"<!DOCTYPE html><title>r</title>the report")
+    return made
+
+
+def test_the_nights_of_thirty_days_are_told_and_none_to_come(
+    serve: Serve, models: dict[int, Path], store: Store
+) -> None:
+    client = serve(FlippingRegistry(models, serving=1), store=store.url)
+    nights = client.get("/monitoring/nights").json()
+    assert len(nights) == 9
+    assert (nights[-1]["verdict"], nights[-1]["performance"]["f1"]) == ("drift", 0.625)
+
+
+def test_the_last_night_is_in_the_metrics(serve: Serve, models: dict[int, Path], store: Store) -> None:
+    client = serve(FlippingRegistry(models, serving=1), store=store.url)
+    wait_until(lambda: "parking_drift_score{" in client.get("/metrics").text)
+    text = client.get("/metrics").text
+    assert 'parking_drift_verdict{model_version="7",verdict="drift"} 1.0' in text
+    assert 'parking_drift_verdict{model_version="7",verdict="ok"} 0.0' in text
+    assert float(re.findall(r'drift_score{column="luminance",model_version="7"} (\S+)', text)[0]) == pytest.approx(6)
+    assert 'parking_feedback_f1{model_version="7"} 0.625' in text
+    reported = float(re.findall(r"\nparking_drift_reported_timestamp_seconds (\d\S+)", text)[0])
+    assert reported == dt.datetime.combine(TODAY, dt.time(), dt.UTC).timestamp()
+
+
+def test_a_report_is_shown_and_can_reach_nothing(serve: Serve, models: dict[int, Path], store: Store) -> None:
+    client = serve(FlippingRegistry(models, serving=1), store=store.url)
+    yesterday = TODAY - dt.timedelta(days=1)
+    answer = client.get(f"/monitoring/reports/{yesterday}/v7.html")
+    assert "the report" in answer.text
+    assert "sandbox allow-scripts; default-src 'none'" in answer.headers["Content-Security-Policy"]
+    for name in ("v8.html", "..%2f..%2fhistory", "v7.json"):
+        assert client.get(f"/monitoring/reports/{yesterday}/{name}").status_code == 404
+
+
+def test_where_images_want_a_token_the_history_does_too(serve: Serve, models: dict[int, Path], store: Store) -> None:
+    client = serve(FlippingRegistry(models, serving=1), store=store.url, auth=True, token="secret")
+    assert client.get("/monitoring/nights").status_code == 401
+    assert client.get("/monitoring/nights", headers={"Authorization": "Bearer secret"}).status_code == 200
+
+
+def test_a_store_that_is_down_is_said(serve: Serve, models: dict[int, Path], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    client = serve(FlippingRegistry(models, serving=1), store=str(tmp_path / "file"))
+    assert client.get("/monitoring/nights").status_code == 503
+
+
+def test_a_person_sees_the_strip_what_moved_and_what_people_say(
+    browser: "Browser", models: dict[int, Path], store: Store, tmp_path: Path
+) -> None:
+    settings = Settings(_env_file=None, state_dir=tmp_path / "state", store=store.url)
+    with running(create_app(settings, FlippingRegistry(models, serving=1))) as address:
+        page = browser.new_page(viewport={"width": 1100, "height": 900})
+        problems: list[str] = []
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda line: problems.append(line.text))
+        page.goto(address)
+        page.get_by_role("link", name="Monitoring").click()
+        page.get_by_text(re.compile(r"drift on \d{4}")).wait_for()
+        days = page.locator("#strip > li > *")
+        assert days.count() == 30
+        looks = days.evaluate_all("days => days.map(day => day.className)")
+        assert looks[-1] == "none", "today is looked at tomorrow"
+        assert looks[-4:-1] == ["ok", "warning", "drift"]
+        assert looks[:20] == ["none"] * 20
+        figures = page.locator("#columns figure")
+        assert figures.nth(0).inner_text().startswith("luminance 0.100, 6.0 times its limit")
+        assert figures.nth(0).locator("path.moved").count() == 2
+        assert figures.nth(1).locator("path.moved").count() == 0
+        assert re.search(r"12\s+5\s+0\.50\s+0\.63\s+1\.5", page.locator("#said").inner_text())
+        page.get_by_role("link", name="Full report").click()
+        page.get_by_text("the report").wait_for()
+        page.close()
+    assert problems == []
