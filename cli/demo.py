@@ -17,13 +17,23 @@ from cli.servers import Servers, Sink, free_port, stop_on_sigterm
 from parking.errors import PlatformError
 
 MARK = ".made-by-parking-demo"
+MINUTES, OWN_MINUTES = 2.2, 8.0
+"""To tune and train: on drawn scenes, which are easy, and on real ones, which teach nothing in two minutes."""
+
 TUNE_SHARE = 0.4
 """Part of the time for learning that the tuning takes; the rest trains the new version."""
 
 
 def demo(
     data: options.Data = "generated",
-    minutes: Annotated[float, typer.Option(min=0.1, help="Time to tune and train.")] = 2.2,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            help=f"Time to tune and train. [default: {MINUTES}; {OWN_MINUTES} on your own images]",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for everything; that of an earlier demo is replaced.")] = Path(
         "parking-demo"
     ),
@@ -37,7 +47,7 @@ def demo(
     os.environ |= {"PARKING_LOG_FLUSH_SECONDS": "1", "PARKING_REGISTER_SHIPPED": "false"}
     started = time.monotonic()
     with (out / "servers.log").open("a", encoding="utf-8", buffering=1) as log, Servers(writer(log)) as servers:
-        play(servers, data, minutes, out)
+        play(servers, data, minutes or (MINUTES if data == "generated" else OWN_MINUTES), out)
     console.print(f"\n[dim]{(time.monotonic() - started) / 60:.1f} minutes in all.[/dim]")
 
 

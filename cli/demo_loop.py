@@ -35,7 +35,7 @@ BATCH = 16
 """Images in each batch that the monitor looks at."""
 PICTURES = 4
 DISCLAIMER = """
-A model trained for two minutes is a demo: these scores say that the loop works, not how well it can learn.
+A model trained for minutes is a demo: these scores say that the loop works, not how well it can learn.
 Look around: the reports and pictures above; Prefect's and MLflow's pages: [bold]parking up --state {out}[/bold]."""
 
 
