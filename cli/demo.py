@@ -30,7 +30,7 @@ def demo(
         float | None,
         typer.Option(
             min=0.1,
-            help=f"Time to tune and train. [default: {MINUTES}; {OWN_MINUTES} on your own images]",
+            help=f"Time to tune and train (default {MINUTES:g}, on your own images {OWN_MINUTES:g}).",
             show_default=False,
         ),
     ] = None,
