@@ -80,6 +80,10 @@ class Settings(BaseSettings):
     """Callers show it as `Authorization: Bearer …`: for `POST /model/reload`, and with `auth` for every image.
     Empty: nobody can reload by hand."""
 
+    webhook_secret: SecretStr = SecretStr("")
+    """What MLflow signs its webhooks with, so that `POST /model/webhook` makes a promotion felt at once.
+    Empty: that route refuses all; the service learns of a promotion when it asks next."""
+
     auth: bool = False
     """Answer only callers that show the token. On without a token, the service refuses to start."""
 

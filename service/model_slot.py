@@ -100,6 +100,7 @@ class ModelSlot:
         self._before: Loaded | None = None
         self._polling = threading.Lock()
         self._stopped = threading.Event()
+        self._woken = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="model-slot", daemon=True)
         self.status = SlotStatus()
         self.current: Loaded | None = None
@@ -111,7 +112,12 @@ class ModelSlot:
     def stop(self) -> None:
         """End; a load that is under way is not waited for."""
         self._stopped.set()
+        self._woken.set()
         self._thread.join(timeout=1.0)
+
+    def wake(self) -> None:
+        """Look at the alias at once instead of at the next time; does not wait for it."""
+        self._woken.set()
 
     @property
     def reason(self) -> str:
@@ -157,8 +163,9 @@ class ModelSlot:
     def _follow(self) -> None:
         self.recall()
         while not self._stopped.is_set():
+            self._woken.clear()
             self.poll()
-            self._stopped.wait(self._pause())
+            self._woken.wait(self._pause())
 
     def _pause(self) -> float:
         """Longer after each failure, and never quite regular: many pods must not ask in step."""

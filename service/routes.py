@@ -19,12 +19,14 @@ from service.patience import Patience, while_wanted
 from service.predictor import Question
 from service.state import ServiceState
 from service.uploads import many_images, one_image, read_image, read_images
+from service.webhook import signed, signed_body
 from service.wishes import AskedFor
 
 router = APIRouter()
 
 _PROBLEM: dict[str, Any] = {"content": {"application/problem+json": {}}}
 _UNAUTHORISED: dict[str, Any] = {"description": "The token is missing or wrong.", **_PROBLEM}
+_UNSIGNED: dict[str, Any] = {"description": "The signature is missing, wrong or old.", **_PROBLEM}
 _IMAGE_PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"description": "A form that cannot be read.", **_PROBLEM},
     401: _UNAUTHORISED,
@@ -125,6 +127,19 @@ async def reload(request: Request) -> ModelInfo:
     state = _state(request)
     await asyncio.to_thread(state.slot.poll)
     return model_info(state.slot, state.settings)
+
+
+@router.post(
+    "/model/webhook",
+    status_code=202,
+    dependencies=[Depends(signed)],
+    responses={401: _UNSIGNED, 403: {"description": "The service has no secret for webhooks.", **_PROBLEM}},
+    openapi_extra=signed_body(),
+)
+async def webhook(request: Request) -> dict[str, str]:
+    """For MLflow's webhooks: look at the registry now. What the message says is not believed, only that it came."""
+    _state(request).slot.wake()
+    return {"status": "the registry is asked"}
 
 
 @router.get("/health")

@@ -149,6 +149,19 @@ securityContext:
 {{- end }}
 {{- end -}}
 
+{{/* What MLflow signs its webhooks with. */}}
+{{- define "free-parking.webhook" -}}
+{{- with .Values.service.webhook -}}
+{{- if .existingSecret -}}
+- name: PARKING_WEBHOOK_SECRET
+  valueFrom:
+    secretKeyRef:
+      name: {{ .existingSecret }}
+      key: {{ .key }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{/* Variables of MLflow's log-in, where one is elsewhere and asks for it. */}}
 {{- define "free-parking.login" -}}
 {{- with .Values.mlflow -}}

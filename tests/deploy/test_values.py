@@ -7,7 +7,7 @@ from tests.deploy.chart import MATRIX, OPERATOR, helm, helms, load, named, newes
 
 FILLED_IN = {
     *("state_dir", "store", "mlflow_tracking_uri", "study_url"),
-    *("task_runner", "task_workers", "dask_address", "threads", "token"),
+    *("task_runner", "task_workers", "dask_address", "threads", "token", "webhook_secret"),
 }
 """Settings that the chart works out from other values."""
 
