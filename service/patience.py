@@ -75,6 +75,10 @@ async def while_wanted(request: Request, patience: Patience, work: Coroutine[Any
         if not working.done():
             patience.give_up()
         return await working
+    except asyncio.CancelledError:
+        # The process stops and waits no longer: neither should the thread that works on.
+        patience.give_up()
+        raise
     finally:
         leaving.cancel()
 

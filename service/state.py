@@ -24,6 +24,8 @@ class ServiceState:
     def __init__(self, settings: Settings, registry: Versions) -> None:
         self.settings = settings
         self.started = datetime.now(UTC)
+        self.stopping = False
+        """Whether the process was told to stop: it ends what runs, and no more should come."""
         self.metrics = Metrics()
         self.pace = Pace(settings.rate_limit)
         self.slot = ModelSlot(

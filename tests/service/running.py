@@ -12,10 +12,11 @@ from tests.service.waiting import wait_until
 
 
 @contextmanager
-def running(app: FastAPI) -> Iterator[str]:
-    """Its address, once it answers."""
+def running(app: FastAPI, grace: int | None = None) -> Iterator[str]:
+    """Its address, once it answers; at the end requests may go on for so many seconds, or until they are done."""
     (port,) = free_ports(1)
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, access_log=False))
+    config = uvicorn.Config(app, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=grace)
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     wait_until(lambda: server.started)

@@ -29,15 +29,20 @@ def large() -> bytes:
 
 
 @pytest.fixture
-def slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A tile takes its time, as on a machine with much else to do: a large image takes 15 s and more."""
-    run = Detector._run
+def slow(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A tile takes its time, as on a machine with much else to do: a large image, of 256, takes 13 s and more.
+
+    An entry comes in for every tile.
+    """
+    run, done = Detector._run, list[int]()
 
     def slowly(self: Detector, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         time.sleep(0.05)
+        done.append(len(done))
         return run(self, tiles)
 
     monkeypatch.setattr(Detector, "_run", slowly)
+    return done
 
 
 @pytest.mark.usefixtures("slow")
@@ -103,3 +108,17 @@ def test_a_caller_that_goes_away_frees_its_slot_and_its_place_in_the_queue(
         answer = httpx.post(f"{address}/predict", files={"file": ("a.png", image)}, timeout=10)
         assert answer.status_code == 200
         wait_until(lambda: metrics().count('status="499"') > 0)
+
+
+def test_a_process_that_stops_waits_no_longer_than_its_grace(
+    models: dict[int, Path], tmp_path: Path, large: bytes, slow: list[int]
+) -> None:
+    settings = Settings(_env_file=None, state_dir=tmp_path / "state", threads=1)
+    with ThreadPoolExecutor(1) as pool:
+        with running(create_app(settings, FlippingRegistry(models, serving=1)), grace=1) as address:
+            wait_until(lambda: httpx.get(f"{address}/health/ready").status_code == 200)
+            answer = pool.submit(httpx.post, f"{address}/predict", files={"file": ("a.png", large)}, timeout=60)
+            wait_until(lambda: len(slow) > 5)
+        # The service has stopped, and the thread that worked for the request with it.
+        assert len(slow) < 200
+        assert answer.exception() is not None or answer.result().status_code >= 500

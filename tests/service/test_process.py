@@ -63,7 +63,7 @@ def status_of(url: str) -> int:
         return 0
 
 
-def test_the_process_reloads_and_ends_what_it_began(
+def test_sigterm_finishes_requests(
     address: tuple[str, "subprocess.Popen[bytes]"], registry: Registry, settings: Settings
 ) -> None:
     url, process = address
@@ -79,8 +79,11 @@ def test_the_process_reloads_and_ends_what_it_began(
         wait_until(lambda: answer.done() or "parking_running 1.0" in httpx.get(f"{url}/metrics").text)
         in_flight = not answer.done()
         process.send_signal(signal.SIGTERM)
+        wait_until(lambda: status_of(f"{url}/health/ready") != 200)
+        still_running = not answer.done()
         assert answer.result().status_code == 200
     assert in_flight, "the request was over before the signal: make the image larger"
+    assert still_running, "the request was over before the service said that it stops: make the image larger"
     assert process.wait(timeout=30) == 0
     rows = read_rows(open_store(settings.store_url), dt.datetime.now(dt.UTC).date()).table
     assert rows["model_version"].to_pylist() == ["2"]

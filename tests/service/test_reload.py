@@ -44,7 +44,7 @@ def test_the_old_version_serves_while_the_new_one_loads(serve: Serve, models: di
 
 
 @pytest.mark.parametrize("write_bad", [write_corrupt_model, write_nan_model, write_model_with_bad_contract])
-def test_a_bad_version_stays_out_and_is_remembered(
+def test_bad_version_stays_out(
     serve: Serve, models: dict[int, Path], image: bytes, tmp_path: Path, write_bad: type
 ) -> None:
     registry = FlippingRegistry({**models, 3: write_bad(tmp_path / "bad.onnx")}, serving=1)
@@ -90,7 +90,7 @@ def test_without_an_alias_it_is_not_ready_says_why_and_comes_up_by_itself(
     assert client.get("/health/ready").status_code == 200
 
 
-def test_a_registry_that_is_down_changes_nothing(serve: Serve, models: dict[int, Path], image: bytes) -> None:
+def test_registry_down_changes_nothing(serve: Serve, models: dict[int, Path], image: bytes) -> None:
     registry = DownRegistry(models, serving=1)
     client = serve(registry)
     serves(client, 1)
