@@ -24,8 +24,13 @@ class Metrics:
             "parking_requests_total", "Requests answered.", ["route", "status", "model_version"], registry=registry
         )
         self.seconds = Histogram(
-            "parking_request_seconds", "Time to answer.", ["route"], buckets=_SECONDS, registry=registry
+            "parking_request_seconds",
+            "Time to answer.",
+            ["route", "model_version"],
+            buckets=_SECONDS,
+            registry=registry,
         )
+        self.slots = Gauge("parking_slots", "Inferences that may run at once.", registry=registry)
         self.waiting = Gauge("parking_waiting", "Requests that wait for a slot.", registry=registry)
         self.running = Gauge("parking_running", "Inferences under way.", registry=registry)
         self.shed = Counter("parking_shed_total", "Requests refused because the queue was full.", registry=registry)
@@ -38,6 +43,9 @@ class Metrics:
         self.model_version = Gauge("parking_model_version", "Number of the version that serves.", registry=registry)
         self.model_loaded = Gauge(
             "parking_model_loaded_timestamp_seconds", "When the serving version took over.", registry=registry
+        )
+        self.model_trained = Gauge(
+            "parking_model_trained_timestamp_seconds", "When the serving version was trained.", registry=registry
         )
         self.model_confirmed = Gauge(
             "parking_model_confirmed",
@@ -53,6 +61,12 @@ class Metrics:
         )
         self.places = Histogram(
             "parking_places", "Free places found in an image.", buckets=(0, 1, 3, 10, 30, 100), registry=registry
+        )
+        self.confidence = Histogram(
+            "parking_confidence",
+            "Confidence of the places found.",
+            buckets=(0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0),
+            registry=registry,
         )
         self.log_written = Counter("parking_log_rows_written_total", "Log rows in the store.", registry=registry)
         self.log_lost = Counter("parking_log_rows_lost_total", "Log rows given up.", registry=registry)

@@ -50,6 +50,7 @@ class Predictor:
         self._slot = slot
         self._log = log
         self._metrics = metrics
+        metrics.slots.set(settings.slots)
         self._slots = InferenceSlots(settings.slots, settings.queue, metrics)
         self._pool = ThreadPoolExecutor(settings.slots, thread_name_prefix="inference")
 
@@ -126,6 +127,8 @@ class Predictor:
         prediction = Prediction(question.request_id, loaded.label, raster, detection, source, elapsed)
         self._metrics.megapixels.observe(raster.width * raster.height / 1e6)
         self._metrics.places.observe(detection.count)
+        for spot in detection.spots:
+            self._metrics.confidence.observe(spot.confidence)
         return prediction, render(prediction, question.form)
 
     def _draw(self, upload: Upload) -> bytes:

@@ -56,7 +56,7 @@ class RequestContext:
         route = getattr(scope.get("route"), "path", "unmatched")
         version = scope["state"].get("model_version", "")
         self._metrics.requests.labels(route, str(status), version).inc()
-        self._metrics.seconds.labels(route).observe(seconds)
+        self._metrics.seconds.labels(route, version).observe(seconds)
         if not scope["path"].startswith(_UNLOGGED):
             logger.info("{} {} {} in {:.0f} ms", scope["method"], scope["path"], status, seconds * 1000)
 

@@ -1,14 +1,14 @@
 """The routes; each hands over to an object with the logic."""
 
 import asyncio
-from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.background import BackgroundTask, BackgroundTasks
 
-from service.answers import PredictionAnswer, choose_form
+from service import openapi
+from service.answers import choose_form
 from service.batch import BatchAnswer, predict_batch
 from service.errors import NotReadyError
 from service.guard import caller, operator
@@ -24,33 +24,10 @@ from service.wishes import AskedFor
 
 router = APIRouter()
 
-_PROBLEM: dict[str, Any] = {"content": {"application/problem+json": {}}}
-_UNAUTHORISED: dict[str, Any] = {"description": "The token is missing or wrong.", **_PROBLEM}
-_UNSIGNED: dict[str, Any] = {"description": "The signature is missing, wrong or old.", **_PROBLEM}
-_IMAGE_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    400: {"description": "A form that cannot be read.", **_PROBLEM},
-    401: _UNAUTHORISED,
-    413: {"description": "The body, or the image in it, is too large.", **_PROBLEM},
-    415: {"description": "A body of another type.", **_PROBLEM},
-    429: {"description": "Too many images of one caller; see Retry-After.", **_PROBLEM},
-    422: {"description": "No image that can be read, or a query that is not as it should be.", **_PROBLEM},
-    503: {"description": "No model yet, or too many requests; see Retry-After.", **_PROBLEM},
-    504: {"description": "It took too long.", **_PROBLEM},
-}
-_PREDICT_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {
-        "model": PredictionAnswer,
-        "description": "The free places, in the form that Accept asks for.",
-        "content": {"application/geo+json": {}, "image/png": {}},
-    },
-    406: {"description": "No form that Accept asks for.", **_PROBLEM},
-    **_IMAGE_PROBLEMS,
-}
-
 
 @router.post(
     "/predict",
-    responses=_PREDICT_RESPONSES,
+    responses=openapi.PREDICT,
     response_class=Response,
     dependencies=[Depends(caller), Depends(keep_pace)],
     openapi_extra=one_image(),
@@ -71,7 +48,10 @@ async def predict(request: Request, wishes: AskedFor) -> Response:
 
 @router.post(
     "/predict/batch",
-    responses={200: {"model": BatchAnswer}, **_IMAGE_PROBLEMS},
+    responses={
+        200: {"model": BatchAnswer, "content": {"application/json": {"example": openapi.BATCH_EXAMPLE}}},
+        **openapi.IMAGE_PROBLEMS,
+    },
     response_class=Response,
     dependencies=[Depends(caller)],
     openapi_extra=many_images(),
@@ -96,7 +76,7 @@ async def predict_several(request: Request, wishes: AskedFor) -> Response:
 
 @router.post(
     "/preview",
-    responses={200: {"content": {"image/png": {}}}, **_IMAGE_PROBLEMS},
+    responses=openapi.PREVIEW,
     response_class=Response,
     dependencies=[Depends(caller), Depends(keep_pace)],
     openapi_extra=one_image(),
@@ -110,7 +90,7 @@ async def preview(request: Request) -> Response:
     return Response(body, media_type="image/png")
 
 
-@router.get("/model", dependencies=[Depends(caller)], responses={401: _UNAUTHORISED})
+@router.get("/model", dependencies=[Depends(caller)], responses=openapi.UNAUTHORISED)
 async def model(request: Request) -> ModelInfo:
     """The model that answers, how it came, and what it declares of itself."""
     state = _state(request)
@@ -120,7 +100,7 @@ async def model(request: Request) -> ModelInfo:
 @router.post(
     "/model/reload",
     dependencies=[Depends(operator)],
-    responses={401: _UNAUTHORISED, 403: {"description": "The service has no token.", **_PROBLEM}},
+    responses=openapi.RELOAD,
 )
 async def reload(request: Request) -> ModelInfo:
     """Look at the registry now, without waiting for the next time; the answer says what came of it."""
@@ -133,7 +113,7 @@ async def reload(request: Request) -> ModelInfo:
     "/model/webhook",
     status_code=202,
     dependencies=[Depends(signed)],
-    responses={401: _UNSIGNED, 403: {"description": "The service has no secret for webhooks.", **_PROBLEM}},
+    responses=openapi.WEBHOOK,
     openapi_extra=signed_body(),
 )
 async def webhook(request: Request) -> dict[str, str]:
@@ -155,16 +135,18 @@ async def live() -> dict[str, str]:
     return {"status": "live"}
 
 
-@router.get("/health/ready", responses={503: {"description": "Not ready, and why.", **_PROBLEM}})
+@router.get("/health/ready", responses=openapi.NOT_READY)
 async def ready(request: Request) -> dict[str, str]:
-    """Whether a model is loaded and warm."""
+    """Whether a model is loaded and warm, and the process not about to stop."""
     state = _state(request)
+    if state.stopping:
+        raise NotReadyError("The service is stopping. Ask another one.")
     if state.slot.current is None:
         raise NotReadyError(state.slot.reason)
     return {"status": "ready", "model_version": state.slot.current.label}
 
 
-@router.get("/metrics", response_class=Response)
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 async def metrics(request: Request) -> Response:
     """Numbers for Prometheus."""
     return Response(_state(request).metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
@@ -176,4 +158,7 @@ def _state(request: Request) -> ServiceState:
 
 
 def _patience(request: Request) -> Patience:
+    """Of this request, which counts for the version that serves now, whatever comes of it."""
+    loaded = _state(request).slot.current
+    request.state.model_version = loaded.label if loaded else ""
     return Patience(_state(request).settings.request_seconds)

@@ -12,6 +12,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from parking.data.imagery import encode_png
+from service.answers import PredictionAnswer
 from tests.service.conftest import Serve
 from tests.service.doubles import FlippingRegistry
 from tests.service.waiting import wait_until
@@ -121,6 +122,35 @@ def test_requests_are_counted_by_route_and_version(client: TestClient, image: by
     text = client.get("/metrics").text
     assert 'parking_requests_total{model_version="1",route="/predict",status="200"} 1.0' in text
     assert "parking_image_megapixels_count 1.0" in text
+    assert 'parking_request_seconds_count{model_version="1",route="/predict"} 1.0' in text
+    assert 'parking_confidence_bucket{le="0.95"} 0.0' in text
+    assert "parking_confidence_count 1.0" in text
+    assert "parking_slots 1.0" in text
+    assert "parking_model_trained_timestamp_seconds 1.7672256e+09" in text
+
+
+def test_a_failure_is_counted_for_the_version_that_was_asked(client: TestClient) -> None:
+    client.post("/predict", files={"file": ("x.png", b"hello")})
+    text = client.get("/metrics").text
+    assert 'parking_requests_total{model_version="1",route="/predict",status="422"} 1.0' in text
+
+
+def test_the_api_document_has_an_example_of_every_answer_and_failure(client: TestClient, image: bytes) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    responses = paths["/predict"]["post"]["responses"]
+    assert {"200", "400", "401", "406", "413", "415", "422", "429", "503", "504"} == set(responses)
+    answer = client.post("/predict", files={"file": ("a.png", image)})
+    content = responses["200"]["content"]
+    assert content["application/json"]["example"].keys() == answer.json().keys()
+    geojson = client.post("/predict", files={"file": ("a.png", image)}, headers={"Accept": "application/geo+json"})
+    assert content["application/geo+json"]["example"].keys() == geojson.json().keys()
+    PredictionAnswer.model_validate(content["application/json"]["example"])
+    for path in paths.values():
+        for operation in path.values():
+            for status, response in operation["responses"].items():
+                if status >= "400":
+                    example = response["content"]["application/problem+json"]["example"]
+                    assert example["status"] == int(status)
 
 
 def test_the_docs_and_the_page(client: TestClient) -> None:

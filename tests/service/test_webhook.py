@@ -49,7 +49,9 @@ def test_mlflows_own_message_makes_a_promotion_felt_at_once(
 ) -> None:
     monkeypatch.setenv("MLFLOW_WEBHOOK_ALLOWED_SCHEMES", "http")
     monkeypatch.setenv("MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS", "true")
-    settings = Settings(_env_file=None, state_dir=tmp_path / "state", threads=1, webhook_secret=SECRET, reload_seconds=3600)
+    settings = Settings(
+        _env_file=None, state_dir=tmp_path / "state", threads=1, webhook_secret=SECRET, reload_seconds=3600
+    )
     app = create_app(settings, registry)
     with running(app) as address:
         slot = app.state.service.slot

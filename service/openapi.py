@@ -1,0 +1,187 @@
+"""What the OpenAPI document says of answers: their forms, with an example each, and every way to fail."""
+
+from http import HTTPStatus
+from typing import Any
+
+from service.answers import PredictionAnswer
+
+Responses = dict[int | str, dict[str, Any]]
+
+_OUTLINE = [[60.0, 40.0], [60.0, 73.0], [77.0, 73.0], [77.0, 40.0]]
+_ON_EARTH = [
+    [2.35220, 48.85660],
+    [2.35220, 48.85656],
+    [2.35223, 48.85656],
+    [2.35223, 48.85660],
+    [2.35220, 48.85660],
+]
+
+_JSON: dict[str, Any] = {
+    "request_id": "b0c2f1d4",
+    "model_version": "7",
+    "count": 1,
+    "count_interval": [0, 4],
+    "threshold": 0.5,
+    "coordinate_system": "WGS 84",
+    "spots": [{"polygon": _OUTLINE, "confidence": 0.83, "area_m2": 12.62, "lonlat": _ON_EARTH}],
+    "gsd": {"value": 0.15, "source": "file"},
+    "imagery_date": "2025-06-14",
+    "width": 160,
+    "height": 120,
+    "elapsed_ms": 212.4,
+}
+
+_GEOJSON: dict[str, Any] = {
+    "type": "FeatureCollection",
+    "features": [
+        {
+            "type": "Feature",
+            "id": 1,
+            "geometry": {"type": "Polygon", "coordinates": [_ON_EARTH]},
+            "properties": {"confidence": 0.83, "area_m2": 12.62},
+        }
+    ],
+    "coordinate_system": "WGS 84",
+    "count": 1,
+    "count_interval": [0, 4],
+    "gsd": {"value": 0.15, "source": "file"},
+    "imagery_date": "2025-06-14",
+    "model_version": "7",
+    "image": {"name": "photo.tif", "width": 160, "height": 120},
+}
+
+_PROBLEM_SCHEMA = {
+    "title": "Problem details (RFC 9457)",
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "request_id"],
+    "properties": {
+        "type": {"type": "string", "description": "Always `about:blank`: the status says which kind it is."},
+        "title": {"type": "string", "description": "The status in words."},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What failed, the value it failed on, and what to do."},
+        "request_id": {"type": ["string", "null"], "description": "Stands in X-Request-ID and in the log, too."},
+    },
+}
+
+
+def failure(status: int, description: str, detail: str) -> dict[str, Any]:
+    """A response of problem details.
+
+    Args:
+        status: of the response.
+        description: when it comes.
+        detail: an example of what it says.
+    """
+    title = HTTPStatus(status).phrase
+    example = {"type": "about:blank", "title": title, "status": status, "detail": detail, "request_id": "b0c2f1d4"}
+    response: dict[str, Any] = {
+        "description": description,
+        "content": {"application/problem+json": {"schema": _PROBLEM_SCHEMA, "example": example}},
+    }
+    if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
+        wait = {"schema": {"type": "integer"}, "description": "Seconds after which to try again."}
+        response["headers"] = {"Retry-After": wait}
+    return response
+
+
+UNAUTHORISED: Responses = {
+    401: failure(
+        401,
+        "The token is missing or wrong.",
+        "The token is missing or wrong. Send it as 'Authorization: Bearer TOKEN'.",
+    )
+}
+
+NOT_READY: Responses = {
+    503: failure(
+        503,
+        "Not ready, and why.",
+        "The first model is being loaded. Try again in a few seconds.",
+    )
+}
+
+IMAGE_PROBLEMS: Responses = {
+    **UNAUTHORISED,
+    400: failure(400, "A form that cannot be read.", "The form cannot be read: Missing boundary in multipart."),
+    413: failure(
+        413,
+        "The body, or the image in it, is too large.",
+        "The body is larger than 32 MiB. Send a smaller image, or raise PARKING_MAX_UPLOAD_MB.",
+    ),
+    415: failure(
+        415,
+        "A body of another type.",
+        "A body of type 'text/plain' is no image. Send multipart/form-data, or one of image/png, image/jpeg.",
+    ),
+    422: failure(
+        422,
+        "No image that can be read, or a query that is not as it should be.",
+        "'photo.jpg' is damaged and cannot be decoded: image file is truncated. Export or copy it again.",
+    ),
+    429: failure(429, "Too many images of one caller.", "You send too many images. Go on in 3 s."),
+    503: failure(
+        503,
+        "No model yet, or too many requests.",
+        "Every slot is busy and the queue is full. Try again in a second.",
+    ),
+    504: failure(
+        504,
+        "It took too long.",
+        "There is no answer after 60 s. Send a smaller image, ask again when the service has less to do, or raise "
+        "PARKING_REQUEST_SECONDS.",
+    ),
+}
+
+_PICTURE = {"schema": {"type": "string", "format": "binary"}}
+
+PREDICT: Responses = {
+    200: {
+        "model": PredictionAnswer,
+        "description": "The free places, in the form that Accept asks for.",
+        "content": {
+            "application/json": {"example": _JSON},
+            "application/geo+json": {"schema": {"type": "object"}, "example": _GEOJSON},
+            "image/png": _PICTURE,
+        },
+    },
+    406: failure(
+        406,
+        "No form that Accept asks for.",
+        "Nothing here is 'text/html'. Ask for one of application/json, application/geo+json, image/png.",
+    ),
+    **IMAGE_PROBLEMS,
+}
+
+BATCH_EXAMPLE: dict[str, Any] = {
+    "results": [
+        {"name": "photo.jpg", "answer": {**_JSON, "request_id": "b0c2f1d4-1"}, "problem": None},
+        {
+            "name": "broken.png",
+            "answer": None,
+            "problem": {
+                "type": "about:blank",
+                "title": "Unprocessable Entity",
+                "status": 422,
+                "detail": "'broken.png' is not a PNG, JPEG, WebP or TIFF image (12 bytes). Convert it to one of these.",
+                "request_id": "b0c2f1d4-2",
+            },
+        },
+    ]
+}
+"""One image that was answered, and one that could not be."""
+
+PREVIEW: Responses = {200: {"description": "The image.", "content": {"image/png": _PICTURE}}, **IMAGE_PROBLEMS}
+
+RELOAD: Responses = {
+    **UNAUTHORISED,
+    403: failure(403, "The service has no token.", "This needs a token, and the service has none. Set PARKING_TOKEN."),
+}
+
+WEBHOOK: Responses = {
+    401: failure(401, "The signature is missing, wrong or old.", "The signature is missing, wrong or old."),
+    403: failure(
+        403,
+        "The service has no secret for webhooks.",
+        "This needs a secret, and the service has none. Set PARKING_WEBHOOK_SECRET.",
+    ),
+}
