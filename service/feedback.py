@@ -17,6 +17,7 @@ from parking.storage import Store
 from service.answers import Prediction
 from service.guard import caller
 from service.metrics import Metrics
+from service.openapi import FEEDBACK
 from service.uploads import Upload
 
 _MOST_WAITING = 64
@@ -119,12 +120,7 @@ def answer_of(prediction: Prediction) -> Answer:
 @router.post(
     "/feedback",
     dependencies=[Depends(caller)],
-    responses={
-        401: {"description": "The token is missing or wrong.", "content": {"application/problem+json": {}}},
-        404: {"description": "No such answer, or not any more.", "content": {"application/problem+json": {}}},
-        422: {"description": "It does not fit the answer.", "content": {"application/problem+json": {}}},
-        503: {"description": "The store is out of reach.", "content": {"application/problem+json": {}}},
-    },
+    responses=FEEDBACK,
 )
 async def feedback(request: Request, correction: Correction) -> Scored:
     """Say of an earlier answer that it is right, or which places are wrong or missing."""

@@ -44,9 +44,6 @@ class Metrics:
         self.model_loaded = Gauge(
             "parking_model_loaded_timestamp_seconds", "When the serving version took over.", registry=registry
         )
-        self.model_trained = Gauge(
-            "parking_model_trained_timestamp_seconds", "When the serving version was trained.", registry=registry
-        )
         self.model_confirmed = Gauge(
             "parking_model_confirmed",
             "1 where the registry named the serving version since the start, 0 where it is only remembered.",

@@ -185,3 +185,10 @@ WEBHOOK: Responses = {
         "This needs a secret, and the service has none. Set PARKING_WEBHOOK_SECRET.",
     ),
 }
+
+FEEDBACK: Responses = {
+    **UNAUTHORISED,
+    404: failure(404, "No such answer, or not any more.", "There is no answer 'b0c2f1d4' to correct."),
+    422: failure(422, "It does not fit the answer.", "The answer has 1 place, so there is no place 3."),
+    503: failure(503, "The store is out of reach.", "The bucket cannot be reached. Try again later."),
+}
