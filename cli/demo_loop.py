@@ -27,7 +27,7 @@ from parking.learning.recipe import Recipe, load_recipe
 from parking.settings import Settings
 from parking.workspace import open_workspace
 
-SCENES, SIZE = 80, 384
+SCENES, SIZE = 100, 384
 TRIALS, FOLDS = 2, 3
 FIRST_STEPS = 5
 """Of the first version: enough that it answers, and few enough that a busy machine takes no minutes."""
