@@ -161,12 +161,46 @@ def check_complaints() -> None:
         assert "Traceback" not in done.stderr
 
 
+def check_patience() -> None:
+    """Wrong addresses are told of at once, by name, and are no reason to end: the image's own health check passes."""
+    wrong = {
+        "PARKING_MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
+        "PARKING_STORE": "s3://nobody-made-this/x",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        "AWS_ACCESS_KEY_ID": "none",
+        "AWS_SECRET_ACCESS_KEY": "none",
+    }
+    given = [word for name, value in wrong.items() for word in ("--env", f"{name}={value}")]
+    podman("run", "--detach", "--name", NAME, "--network=none", *LEAST_RIGHTS, "--volume=/state", *given, IMAGE)
+    expected = ("MLflow at http://127.0.0.1:9 cannot be used", "the store cannot be used", "s3://nobody-made-this/x")
+    end = time.monotonic() + 60
+    while not (is_healthy() and all(words in logs() for words in expected)):
+        assert time.monotonic() < end, logs()
+        time.sleep(0.5)
+    podman("rm", "--force", "--volumes", "--time", "5", NAME)
+    say("wrong addresses of MLflow and S3: it is healthy, and its log names both")
+
+
+def is_healthy() -> bool:
+    """Whether the image's HEALTHCHECK passes in the container."""
+    asked = subprocess.run(["podman", "healthcheck", "run", NAME], capture_output=True, timeout=60, check=False)
+    return asked.returncode == 0
+
+
+def logs() -> str:
+    """What the container has written so far, on both streams."""
+    done = subprocess.run(["podman", "logs", NAME], capture_output=True, text=True, timeout=30, check=True)
+    return done.stdout + done.stderr
+
+
 def main() -> None:
     check_size()
     check_contents()
     try:
         with tempfile.TemporaryDirectory() as folder, mlflow(Path(folder)) as uri:
             check_service(uri)
+        podman("rm", "--force", "--volumes", NAME)
+        check_patience()
     finally:
         subprocess.run(["podman", "rm", "--force", "--volumes", NAME], capture_output=True, timeout=60, check=False)
     check_complaints()

@@ -22,6 +22,22 @@ SECRET = json.dumps({key: base64.b64encode(b"none").decode() for key in ("access
 """As podman keeps a Secret; nothing here calls S3 with it."""
 
 
+def check_missing_key(played: Path, keys: Path) -> None:
+    """A Secret that lacks a key stops the pod before it starts, with the key's name."""
+    keys.write_text(json.dumps({"accessKey": json.loads(SECRET)["accessKey"]}), encoding="utf-8")
+    podman("secret", "create", "my-s3-creds", str(keys))
+    try:
+        done = subprocess.run(
+            ["podman", "kube", "play", str(played)], capture_output=True, text=True, timeout=120, check=False
+        )
+        said = done.stdout + done.stderr
+        assert "secretKey" in said, said
+        say(f"without a key of its Secret: {said.strip().splitlines()[-1]}")
+    finally:
+        for undo in (("kube", "down", str(played)), ("secret", "rm", "my-s3-creds")):
+            subprocess.run(["podman", *undo], capture_output=True, timeout=120, check=False)
+
+
 def main() -> None:
     (port,) = free_ports(1)
     with tempfile.TemporaryDirectory() as folder, mlflow(Path(folder), host="0.0.0.0", name=HOST) as uri:
@@ -41,6 +57,7 @@ def main() -> None:
         file = Path(folder) / "played.yaml"
         file.write_text(yaml.safe_dump_all(played), encoding="utf-8")
         keys = Path(folder) / "keys.json"
+        check_missing_key(file, keys)
         keys.write_text(SECRET, encoding="utf-8")
         podman("secret", "create", "my-s3-creds", str(keys))
         try:
