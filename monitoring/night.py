@@ -13,9 +13,10 @@ from monitoring.drift import Comparison, Finding
 from monitoring.effects import ColumnDrift, Verdict
 from monitoring.feedback import read_feedback
 from monitoring.history import REPORT_PREFIX, ColumnNight, Night, keep_night
-from monitoring.page import bare_page, page
+from monitoring.page import bare_page, evaluate, page
 from monitoring.performance import DAYS, Performance, performance_of
 from monitoring.schema import REFERENCE_FILE, log_keys, read_parts, table_from_parquet
+from monitoring.trends import WORKSPACE, keep_run
 from parking.errors import MonitoringError, NoVersionError
 from parking.registry import Registry
 from parking.settings import Settings
@@ -104,7 +105,8 @@ def monitor_day(
     reports = []
     for name in sorted(batches):
         performance = performance_of(said, name, day)
-        finding, html = _judge(batches[name], performance, settings)
+        finding = _judge(batches[name], performance, settings)
+        html = _draw(batches[name], finding, settings, day, name, whole=not part)
         reports.append(_keep(store, finding, html, performance, day, name, part, problems, files))
     return reports
 
@@ -170,17 +172,29 @@ def _reference(registry: Registry, settings: Settings, version: str) -> pa.Table
     return table_from_parquet(file.read_bytes())
 
 
-def _judge(batch: _Batch, performance: Performance | None, settings: Settings) -> tuple[Finding, str]:
-    """The verdict on images, answers and corrections together, and its page."""
+def _judge(batch: _Batch, performance: Performance | None, settings: Settings) -> Finding:
+    """The verdict on images, answers and corrections together."""
     if batch.comparison is None:
         reason = f"{batch.rows} rows have nothing to be compared with. {batch.reason}" if batch.rows else batch.reason
-        finding = heed(Finding("insufficient_data", reason, rows=batch.rows), performance, settings)
-        return finding, bare_page(finding)
+        return heed(Finding("insufficient_data", reason, rows=batch.rows), performance, settings)
     finding = batch.comparison.finding(
         min_rows=settings.drift_min_rows, threshold=settings.drift_threshold, share=settings.drift_share
     )
-    finding = heed(finding, performance, settings)
-    return finding, page(finding, batch.comparison.reference, batch.comparison.sample.table, settings.drift_share)
+    return heed(finding, performance, settings)
+
+
+def _draw(batch: _Batch, finding: Finding, settings: Settings, day: dt.date, version: str, *, whole: bool) -> str:
+    """The page; a whole day also joins the workspace in which Evidently shows trends."""
+    if batch.comparison is None or not finding.columns:
+        return bare_page(finding)
+    sample = batch.comparison.sample.table
+    snapshot = evaluate(finding, batch.comparison.reference, sample, settings.drift_share, day)
+    if whole:
+        try:
+            keep_run(settings.state_dir / WORKSPACE, settings.model_name, snapshot, day, version)
+        except Exception as error:  # noqa: BLE001 - another program's files may be damaged in any way; the report matters
+            logger.warning("The night of {} is not in Evidently's workspace: {}", day, error)
+    return page(finding, snapshot, sample.num_rows)
 
 
 def heed(finding: Finding, performance: Performance | None, settings: Settings) -> Finding:

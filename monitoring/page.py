@@ -1,5 +1,6 @@
 """The report for people: Evidently's page, with our verdict above it."""
 
+import datetime as dt
 import html
 import os
 import warnings
@@ -15,19 +16,15 @@ if TYPE_CHECKING:
     from evidently.core.report import Snapshot
 
 
-def page(finding: Finding, reference: pa.Table, sample: pa.Table, share: float) -> str:
+def page(finding: Finding, snapshot: "Snapshot", sampled: int) -> str:
     """A page that needs no network, under 5 MB.
 
     Args:
         finding: the verdict.
-        reference: log rows of the training scenes.
-        sample: log rows of the batch, at most `monitoring.sample.MOST_ROWS`.
-        share: of the columns, from which the verdict is `drift`.
+        snapshot: Evidently's run of the sample.
+        sampled: rows in it.
     """
-    if not finding.columns:
-        return bare_page(finding)
-    snapshot = evaluate(finding, reference, sample, share)
-    banner = _banner(finding.verdict, finding.reason + _drawn_from(finding.rows, sample.num_rows))
+    banner = _banner(finding.verdict, finding.reason + _drawn_from(finding.rows, sampled))
     shown: str = snapshot.get_html_str(as_iframe=False)
     return shown.replace("<body>", f"<body>{banner}", 1)
 
@@ -38,8 +35,18 @@ def bare_page(finding: Finding) -> str:
     return f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"></head><body>{banner}</body></html>'
 
 
-def evaluate(finding: Finding, reference: pa.Table, sample: pa.Table, share: float) -> "Snapshot":
-    """Runs Evidently over the columns that were judged: drift of images and of predictions, and data quality."""
+def evaluate(
+    finding: Finding, reference: pa.Table, sample: pa.Table, share: float, day: dt.date | None = None
+) -> "Snapshot":
+    """Runs Evidently over the columns that were judged: drift of images and of predictions, and data quality.
+
+    Args:
+        finding: the verdict, with at least one column.
+        reference: log rows of the training scenes.
+        sample: log rows of the batch, at most `monitoring.sample.MOST_ROWS`.
+        share: of the columns, from which the verdict is `drift`.
+        day: of the batch, which dates the run; now by default.
+    """
     os.environ.setdefault("DO_NOT_TRACK", "1")
     with warnings.catch_warnings():
         # Evidently's own imports warn of what it will have to change. They also take many seconds: hence here.
@@ -69,7 +76,8 @@ def evaluate(finding: Finding, reference: pa.Table, sample: pa.Table, share: flo
     quality = [RowCount(), DatasetMissingValueCount(), DuplicatedRowCount()]
     # A column that is the same in every row has no correlation with others: Evidently divides by its zero spread.
     with np.errstate(invalid="ignore", divide="ignore"):
-        return Report([preset, *predictions, *quality]).run(*datasets)
+        moment = dt.datetime.combine(day, dt.time()) if day else None
+        return Report([preset, *predictions, *quality]).run(*datasets, timestamp=moment)
 
 
 def _drawn_from(rows: int, sampled: int) -> str:

@@ -80,7 +80,8 @@ def test_the_page_of_many_rows_needs_no_network_stays_small_and_says_it_shows_a_
     batch = Comparison(reference)
     batch.add(current)
     found = batch.finding(min_rows=12, threshold=0.5, share=0.4)
-    shown = page(found, reference, batch.sample.table, share=0.4)
+    snapshot = evaluate(found, reference, batch.sample.table, share=0.4)
+    shown = page(found, snapshot, batch.sample.table.num_rows)
     assert found.rows == current.num_rows
     assert batch.sample.table.num_rows == MOST_ROWS
     assert "all 5,760 rows; the charts below show 5,000" in shown

@@ -64,6 +64,16 @@ def test_the_same_night_twice_replaces_its_reports(store: Store, settings: Setti
     assert json.loads(store.read(keys[2]))["rows"] == again.rows == 2
 
 
+def test_a_workspace_that_is_damaged_costs_no_report(store: Store, settings: Settings) -> None:
+    write_rows(store, scene_rows(range(50, 66)), date=DAY)
+    registry = ShelfRegistry({"1": reference(scene_rows(range(40)))})
+    monitor_day(store, registry, settings, DAY)
+    (metadata,) = (settings.state_dir / "evidently").glob("*/metadata.json")
+    metadata.write_text("{")
+    (report,) = monitor_day(store, registry, settings, DAY)
+    assert report.verdict == "ok"
+
+
 def test_a_day_without_requests_says_so(store: Store, settings: Settings) -> None:
     (report,) = monitor_day(store, ShelfRegistry({}), settings, DAY)
     assert report.verdict == "insufficient_data"

@@ -1,0 +1,64 @@
+"""Evidently's UI shows a run for each night, drawn over the days."""
+
+import datetime as dt
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+from monitoring.drift import Comparison
+from monitoring.page import evaluate
+from monitoring.schema import rows_to_table
+from monitoring.trends import keep_run
+from tests.e2e.waiting import wait_until
+from tests.monitoring.rows import NOON, scene_rows
+from tests.servers import free_ports
+
+
+def look(folder: Path, day: dt.date) -> None:
+    reference, current = rows_to_table(scene_rows(range(40))), rows_to_table(scene_rows(range(50, 66)))
+    batch = Comparison(reference)
+    batch.add(current)
+    finding = batch.finding(min_rows=12, threshold=0.5, share=0.4)
+    keep_run(folder, "free-parking", evaluate(finding, reference, current, 0.4, day), day, "1")
+
+
+def test_evidentlys_own_server_shows_one_run_a_night(tmp_path: Path) -> None:
+    days = [NOON.date(), NOON.date() + dt.timedelta(days=1)]
+    for day in (*days, days[0]):
+        look(tmp_path / "evidently", day)
+    (port,) = free_ports(1)
+    command = [sys.executable, "-m", "evidently.cli", "ui", "--workspace", str(tmp_path / "evidently")]
+    env = {**os.environ, "DO_NOT_TRACK": "1"}
+    with (tmp_path / "log").open("w") as log:
+        server = subprocess.Popen(
+            [*command, "--port", str(port)], stdout=log, stderr=log, env=env, start_new_session=True
+        )
+    try:
+        address = f"http://127.0.0.1:{port}/api"
+        wait_until(lambda: answers(f"{address}/projects"), 120, "Evidently to answer")
+        (project,) = httpx.get(f"{address}/projects", timeout=30).json()
+        assert project["name"] == "free-parking"
+        runs = httpx.get(f"{address}/projects/{project['id']}/reports", timeout=30).json()
+        assert sorted(run["timestamp"][:10] for run in runs) == [str(day) for day in days]
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait(20)
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_a_list_of_runs_that_is_damaged_stops_no_night(tmp_path: Path) -> None:
+    look(tmp_path, NOON.date())
+    (tmp_path / "nights.json").write_text("{")
+    look(tmp_path, NOON.date())
+    assert list(json.loads((tmp_path / "nights.json").read_text())) == [f"{NOON.date()} version 1"]
