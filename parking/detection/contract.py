@@ -145,6 +145,9 @@ def open_session(path: Path, *, threads: int = 0) -> onnxruntime.InferenceSessio
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    # A thread that spins while it waits takes a core from whoever shares the machine, and wins nothing measurable
+    # where nobody does (docs/performance.md).
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
