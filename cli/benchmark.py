@@ -18,7 +18,7 @@ Work = Annotated[Path, typer.Option("--work", help="Folder for checkpoints: a ru
 @app.command()
 def quality(
     data: Annotated[str, typer.Option("--data", help="Folder or s3://bucket/prefix of annotated images.")],
-    rows: Annotated[str, typer.Option(help="Rows to measure, with commas between. [default: all]")] = "",
+    rows: Annotated[str, typer.Option(help="Rows to measure, with commas between. (default: all)")] = "",
     folds: options.Folds = 5,
     work: Work = Path("parking-benchmark"),
     out: Annotated[Path | None, typer.Option(help="Folder for quality.md and its pictures.")] = None,

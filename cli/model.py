@@ -188,7 +188,7 @@ def predict(
     out: Annotated[Path, typer.Option(help="Folder for the answers.")] = Path("predictions"),
     model: options.Model = "",
     threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Least probability. [default: the model's]")
+        float | None, typer.Option(min=0, max=1, help="Least probability. (default: the model's)")
     ] = None,
     state: options.State = None,
 ) -> None:

@@ -7,7 +7,7 @@ import typer
 
 State = Annotated[
     Path | None,
-    typer.Option("--state", help="Folder that keeps everything: databases, models, logs. [default: .parking]"),
+    typer.Option("--state", help="Folder that keeps everything: databases, models, logs. (default: .parking)"),
 ]
 Data = Annotated[
     str,
@@ -21,7 +21,7 @@ Folds = Annotated[int, typer.Option("--folds", min=2, max=20, help="Parts that t
 Trials = Annotated[int, typer.Option("--trials", min=0, max=500, help="Settings to try by cross-validation.")]
 SomeTrials = Annotated[int, typer.Option("--trials", min=1, max=500, help="Settings to try by cross-validation.")]
 Minutes = Annotated[
-    float | None, typer.Option("--minutes", min=0.01, help="Time to spend. [default: what the recipe's steps take]")
+    float | None, typer.Option("--minutes", min=0.01, help="Time to spend. (default: what the recipe's steps take)")
 ]
 RecipeName = Annotated[str, typer.Option("--recipe", help="Settings to start from: 'default', 'demo', or a file.")]
 Model = Annotated[

@@ -164,7 +164,7 @@ def flows(
 
 def monitor(
     day: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day to look at. [default: yesterday]")
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day to look at. (default: yesterday)")
     ] = None,
     state: options.State = None,
 ) -> None:

@@ -45,7 +45,8 @@ def test_pictures_and_geojson_lie_beside_each_other(out: Path) -> None:
     overlays = sorted((out / "predictions").glob("*.png"))
     assert overlays
     for overlay in overlays:
-        assert Image.open(overlay).size == (192, 192)
+        with Image.open(overlay) as picture:
+            assert picture.size == (192, 192)
         name = overlay.name.removesuffix(".overlay.png")
         assert json.loads((out / "predictions" / f"{name}.geojson").read_text())["type"] == "FeatureCollection"
 
