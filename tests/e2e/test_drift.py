@@ -16,8 +16,8 @@ from parking.data.synthetic import generate_dataset, generate_scene
 from parking.registry import Registry
 from parking.tracking import Tracker
 from tests.doubles import write_bright_model
+from tests.e2e.asking import deployment, run_deployment
 from tests.e2e.conftest import Platform
-from tests.e2e.test_platform import deployment, run_deployment
 from tests.e2e.waiting import wait_until
 from tests.monitoring.rows import scene_rows
 
