@@ -24,6 +24,7 @@ CACHES = re.compile(
             r"(service|flows)/models/",  # versions and their references, fetched from MLflow
             r"service/remembered\.json",  # which of them served last
             r"service/inference-log/",  # the current hour's rows, which the bucket has too
+            r"flows/evidently/",  # the reports of the bucket once more, for Evidently's own UI
             r"\w+/\.cache/",  # libraries' own: fonts, compiled code
             r"flows/cache/",  # scenes, fetched from the bucket
             r"flows/work/",  # checkpoints of what runs

@@ -22,7 +22,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scenes = generate_dataset(tmp_path_factory.mktemp("scenes"), 60, seed=900, size=192)
     folder = tmp_path_factory.mktemp("demo") / "demo"
     ended = subprocess.run(
-        [sys.executable, "-m", "cli.app", "demo", "--data", str(scenes), "--minutes", "0.8", "--out", str(folder)],
+        [sys.executable, "-m", "cli.app", "demo", "--data", str(scenes), "--minutes", "0.5", "--out", str(folder)],
         capture_output=True,
         text=True,
         timeout=800,
