@@ -6,7 +6,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import wasserstein_distance
 
 Verdict = Literal["ok", "warning", "drift", "insufficient_data"]
 Kind = Literal["image", "prediction"]
@@ -52,6 +51,9 @@ class ColumnDrift:
 
 def distance(reference: NDArray[np.float64], current: NDArray[np.float64]) -> float:
     """Wasserstein distance in units of the reference's spread, as Evidently computes it."""
+    # Imported late: the service shows verdicts, and has no SciPy.
+    from scipy.stats import wasserstein_distance
+
     return float(wasserstein_distance(reference, current)) / max(float(reference.std()), 0.001)
 
 
