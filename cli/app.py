@@ -37,7 +37,7 @@ app.add_typer(data.app, name="data", rich_help_panel="Teach it")
 
 def main() -> None:
     """Run the command; what a person can mend ends in a sentence and exit status 1."""
-    # Prefect starts a server for a command that runs a flow; only a stack that unwinds stops it again.
+    # Servers that a command starts, and the one that Prefect starts for a flow, stop only when the stack unwinds.
     stop_on_sigterm()
     try:
         app()

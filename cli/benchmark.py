@@ -38,7 +38,7 @@ def quality(
 
     entries = choose_entries(rows)
     with progress_shown():
-        _, samples = read_scenes(data, entries[0].recipe, work)
+        _, samples = read_scenes(data, entries[0].recipe, work, report)
         measured = [run_entry(entry, samples, folds, work, report) for entry in entries]
         speeds = {row.entry.name: serving_speed(row.entry.recipe, row.entry.flips) for row in measured}
     if json:

@@ -13,7 +13,7 @@ import typer
 from cli import options, session
 from cli.console import console, progress_shown
 from cli.platform import prefect_server, service_server
-from cli.servers import Servers, Sink, free_port, stop_on_sigterm
+from cli.servers import Servers, Sink, free_port
 from parking.errors import PlatformError
 
 MARK = ".made-by-parking-demo"
@@ -42,7 +42,6 @@ def demo(
 
     Example: [bold]parking demo --data ../my-annotated-images --minutes 10[/bold]
     """
-    stop_on_sigterm()
     make_folder(out)
     os.environ |= {"PARKING_LOG_FLUSH_SECONDS": "1", "PARKING_REGISTER_SHIPPED": "false"}
     started = time.monotonic()

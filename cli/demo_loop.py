@@ -90,7 +90,10 @@ class Loop:
     def predict(self) -> None:
         """Overlays and GeoJSON of a few test scenes."""
         images = [(scene.name, png) for scene, png in self._images(None)][:PICTURES]
+        since = dt.datetime.now(dt.UTC)
         self._overlays = self._client.save_answers(images, self._out / "predictions")
+        # A row is dated when it is logged, behind the answer: none of these may fall into the first batch.
+        self._wait_for_rows(since, len(images))
         for overlay in self._overlays:
             console.print(f"  {overlay} and .geojson", soft_wrap=True)
 

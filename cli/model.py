@@ -61,7 +61,9 @@ def train(
     [bold]parking train --data annotated/ --recipe shipped --folds 5 --out model.onnx[/bold]
     """
     if out is not None or data:
-        train_to_file(data, recipe, folds, work, out)
+        if minutes is not None:
+            raise TrainingError("--minutes does not go with --out: a file is trained for the steps of its recipe.")
+        train_to_file(data, recipe, folds, work, out, state)
         return
     session.start_flows(state)
     from flows.train import train as flow
@@ -72,7 +74,7 @@ def train(
     console.print(f"Registered. Let it serve: parking promote {trained.version}")
 
 
-def train_to_file(data: str, recipe: str, folds: int, work: Path, out: Path | None) -> None:
+def train_to_file(data: str, recipe: str, folds: int, work: Path, out: Path | None, state: Path | None) -> None:
     """Train without a registry, and print the scores of each fold.
 
     Raises:
@@ -81,7 +83,7 @@ def train_to_file(data: str, recipe: str, folds: int, work: Path, out: Path | No
     if out is None or not data:
         raise TrainingError("--data and --out go together: which images to train on, and where to write the model.")
     check_writable(out)
-    session.start(None)
+    session.start(state)
     from parking.learning.recipe import load_recipe
     from parking.learning.standalone import train_file
     from parking.progress import report
@@ -258,11 +260,10 @@ def load_detector(model: str, settings: "Settings") -> "Detector":
 
 def serving_or_shipped(settings: "Settings") -> Path:
     """The file of the version that serves; the shipped model where none does yet."""
-    from parking.shipped import shipped_model
+    from parking.shipped import has_no_registry, shipped_model
     from parking.workspace import open_workspace
 
-    database = settings.tracking_uri.removeprefix("sqlite:///")
-    if database == settings.tracking_uri or Path(database).is_file():
+    if not has_no_registry(settings):
         registry = open_workspace().registry
         try:
             return registry.fetch(registry.resolve(), settings.state_dir / "models")

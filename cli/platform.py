@@ -10,7 +10,7 @@ import typer
 
 from cli import options, session
 from cli.console import console, progress_shown
-from cli.servers import Server, Servers, check_port, python, stop_on_sigterm
+from cli.servers import Server, Servers, check_port, python
 from cli.session import Addresses
 from parking.errors import PlatformError
 from parking.settings import Settings
@@ -38,7 +38,6 @@ def up(
         check_port(host, port, who, option)
     near = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104  # compared, not bound
     addresses = Addresses(*(f"http://{near}:{port}" for port in (prefect_port, mlflow_port, service_port)))
-    stop_on_sigterm()
     with Servers(NamedLines()) as servers:
         run_platform(servers, settings, addresses, host)
         console.print(f"[bold]Ready.[/bold] Everything is kept in {settings.state_dir}; Ctrl-C stops it all.")

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Sequence
 
 from monitoring.night import NightReport
-from parking.registry import Registry
+from parking.registry import PRODUCTION, Registry
 from parking.settings import Settings
 
 VERDICT_TAG = "drift_verdict"
@@ -29,7 +29,7 @@ def is_retrain_due(registry: Registry, settings: Settings, reports: Sequence[Nig
         RegistryError: MLflow cannot be reached.
     """
     versions = registry.history()
-    serving = {str(version.number) for version in versions if "production" in version.aliases}
+    serving = {str(version.number) for version in versions if PRODUCTION in version.aliases}
     drifted = {report.version for report in reports if report.verdict == "drift"}
     rest = dt.timedelta(days=settings.retrain_cooldown_days)
     trained = [version.created for version in versions if version.tags.get("origin") != "shipped"]

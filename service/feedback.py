@@ -49,7 +49,6 @@ class Answers:
         self._open_store = open_store
         self._settings = settings
         self._metrics = metrics
-        self._store: Store | None = None
         self._free = BoundedSemaphore(_MOST_WAITING)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="answers")
 
@@ -80,7 +79,7 @@ class Answers:
 
     def _keep(self, answer: Answer, image: bytes | None) -> None:
         try:
-            keep_answer(self._opened(), answer, image)
+            keep_answer(self._open_store(), answer, image)
         except StoreError as error:
             self._metrics.answers_lost.inc()
             logger.warning("The answer to {} cannot be corrected: {}", answer.request_id, error)
@@ -89,7 +88,7 @@ class Answers:
 
     def _correct(self, correction: Correction) -> Scored:
         days = self._settings.feedback_days
-        found = take_correction(self._opened(), correction, days=days, now=datetime.now(UTC))
+        found = take_correction(self._open_store(), correction, days=days, now=datetime.now(UTC))
         logger.info("Request {} was corrected: F1 {:.2f}", found.request_id, found.f1)
         return Scored(
             request_id=found.request_id,
@@ -98,10 +97,6 @@ class Answers:
             count_error=found.count_error,
             teaches=bool(found.scene),
         )
-
-    def _opened(self) -> Store:
-        self._store = self._store or self._open_store()
-        return self._store
 
 
 def answer_of(prediction: Prediction) -> Answer:

@@ -24,7 +24,7 @@ class InferenceLog:
         """A log that writes from `start` on.
 
         Args:
-            open_store: called in the background, again until it succeeds: a store that is down stops nothing.
+            open_store: called in the background, whenever rows are written: a store that is down stops nothing.
             spool: where rows wait.
             metrics: where they are counted.
             every_seconds: the longest that a row waits, while the store answers.
@@ -33,7 +33,6 @@ class InferenceLog:
         self._spool = spool
         self._metrics = metrics
         self._every = every_seconds
-        self._store: Store | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._write_on, name="inference-log", daemon=True)
 
@@ -54,8 +53,7 @@ class InferenceLog:
             for segment in self._spool.unsent():
                 # The whole hour again: then it is one file, and a crash in between costs and doubles nothing.
                 table = self._spool.rows_of(segment)
-                self._store = self._store or self._open_store()
-                write_table(self._store, table, date=segment.hour.date(), name=segment.name)
+                write_table(self._open_store(), table, date=segment.hour.date(), name=segment.name)
                 self._metrics.log_written.inc(self._spool.sent(segment, table.num_rows))
         except StoreError as error:
             logger.warning("{} log rows wait, the store refused them: {}", self._spool.waiting, error)
@@ -86,7 +84,7 @@ class InferenceLog:
     def _open_early(self) -> None:
         """Say at the start what is wrong with the store, and not when the first rows have come."""
         try:
-            self._store = self._open_store()
+            self._open_store()
         except StoreError as error:
             logger.warning("Log rows will wait on disk, the store cannot be used: {}", error)
         except Exception:  # noqa: BLE001 - as below

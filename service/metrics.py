@@ -62,7 +62,7 @@ class Metrics:
         self.confidence = Histogram(
             "parking_confidence",
             "Confidence of the places found.",
-            buckets=(0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0),
+            buckets=tuple(tenth / 10 for tenth in range(1, 11)),
             registry=registry,
         )
         self.log_written = Counter("parking_log_rows_written_total", "Log rows in the store.", registry=registry)

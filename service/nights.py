@@ -43,7 +43,6 @@ class Nights:
         self._open_store = open_store
         self._metrics = metrics
         self._every = every_seconds
-        self._store: Store | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="nights", daemon=True)
         # Until there is a report, the wait for one began with this process.
@@ -67,7 +66,7 @@ class Nights:
         today = datetime.now(UTC).date()
         since = today - timedelta(days=SHOWN_DAYS)
         # A clock that was wrong may have left nights of days to come.
-        nights = [night for night in read_nights(self._opened(), since) if night.day <= today]
+        nights = [night for night in read_nights(self._open_store(), since) if night.day <= today]
         self._measure(nights)
         return nights
 
@@ -80,7 +79,7 @@ class Nights:
         """
         if not _REPORT.fullmatch(name):
             raise MissingKeyError(f"'{name}' is no report.")
-        return self._opened().read(f"{REPORT_PREFIX}{name}")
+        return self._open_store().read(f"{REPORT_PREFIX}{name}")
 
     def _follow(self) -> None:
         while not self._stopped.is_set():
@@ -108,10 +107,6 @@ class Nights:
                     metrics.drift_score.labels(night.version, name).set(column.score / column.limit)
                 if night.performance:
                     metrics.feedback_f1.labels(night.version).set(night.performance.f1)
-
-    def _opened(self) -> Store:
-        self._store = self._store or self._open_store()
-        return self._store
 
 
 def _end_of(day: date) -> datetime:

@@ -188,7 +188,14 @@ WEBHOOK: Responses = {
 
 FEEDBACK: Responses = {
     **UNAUTHORISED,
-    404: failure(404, "No such answer, or not any more.", "There is no answer 'b0c2f1d4' to correct."),
-    422: failure(422, "It does not fit the answer.", "The answer has 1 place, so there is no place 3."),
+    404: failure(
+        404,
+        "No such answer, or not any more.",
+        "There is no answer 'b0c2f1d4' to correct: it was never given, or more than 7 days ago. Ask again with the "
+        "image, and correct that answer.",
+    ),
+    422: failure(
+        422, "It does not fit the answer.", "Place 3 cannot be removed: the answer has 1 places, counted from 0."
+    ),
     503: failure(503, "The store is out of reach.", "The bucket cannot be reached. Try again later."),
 }

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import cache
 
 from parking.settings import Settings
 from parking.storage import Store, open_store
@@ -37,7 +38,9 @@ class ServiceState:
             every_seconds=settings.reload_seconds,
         )
 
+        @cache
         def store() -> Store:
+            """Opened once for all, when it is first needed; again after a failure, which is not kept."""
             return open_store(settings.store_url, settings.state_dir / "cache")
 
         most_bytes = int(settings.log_spool_mb * 2**20)

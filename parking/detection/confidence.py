@@ -13,12 +13,12 @@ SUREST = 1 - 1e-4
 """No place is surer than this, and none less sure than one minus it."""
 
 
-def mean_inside(place: Polygon, values: NDArray[np.float32]) -> float:
+def mean_inside(place: Polygon, values: NDArray[np.float32] | NDArray[np.bool_]) -> float:
     """Mean of the pixels whose centre is inside, of the nearest pixel where the place is smaller than that.
 
     Args:
         place: an outline in the image, in pixels.
-        values: (H, W), in [0, 1].
+        values: (H, W), in [0, 1], or true and false.
     """
     height, width = values.shape
     x0, y0 = (max(0, math.floor(bound)) for bound in place.bounds[:2])

@@ -146,8 +146,7 @@ def _fixed(ring: Ring) -> NDArray[np.int32]:
 
 
 def _colour(confidence: float) -> tuple[int, int, int]:
-    share = min(1.0, max(0.0, (confidence - 0.5) * 2))
-    red, green, blue = (round(float(value)) for value in _UNSURE + share * (_SURE - _UNSURE))
+    red, green, blue = (round(float(value)) for value in _UNSURE + confidence * (_SURE - _UNSURE))
     return red, green, blue
 
 

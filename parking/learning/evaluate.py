@@ -91,7 +91,7 @@ class Scores(BaseModel):
     ece: float
     """Expected calibration error of a pixel's probability."""
 
-    place_ece: float = 0.0
+    place_ece: float
     """Expected calibration error of a place's confidence: how far it is from the share of such places that are free."""
 
     scenes: int
@@ -220,7 +220,7 @@ def is_free(spot: Spot, prediction: ScenePrediction) -> bool:
 
     One outline round a row makes each place in it right, as it would not if outlines were matched.
     """
-    return mean_inside(Polygon(spot.ring), prediction.mask.astype(np.float32)) >= 0.5
+    return mean_inside(Polygon(spot.ring), prediction.mask) >= 0.5
 
 
 def _matched(found: Sequence[Sequence[Ring]], true: Sequence[Sequence[Ring]], iou: float) -> PixelCounts:

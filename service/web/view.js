@@ -12,8 +12,7 @@ let drawn = [], chosen = -1, clicked = -1, zoom = 0;
 
 /** The same colours as in the service's own pictures: orange where unsure, green where sure. */
 export function colourOf(confidence) {
-  const share = Math.min(1, Math.max(0, (confidence - 0.5) * 2));
-  return `rgb(${UNSURE.map((from, i) => Math.round(from + share * (SURE[i] - from))).join(" ")})`;
+  return `rgb(${UNSURE.map((from, i) => Math.round(from + confidence * (SURE[i] - from))).join(" ")})`;
 }
 
 export function describe(spot) {

@@ -24,7 +24,7 @@ COMMANDS = (
         "retrain",
         "predict",
     ),
-    *("monitor", "data show", "data generate"),
+    *("monitor", "data show", "data generate", "benchmark quality", "feedback export"),
 )
 
 
@@ -33,6 +33,22 @@ def test_help_shows_an_example(parking: Command, name: str) -> None:
     answer = parking(*name.split(), "--help")
     assert answer.status == 0
     assert f"Example: parking {name}" in answer.out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--out", "model.onnx"), "--data and --out go together"),
+        (("--data", "annotated"), "--data and --out go together"),
+        (("--data", "annotated", "--out", "model.onnx", "--minutes", "3"), "--minutes does not go with --out"),
+    ],
+)
+def test_a_training_to_a_file_refuses_what_it_would_not_heed(
+    parking: Command, words: tuple[str, ...], said: str
+) -> None:
+    answer = parking("train", *words)
+    assert answer.status == 1
+    assert said in answer.err
 
 
 def test_help_imports_nothing_heavy() -> None:

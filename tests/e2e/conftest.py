@@ -14,6 +14,7 @@ import pytest
 
 from cli.servers import free_port
 from parking.data.synthetic import generate_dataset
+from tests.e2e.processes import processes_on
 from tests.e2e.waiting import wait_until
 
 READY_SECONDS = 180
@@ -79,15 +80,7 @@ class Platform:
 
     def children(self) -> set[int]:
         """Processes anywhere on this machine that work on this state folder."""
-        mark = f"PARKING_STATE_DIR={self.state.resolve()}".encode()
-        found = set()
-        for entry in Path("/proc").iterdir():
-            try:
-                if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
-                    found.add(int(entry.name))
-            except (FileNotFoundError, PermissionError, ProcessLookupError):
-                continue
-        return found - {os.getpid()}
+        return processes_on(self.state)
 
     def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """Run a `parking` command on the same state."""

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from torch import nn
 
+from parking.detection.contract import AS_PREDICTED, PlaceCalibration
 from parking.errors import DatasetError
 from parking.learning import crossval
+from parking.learning.confidence import Evidence
 from parking.learning.crossval import cross_validate
 from parking.learning.evaluate import Scores
 from parking.learning.recipe import Recipe
@@ -59,6 +61,23 @@ def test_a_fold_does_not_choose_its_own_threshold(monkeypatch: pytest.MonkeyPatc
     assert result.fold_scores[0].recall == 1
     assert result.fold_scores[0].precision < 0.3
     assert result.fold_scores[1].recall == 0
+
+
+def test_a_fold_does_not_choose_its_own_calibration(even: Fits, monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[list[Evidence]] = []
+
+    def note(evidence: Sequence[Evidence]) -> PlaceCalibration:
+        used.append(list(evidence))
+        return AS_PREDICTED
+
+    monkeypatch.setattr(crossval, "calibrate_places", note)
+    result = cross_validate(TINY, SAMPLES, 3)
+    *folds, whole = sorted(used, key=len)
+    assert [len(evidence) for evidence in (*folds, whole)] == [4, 4, 4, 6]
+    order = {id(seen): number for number, seen in enumerate(whole)}
+    owner = [fold for fold, part in enumerate(result.parts) for _ in part]
+    left_out = [{owner[n] for n in range(6)} - {owner[order[id(seen)]] for seen in evidence} for evidence in folds]
+    assert left_out == [{0}, {1}, {2}]
 
 
 def test_a_fold_can_stop_the_rest(even: Fits) -> None:
