@@ -1,14 +1,13 @@
 """TIFF images, and where on Earth they lie: all that needs GDAL."""
 
 import math
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader, MemoryFile
 from rasterio.warp import transform
 
@@ -21,14 +20,11 @@ _METRES_PER_DEGREE = 111_320.0
 def read_tiff(data: bytes, name: str, max_megapixels: float) -> Raster:
     """Decode a TIFF from memory, by GDAL's GTiff driver and no other; raises as `read_raster` does."""
     try:
-        with warnings.catch_warnings(), MemoryFile(data) as file:
-            # A plain TIFF is welcome: it only has no GSD.
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with file.open(driver="GTiff") as dataset:
-                check_size(name, dataset.width, dataset.height, max_megapixels)
-                for rows, columns in dataset.block_shapes:
-                    check_size(name, columns, rows, max_megapixels)
-                return _from_dataset(dataset, name)
+        with MemoryFile(data) as file, file.open(driver="GTiff") as dataset:
+            check_size(name, dataset.width, dataset.height, max_megapixels)
+            for rows, columns in dataset.block_shapes:
+                check_size(name, columns, rows, max_megapixels)
+            return _from_dataset(dataset, name)
     except (RasterioError, *UNDECODABLE) as error:
         raise ImageError(f"'{name}' is a TIFF that cannot be decoded: {error}. Export or copy it again.") from error
 

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import warnings
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -25,6 +26,10 @@ UNDECODABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError,
 
 # Pillow's own limit warns first and raises later; ours is stricter, a setting, and checked before decoding.
 Image.MAX_IMAGE_PIXELS = None
+
+# A plain TIFF is welcome: it only has no GSD. Said here, once, before there are threads: `catch_warnings` exchanges the
+# filters of the whole process, so that threads that decode would take them from each other.
+warnings.filterwarnings("ignore", "Dataset has no geotransform")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,6 @@
 import io
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,29 @@ def test_a_png_comes_back_pixel_for_pixel() -> None:
 def test_other_formats_are_read(form: str) -> None:
     smooth = Image.fromarray(np.full((24, 40, 3), (200, 120, 40), np.uint8))
     assert np.abs(read_raster(encoded(smooth, form)).pixels.astype(int) - (200, 120, 40)).max() <= 4
+
+
+DECODE_IN_THREADS = """
+import sys, warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from parking.data.imagery import read_raster
+read_raster(Path(sys.argv[1]))  # imports GDAL, which has filters of its own
+filters = list(warnings.filters)
+sys.setswitchinterval(1e-5)
+with ThreadPoolExecutor(8) as pool:
+    list(pool.map(read_raster, [Path(sys.argv[1])] * 400))
+assert warnings.filters == filters, warnings.filters
+"""
+
+
+def test_threads_that_decode_leave_each_other_the_filters_of_warnings(tmp_path: Path) -> None:
+    # In a process of its own, where a warning that gets through is an error.
+    plain = tmp_path / "plain.tif"
+    plain.write_bytes(encoded(Image.fromarray(PIXELS), "TIFF"))
+    command = [sys.executable, "-W", "error", "-c", DECODE_IN_THREADS, str(plain)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_alpha_is_laid_on_black() -> None:
