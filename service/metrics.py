@@ -10,6 +10,8 @@ from prometheus_client import (
     generate_latest,
 )
 
+from service.night_metrics import NightMetrics
+
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
@@ -78,33 +80,12 @@ class Metrics:
         self.model_trained = Gauge(
             "parking_model_trained_timestamp_seconds", "When the serving version was trained.", registry=registry
         )
-        self.drift_verdict = Gauge(
-            "parking_drift_verdict",
-            "1 for the verdict of the last night that was looked at.",
-            ["model_version", "verdict"],
-            registry=registry,
-        )
-        self.drift_score = Gauge(
-            "parking_drift_score",
-            "How far a column moved in that night, in units of its limit.",
-            ["model_version", "column"],
-            registry=registry,
-        )
-        self.drift_reported = Gauge(
-            "parking_drift_reported_timestamp_seconds",
-            "End of the last day that was looked at; the start of the process where none was.",
-            registry=registry,
-        )
-        self.feedback_f1 = Gauge(
-            "parking_feedback_f1",
-            "F1 of the version's corrected answers over thirty days.",
-            ["model_version"],
-            registry=registry,
-        )
         self.feedback = Counter("parking_feedback_total", "Answers corrected.", ["verdict"], registry=registry)
         self.answers_lost = Counter(
             "parking_answers_lost_total", "Answers that could not be kept for corrections.", registry=registry
         )
+        self.nights = NightMetrics()
+        registry.register(self.nights)
 
     def text(self) -> bytes:
         """All of them in Prometheus' text format."""

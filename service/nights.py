@@ -2,16 +2,14 @@
 
 import re
 import threading
-from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, time, timedelta
-from typing import get_args
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse, Response
 from loguru import logger
 from starlette.exceptions import HTTPException
 
-from monitoring.effects import Verdict
 from monitoring.history import REPORT_PREFIX, Night, read_nights
 from parking.errors import MissingKeyError, StoreError
 from parking.storage import Store
@@ -45,8 +43,6 @@ class Nights:
         self._every = every_seconds
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="nights", daemon=True)
-        # Until there is a report, the wait for one began with this process.
-        metrics.drift_reported.set(datetime.now(UTC).timestamp())
 
     def start(self) -> None:
         """Begin to follow."""
@@ -67,7 +63,7 @@ class Nights:
         since = today - timedelta(days=SHOWN_DAYS)
         # A clock that was wrong may have left nights of days to come.
         nights = [night for night in read_nights(self._open_store(), since) if night.day <= today]
-        self._measure(nights)
+        self._metrics.nights.show(nights)
         return nights
 
     def report(self, name: str) -> bytes:
@@ -90,27 +86,6 @@ class Nights:
             except Exception:  # noqa: BLE001 - this thread must live to try again
                 logger.exception("The history of drift cannot be read")
             self._stopped.wait(self._every)
-
-    def _measure(self, nights: Sequence[Night]) -> None:
-        latest = max((night.day for night in nights), default=None)
-        if latest is None:
-            return
-        metrics = self._metrics
-        for gauge in (metrics.drift_verdict, metrics.drift_score, metrics.feedback_f1):
-            gauge.clear()
-        metrics.drift_reported.set(_end_of(latest).timestamp())
-        for night in nights:
-            if night.day == latest:
-                for verdict in get_args(Verdict):
-                    metrics.drift_verdict.labels(night.version, verdict).set(night.verdict == verdict)
-                for name, column in night.columns.items():
-                    metrics.drift_score.labels(night.version, name).set(column.score / column.limit)
-                if night.performance:
-                    metrics.feedback_f1.labels(night.version).set(night.performance.f1)
-
-
-def _end_of(day: date) -> datetime:
-    return datetime.combine(day + timedelta(days=1), time(), UTC)
 
 
 @router.get("/monitoring", include_in_schema=False)

@@ -2,16 +2,22 @@
 
 import datetime as dt
 import re
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
+import service.nights
+from monitoring.effects import Verdict
 from monitoring.history import ColumnNight, Night, keep_night
 from monitoring.performance import Performance
 from parking.settings import Settings
 from parking.storage import FolderStore, Store
 from service.app import create_app
+from service.metrics import Metrics
+from service.nights import Nights
 from tests.service.conftest import Serve
 from tests.service.doubles import FlippingRegistry
 from tests.service.running import running
@@ -68,6 +74,33 @@ def test_the_last_night_is_in_the_metrics(serve: Serve, models: dict[int, Path],
     assert 'parking_feedback_f1{model_version="7"} 0.625' in text
     reported = float(re.findall(r"\nparking_drift_reported_timestamp_seconds (\d\S+)", text)[0])
     assert reported == dt.datetime.combine(TODAY, dt.time(), dt.UTC).timestamp()
+
+
+def test_a_scrape_at_any_moment_gets_a_whole_night(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = Metrics()
+    nights = Nights(lambda: store, metrics, every_seconds=60)
+    read = nights.read()
+    monkeypatch.setattr(service.nights, "read_nights", lambda *_: read)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            again = pool.submit(lambda: [nights.read() for _ in range(300)])
+            seen = {whole_night(metrics)}
+            while not again.done():
+                seen.add(whole_night(metrics))
+    finally:
+        sys.setswitchinterval(interval)
+    assert seen == {(len(get_args(Verdict)), 2, 1)}
+
+
+def whole_night(metrics: Metrics) -> tuple[int, int, int]:
+    """How many verdicts, scores and F1s a scrape of now gets."""
+    text = metrics.text().decode()
+    verdicts, scores, f1s = (
+        text.count(f"\n{name}{{") for name in ("parking_drift_verdict", "parking_drift_score", "parking_feedback_f1")
+    )
+    return verdicts, scores, f1s
 
 
 def test_a_report_is_shown_and_can_reach_nothing(serve: Serve, models: dict[int, Path], store: Store) -> None:
