@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ from loguru import logger
 
 from parking.errors import ModelError, NoVersionError
 from parking.mlflow_client import mlflow_client
+from parking.model_cache import mark_used, remove_others, version_folder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -161,7 +162,9 @@ class Registry:
             RegistryError: MLflow cannot be reached, or refused.
         """
         expected = version.tags.get("sha256", "")
-        file = self._folder(version, into) / MODEL_FILE
+        file = version_folder(into, self.model_name, version.number) / MODEL_FILE
+        # Before it is looked at: from now on nobody takes it for one that may go.
+        mark_used(file)
         if file.is_file() and _sha256(file) == expected:
             return file
         self._download(version, MODEL_FILE, file)
@@ -172,6 +175,15 @@ class Registry:
                 f"{expected[:12] or 'any'} as registered: it was damaged or replaced. Register the model again."
             )
         return file
+
+    def forget(self, keep: Collection[int], into: Path) -> None:
+        """Removes fetched files of other versions, but not what somebody fetched within the last hour.
+
+        Args:
+            keep: numbers of the versions whose files stay.
+            into: the cache folder that they were fetched into.
+        """
+        remove_others(into, self.model_name, keep)
 
     def fetch_extra(self, version: Version, name: str, into: Path) -> Path | None:
         """Downloads a file that was registered beside the model, or None when there is none of that name.
@@ -186,7 +198,7 @@ class Registry:
             names = [Path(entry.path).name for entry in list_artifacts(source, tracking_uri=self.tracking_uri)]
         if name not in names:
             return None
-        file = self._folder(version, into) / name
+        file = version_folder(into, self.model_name, version.number) / name
         self._download(version, name, file)
         return file
 
@@ -232,9 +244,6 @@ class Registry:
                     artifact_uri=f"{source}/{name}", dst_path=folder, tracking_uri=self.tracking_uri
                 )
                 Path(local).replace(file)
-
-    def _folder(self, version: Version, into: Path) -> Path:
-        return into / self.model_name / str(version.number)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import random
 import threading
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +29,9 @@ class Versions(Protocol):
 
     def fetch(self, version: Version, into: Path) -> Path:
         """Its model file."""
+
+    def forget(self, keep: Collection[int], into: Path) -> None:
+        """Removes the fetched files of other versions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +204,12 @@ class ModelSlot:
             self._note(self._rejection(version))
             return
         self._swap(Loaded(detector, version, file, datetime.now(UTC)), "loaded", "It passed its checks.")
+        self._registry.forget(self._needed(), self._cache)
+
+    def _needed(self) -> set[int]:
+        """Versions whose files a rollback or the next start may want."""
+        held = (self.current, self._before, self._memory.recall())
+        return {one.version.number for one in held if one is not None}
 
     def _load(self, file: Path) -> Detector:
         detector = Detector.load(file, threads=self._threads)

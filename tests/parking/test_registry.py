@@ -1,5 +1,6 @@
 """The registry against MLflow on SQLite, as one person on one machine uses it."""
 
+import os
 import time
 from pathlib import Path
 
@@ -58,6 +59,17 @@ def test_a_fetched_model_is_not_downloaded_again(
     file = registry.fetch(version, tmp_path / "cache")
     monkeypatch.setattr(registry, "_download", lambda *_: pytest.fail("downloaded again"))
     assert registry.fetch(version, tmp_path / "cache") == file
+
+
+def test_a_model_that_was_asked_for_again_is_not_forgotten(registry: Registry, run_id: str, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    asked, left = (registry.fetch(register(registry, run_id, tmp_path, text), cache) for text in (b"asked", b"left"))
+    for path in (asked, asked.parent, left, left.parent):
+        os.utime(path, (0, 0))
+    registry.fetch(registry.resolve("1"), cache)
+    registry.forget(set(), cache)
+    assert asked.exists()
+    assert not left.exists()
 
 
 def test_a_damaged_copy_in_the_cache_is_replaced(registry: Registry, run_id: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,11 +21,15 @@ class FlippingRegistry:
         self.files = files
         self.serving = serving
         self.fetched: list[int] = []
+        self.kept: list[set[int]] = []
 
     def resolve(self, which: str = PRODUCTION) -> Version:
         if not self.serving:
             raise NoVersionError("The registry has no version 'production'. Promote one with `parking promote`.")
         return version(self.serving)
+
+    def forget(self, keep: Collection[int], into: Path) -> None:
+        self.kept.append(set(keep))
 
     def fetch(self, version: Version, into: Path) -> Path:
         self.fetched.append(version.number)

@@ -72,6 +72,38 @@ def registry_looked_again(client: TestClient) -> bool:
     return True
 
 
+def test_files_of_versions_that_may_be_needed_stay(serve: Serve, models: dict[int, Path], tmp_path: Path) -> None:
+    registry = FlippingRegistry({**models, 3: models[1], 4: write_nan_model(tmp_path / "bad.onnx")}, serving=1)
+    client = serve(registry)
+    for number in (1, 2, 3):
+        registry.serving = number
+        serves(client, number)
+    wait_until(lambda: len(registry.kept) == 3)
+    assert registry.kept == [{1}, {1, 2}, {2, 3}]
+    registry.serving = 4
+    wait_until(lambda: "4" in client.get("/health").json()["rejected"])
+    assert len(registry.kept) == 3, "after a refusal nothing goes"
+
+
+def test_a_version_that_could_not_be_remembered_leaves_the_one_that_is(
+    serve: Serve, models: dict[int, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = FlippingRegistry({**models, 3: models[1]}, serving=1)
+    client = serve(registry)
+    serves(client, 1)
+    wait_until((tmp_path / "state" / "remembered.json").exists)
+    monkeypatch.setattr("service.remembered.write_whole", refuse_to_write)
+    for number in (2, 3):
+        registry.serving = number
+        serves(client, number)
+    wait_until(lambda: len(registry.kept) == 3)
+    assert registry.kept[-1] == {1, 2, 3}
+
+
+def refuse_to_write(path: Path, data: bytes) -> None:
+    raise OSError(28, "No space left on device")
+
+
 def test_without_an_alias_it_is_not_ready_says_why_and_comes_up_by_itself(
     serve: Serve, models: dict[int, Path], image: bytes
 ) -> None:
