@@ -75,24 +75,31 @@ def train(
 
 
 def train_to_file(data: str, recipe: str, folds: int, work: Path, out: Path | None, state: Path | None) -> None:
-    """Train without a registry, and print the scores of each fold.
+    """Train without a registry, write the model and its reference, and print the scores of each fold.
 
     Raises:
         TrainingError: only one of data and out is given.
     """
     if out is None or not data:
         raise TrainingError("--data and --out go together: which images to train on, and where to write the model.")
-    check_writable(out)
+    from parking.registry import reference_beside
+
+    reference = reference_beside(out)
+    for file in (out, reference):
+        check_writable(file)
     session.start(state)
+    from monitoring.reference import reference_parquet
     from parking.learning.recipe import load_recipe
     from parking.learning.standalone import train_file
     from parking.progress import report
 
     with progress_shown():
         release = train_file(data, load_recipe(recipe), folds, work, out, report)
+    write_file(reference, reference_parquet(release.predictions, release.contract))
     for number, scores in enumerate(release.fold_scores, start=1):
         show_scores(scores, f"Fold {number} of {folds}, {scores.scenes} scenes")
-    console.print(f"Wrote {out}, trained on {len(release.predictions)} scenes.", markup=False, soft_wrap=True)
+    told = f"Wrote {out}, trained on {len(release.predictions)} scenes, and the reference of its drift, {reference}."
+    console.print(told, markup=False, soft_wrap=True)
 
 
 def evaluate(

@@ -18,7 +18,7 @@ from parking.learning.recipe import Recipe, load_recipe
 from parking.learning.release import Release, build_version
 from parking.learning.train import seconds_per_step
 from parking.progress import report
-from parking.registry import Version
+from parking.registry import REFERENCE_FILE, Version
 from parking.tracking import Run
 from parking.version import code_version
 from parking.workspace import open_workspace
@@ -61,10 +61,11 @@ def document(release: Release, run: Run, dataset: str) -> None:
 @task(cache_policy=NO_CACHE)
 def register(release: Release, run: Run, dataset: str, workdir: Path) -> Version:
     """Put the model into the registry, with the reference that drift will be measured against."""
-    reference = workdir / "reference.parquet"
+    reference = workdir / REFERENCE_FILE
     reference.write_bytes(reference_parquet(release.predictions, release.contract))
     tags = {"dataset_version": dataset, "code_version": code_version(), "test_iou": f"{release.test_scores.iou:.4f}"}
-    return open_workspace().registry.register(release.model, run_id=run.id, tags=tags, extras=[reference])
+    extras = {REFERENCE_FILE: reference}
+    return open_workspace().registry.register(release.model, run_id=run.id, tags=tags, extras=extras)
 
 
 @flow

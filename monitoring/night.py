@@ -15,10 +15,10 @@ from monitoring.feedback import read_feedback
 from monitoring.history import REPORT_PREFIX, ColumnNight, Night, keep_night
 from monitoring.page import bare_page, evaluate, page
 from monitoring.performance import DAYS, Performance, performance_of
-from monitoring.schema import REFERENCE_FILE, log_keys, read_parts, table_from_parquet
+from monitoring.schema import log_keys, read_parts, table_from_parquet
 from monitoring.trends import WORKSPACE, keep_run
 from parking.errors import MonitoringError, NoVersionError
-from parking.registry import Registry
+from parking.registry import REFERENCE_FILE, Registry
 from parking.settings import Settings
 from parking.storage import Store
 

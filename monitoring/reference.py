@@ -19,7 +19,14 @@ def reference_parquet(predictions: Sequence[ScenePrediction], contract: Contract
         contract: of the model to be registered; its rules find the places.
     """
     rules = rules_for(contract, contract.gsd)
-    return table_to_parquet(rows_to_table([_row(prediction, rules, contract.gsd) for prediction in predictions]))
+    table = rows_to_table([_row(prediction, rules, contract.gsd) for prediction in predictions])
+    return table_to_parquet(table.replace_schema_metadata({"made_with": made_with(contract)}))
+
+
+def made_with(contract: Contract) -> str:
+    """What of a contract shapes the rows, as JSON: with another, they have to be made again. Kept in their file."""
+    shaping = {"gsd", "threshold", "bay_width_m", "bay_length_m", "place", "dataset_version"}
+    return contract.model_dump_json(include=shaping)
 
 
 def _row(prediction: ScenePrediction, rules: SpotRules, gsd: float) -> LogRow:

@@ -19,8 +19,6 @@ from parking.errors import MonitoringError, StoreError
 from parking.storage import Store
 
 LOG_PREFIX = "inference-log/"
-REFERENCE_FILE = "reference.parquet"
-"""Log rows of the training scenes, registered beside a model: what its drift is measured against."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 PRODUCTION = "production"
 PREVIOUS = "previous"
 MODEL_FILE = "model.onnx"
+REFERENCE_FILE = "reference.parquet"
+"""Name of the rows that a version's drift is measured against; `monitoring.reference` makes them."""
+
+
+def reference_beside(model: Path) -> Path:
+    """Where the reference of a model file lies that is in no registry: `NAME.reference.parquet`."""
+    return model.with_suffix(f".{REFERENCE_FILE}")
 
 
 @dataclass(frozen=True)
@@ -49,14 +56,16 @@ class Registry:
         self.tracking_uri = tracking_uri
         self.model_name = model_name
 
-    def register(self, model: Path, *, run_id: str, tags: Mapping[str, str], extras: Sequence[Path] = ()) -> Version:
+    def register(
+        self, model: Path, *, run_id: str, tags: Mapping[str, str], extras: Mapping[str, Path] | None = None
+    ) -> Version:
         """Uploads a model file as the newest version; it serves nobody until it is promoted.
 
         Args:
             model: the ONNX file.
             run_id: the run that made it.
             tags: what to know of it, such as `dataset_version` and `code_version`; `sha256` is added.
-            extras: files to keep beside the model, fetched by their names.
+            extras: files to keep beside the model, by the names that they are fetched by.
 
         Raises:
             RegistryError: MLflow cannot be reached, or refused.
@@ -64,7 +73,7 @@ class Registry:
         checksum = _sha256(model)
         # A run may register more than once, and no version may overwrite another's files.
         folder = f"model/{checksum[:12]}"
-        with _gathered(model, extras) as files, mlflow_client(self.tracking_uri) as client:
+        with _gathered(model, extras or {}) as files, mlflow_client(self.tracking_uri) as client:
             client.log_artifacts(run_id, str(files), folder)
             _ensure_model(client, self.model_name)
             made = client.create_model_version(
@@ -247,12 +256,12 @@ class Registry:
 
 
 @contextmanager
-def _gathered(model: Path, extras: Sequence[Path]) -> Iterator[Path]:
+def _gathered(model: Path, extras: Mapping[str, Path]) -> Iterator[Path]:
     """The files of a version in one folder, under the names they are fetched by."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copyfile(model, Path(folder) / MODEL_FILE)
-        for extra in extras:
-            shutil.copyfile(extra, Path(folder) / extra.name)
+        for name, file in extras.items():
+            shutil.copyfile(file, Path(folder) / name)
         yield Path(folder)
 
 

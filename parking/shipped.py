@@ -5,7 +5,7 @@ from pathlib import Path
 from loguru import logger
 
 from parking.errors import ModelError, NoVersionError
-from parking.registry import PRODUCTION, Registry, Version
+from parking.registry import PRODUCTION, REFERENCE_FILE, Registry, Version, reference_beside
 from parking.settings import Settings
 from parking.tracking import Tracker
 
@@ -23,6 +23,18 @@ def shipped_model() -> Path:
     return SHIPPED
 
 
+def shipped_reference() -> Path:
+    """What the shipped model's drift is measured against: numbers of the scenes that it learnt from, no imagery.
+
+    Raises:
+        ModelError: this installation lacks it.
+    """
+    file = reference_beside(SHIPPED)
+    if not file.is_file():
+        raise ModelError(f"The shipped model's reference {file} is missing: install the package again.")
+    return file
+
+
 def register_shipped(registry: Registry, tracker: Tracker) -> Version | None:
     """Make the shipped model the first version of an empty registry, and let it serve.
 
@@ -38,7 +50,7 @@ def register_shipped(registry: Registry, tracker: Tracker) -> Version | None:
     tags = {"dataset_version": contract.dataset_version, "code_version": contract.code_version, "origin": "shipped"}
     with tracker.run("shipped", tags=tags) as run:
         run.metrics(contract.scores)
-        version = registry.register(model, run_id=run.id, tags=tags)
+        version = registry.register(model, run_id=run.id, tags=tags, extras={REFERENCE_FILE: shipped_reference()})
     logger.info("The registry was empty: the shipped model is version {}.", version.number)
     return registry.promote(version.number, reason="The first version: the model that ships.", by="parking")
 

@@ -9,11 +9,11 @@ import httpx
 import pytest
 from PIL import Image
 
-from monitoring.schema import REFERENCE_FILE, rows_to_table, table_to_parquet
+from monitoring.schema import rows_to_table, table_to_parquet
 from parking.data.imagery import encode_png, read_raster
 from parking.data.shift import apply_shift
 from parking.data.synthetic import generate_dataset, generate_scene
-from parking.registry import Registry
+from parking.registry import REFERENCE_FILE, Registry
 from parking.tracking import Tracker
 from tests.doubles import write_bright_model
 from tests.e2e.asking import deployment, run_deployment
@@ -59,7 +59,7 @@ def register_day_model(platform: Platform, folder: Path) -> None:
     model = write_bright_model(folder / "blind.onnx", threshold=0.99999)
     registry = Registry(platform.mlflow, "free-parking")
     with Tracker(platform.mlflow, "free-parking", folder).run("by day") as run:
-        registry.register(model, run_id=run.id, tags={}, extras=[reference])
+        registry.register(model, run_id=run.id, tags={}, extras={REFERENCE_FILE: reference})
     registry.promote(1, reason="the first", by="a test")
 
 

@@ -11,7 +11,8 @@ from flows.deployments import after_drift
 from flows.monitor import DRIFT_EVENT, monitor
 from monitoring.history import read_nights
 from monitoring.night import REPORT_PREFIX
-from monitoring.schema import REFERENCE_FILE, rows_to_table, table_to_parquet, write_rows
+from monitoring.schema import rows_to_table, table_to_parquet, write_rows
+from parking.registry import REFERENCE_FILE
 from parking.settings import Settings
 from parking.workspace import Workspace
 from tests.e2e.waiting import wait_until
@@ -28,7 +29,7 @@ def register(space: Workspace, model: Path, folder: Path) -> str:
     reference = folder / REFERENCE_FILE
     reference.write_bytes(table_to_parquet(rows_to_table(scene_rows(range(40)))))
     with space.tracker.run("made by a test") as run:
-        return str(space.registry.register(model, run_id=run.id, tags={}, extras=[reference]).number)
+        return str(space.registry.register(model, run_id=run.id, tags={}, extras={REFERENCE_FILE: reference}).number)
 
 
 def ask(space: Workspace, version: str, day: dt.date, light: float = 1.0) -> None:

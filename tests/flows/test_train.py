@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from flows.train import train
-from monitoring.schema import REFERENCE_FILE, table_from_parquet
+from monitoring.schema import table_from_parquet
 from parking.errors import RegistryError, TrainingError
 from parking.learning.recipe import load_recipe
-from parking.registry import Registry, Version
+from parking.registry import REFERENCE_FILE, Registry, Version
 from parking.settings import get_settings
 from parking.workspace import Workspace
 

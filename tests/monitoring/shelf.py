@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from monitoring.schema import REFERENCE_FILE
 from parking.errors import NoVersionError
-from parking.registry import Registry, Version
+from parking.registry import REFERENCE_FILE, Registry, Version
 from tests.monitoring.rows import NOON
 
 

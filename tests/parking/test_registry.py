@@ -90,10 +90,10 @@ def test_a_model_replaced_behind_the_registry_is_refused(
 
 
 def test_extras_travel_with_the_model(registry: Registry, run_id: str, tmp_path: Path) -> None:
-    model, extra = tmp_path / "m.onnx", tmp_path / "reference.parquet"
+    model, extra = tmp_path / "m.onnx", tmp_path / "m.rows"
     model.write_bytes(b"model with extras")
     extra.write_bytes(b"rows")
-    version = registry.register(model, run_id=run_id, tags={}, extras=[extra])
+    version = registry.register(model, run_id=run_id, tags={}, extras={"reference.parquet": extra})
     found = registry.fetch_extra(version, "reference.parquet", tmp_path / "cache")
     assert found is not None
     assert found.read_bytes() == b"rows"

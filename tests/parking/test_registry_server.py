@@ -65,7 +65,7 @@ def test_a_model_goes_to_the_server_and_back(uri: str, tmp_path: Path) -> None:
     extra.write_bytes(b"rows")
     with Tracker(uri, "round-trip", tmp_path / "unused").run("train") as run:
         run.metrics({"iou": 0.5})
-        version = registry.register(model, run_id=run.id, tags={"dataset_version": "abc"}, extras=[extra])
+        version = registry.register(model, run_id=run.id, tags={"dataset_version": "abc"}, extras={extra.name: extra})
     registry.promote(version.number, reason="the first", by="test")
 
     found = registry.resolve("production")

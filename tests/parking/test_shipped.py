@@ -10,9 +10,9 @@ from parking.data.synthetic import generate_scene
 from parking.detection.detector import Detector
 from parking.errors import NoVersionError
 from parking.mlflow_client import mlflow_client
-from parking.registry import Registry
+from parking.registry import REFERENCE_FILE, Registry
 from parking.settings import Settings
-from parking.shipped import StockedRegistry, has_no_registry, register_shipped, shipped_model
+from parking.shipped import StockedRegistry, has_no_registry, register_shipped, shipped_model, shipped_reference
 from parking.tracking import Tracker
 
 LARGEST_MB = 25
@@ -45,6 +45,9 @@ def test_an_empty_registry_gets_it_as_first_version_and_only_an_empty_one(tmp_pa
     assert first is not None
     assert first.number == 1
     assert registry.resolve("production").tags["origin"] == "shipped"
+    kept = registry.fetch_extra(first, REFERENCE_FILE, tmp_path)
+    assert kept is not None, "drift of the first version is judged from the first night on"
+    assert kept.read_bytes() == shipped_reference().read_bytes()
     assert register_shipped(registry, tracker) is None
     assert len(registry.history()) == 1
 
