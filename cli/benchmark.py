@@ -34,10 +34,11 @@ def quality(
     from parking.learning.quality import as_json, write_page
     from parking.learning.speed import serving_speed
     from parking.learning.standalone import read_scenes
+    from parking.lock import alone_in
     from parking.progress import report
 
     entries = choose_entries(rows)
-    with progress_shown():
+    with alone_in(work), progress_shown():
         _, samples = read_scenes(data, entries[0].recipe, work, report)
         measured = [run_entry(entry, samples, folds, work, report) for entry in entries]
         speeds = {row.entry.name: serving_speed(row.entry.recipe, row.entry.flips) for row in measured}

@@ -1,10 +1,12 @@
 """Where a run keeps what it has done so far, so that the same run started again goes on from there."""
 
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from parking.lock import alone_in
 from parking.settings import get_settings
 
 
@@ -17,7 +19,14 @@ def workdir(name: str) -> Path:
 
 @contextmanager
 def until_done(name: str) -> Iterator[Path]:
-    """A run's folder, which goes once the block ends well; whatever stops it, what was done stays for the next try."""
+    """A run's folder, which goes once the block ends well; whatever stops it, what was done stays for the next try.
+
+    Raises:
+        FolderError: the same run is under way.
+    """
     folder = workdir(name)
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    with alone_in(folder):
+        yield folder
+        # Out of the way in one step: the same run may begin at once, and must not find half of it.
+        done = folder.rename(folder.with_name(f".{name}-{uuid.uuid4().hex}"))
+    shutil.rmtree(done, ignore_errors=True)

@@ -41,6 +41,10 @@ class MissingKeyError(StoreError):
     """The store has nothing under that key."""
 
 
+class FolderError(ParkingError):
+    """A folder to work in is held by another process, or cannot be written."""
+
+
 class TrainingError(ParkingError):
     """Training cannot start or go on."""
 

@@ -8,6 +8,7 @@ from parking.data.dataset import Snapshot, ingest
 from parking.learning.recipe import Recipe
 from parking.learning.release import Release, build_version
 from parking.learning.samples import Sample, load_samples
+from parking.lock import alone_in
 from parking.progress import Progress, silent
 from parking.storage import open_store
 
@@ -38,11 +39,15 @@ def train_file(source: str, recipe: Recipe, folds: int, work: Path, out: Path, p
         work: folder for the snapshot, checkpoints and maps; a run that was killed goes on from it.
         out: the model file.
         progress: told of steps and scenes.
+
+    Raises:
+        FolderError: another training runs in `work`.
     """
-    snapshot, samples = read_scenes(source, recipe, work, progress)
-    release = build_version(
-        recipe, samples, (), folds=folds, dataset_version=snapshot.version, workdir=work, progress=progress
-    )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(release.model, out)
+    with alone_in(work):
+        snapshot, samples = read_scenes(source, recipe, work, progress)
+        release = build_version(
+            recipe, samples, (), folds=folds, dataset_version=snapshot.version, workdir=work, progress=progress
+        )
+        out.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(release.model, out)
     return release

@@ -1,14 +1,18 @@
 """The training flow: a registered version with everything that made it, and a training that can be stopped."""
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from flows.train import train
+from flows.train import build, train
+from flows.workdir import until_done
 from monitoring.schema import table_from_parquet
-from parking.errors import RegistryError, TrainingError
+from parking.errors import FolderError, RegistryError, TrainingError
 from parking.learning.recipe import load_recipe
+from parking.learning.release import Release
 from parking.registry import REFERENCE_FILE, Registry, Version
 from parking.settings import get_settings
 from parking.workspace import Workspace
@@ -56,6 +60,26 @@ def test_a_training_whose_version_could_not_be_registered_is_not_lost(
     assert train(dataset, recipe, folds=3).version
     assert not any("training, loss" in what for what in steps), "what was trained is trained again"
     assert not unfinished(space)
+
+
+def test_the_same_training_twice_at_once_is_refused_and_spoils_nothing(
+    space: Workspace, dataset: str, recipe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: list[str] = []
+
+    def twice(name: str) -> None:
+        with pytest.raises(FolderError, match="is under way") as error, until_done(name):
+            pytest.fail("two in one folder")
+        refused.append(str(error.value))
+
+    def build_and_try_again(*words: Any) -> Release:
+        twice(words[-1].name)
+        return build(*words)
+
+    monkeypatch.setattr("flows.train.build", build_and_try_again)
+    assert train(dataset, recipe, folds=2).version
+    assert str(os.getpid()) in refused[0]
+    assert not list((space.settings.state_dir / "work").iterdir())
 
 
 def test_a_training_that_goes_on_keeps_the_steps_it_chose_for_its_time(
