@@ -39,6 +39,11 @@ class SyntheticScene:
     style: Style
 
 
+def name_of(seed: int) -> str:
+    """What the scene of a seed is called."""
+    return f"scene-{seed:05d}"
+
+
 def generate_scene(seed: int, size: int = 768, *, style: Style | None = None) -> SyntheticScene:
     """Draw a scene; the same seed, size and style give the same pixels.
 
@@ -55,7 +60,7 @@ def generate_scene(seed: int, size: int = 768, *, style: Style | None = None) ->
     free = _choose_free(canvas, plan)
     _draw(canvas, plan, free)
     rings = tuple(ring for slot in free for ring in _outline(canvas, slot))
-    return SyntheticScene(Raster(_expose(canvas), name=f"scene-{seed:05d}", gsd=style.gsd), rings, style)
+    return SyntheticScene(Raster(_expose(canvas), name=name_of(seed), gsd=style.gsd), rings, style)
 
 
 def _draw(canvas: Canvas, plan: Plan, free: list[Slot]) -> None:

@@ -1,7 +1,7 @@
 """Write generated scenes as a dataset that is ingested like any other: PNG images and COCO polygons."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +9,12 @@ from loguru import logger
 
 from parking.data.imagery import encode_png
 from parking.data.polygons import area
-from parking.data.synthetic.scene import SyntheticScene, generate_scene
+from parking.data.synthetic.scene import SyntheticScene, generate_scene, name_of
+from parking.data.synthetic.staging import ANNOTATIONS, ASIDE, CONTRIBUTOR, check_free, gathered, images_of, read_ours
 from parking.errors import DatasetError
 from parking.files import write_whole
 from parking.progress import Progress, silent
 
-ANNOTATIONS = "annotations.coco.json"
-_CONTRIBUTOR = "parking scene generator"
 _EDITION = 1
 """Raised when the generator draws other pictures from the same seed, so that old folders are drawn anew."""
 
@@ -23,48 +22,50 @@ _EDITION = 1
 def generate_dataset(folder: Path, count: int, seed: int = 0, size: int = 768, progress: Progress = silent) -> Path:
     """Write `count` scenes, numbered from `seed`, into a folder; done already, it does nothing.
 
+    They take the place of those that an earlier run drew there, all at once: a run that is stopped changes nothing.
+
     Returns:
-        The folder: `scene-NNNNN.png` and, written last, `annotations.coco.json`.
+        The folder: `scene-NNNNN.png` and `annotations.coco.json`.
 
     Raises:
-        DatasetError: the folder cannot be written, or holds annotations that are not ours.
+        DatasetError: the folder cannot be written, or holds annotations or images of these names that are not ours.
+        FolderError: another process draws into the same folder, or it is no folder.
     """
-    info = {"contributor": _CONTRIBUTOR, "version": f"{_EDITION}", "description": f"{count} {size} from {seed}"}
-    before = _made_before(folder)
-    if before.get("info") == info and all((folder / image["file_name"]).is_file() for image in before["images"]):
-        logger.debug("{} holds these {} scenes already", folder, count)
+    info = {"contributor": CONTRIBUTOR, "version": f"{_EDITION}", "description": f"{count} {size} from {seed}"}
+    if not (folder / ASIDE).exists() and _holds(folder, info):
         return folder
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for image in before.get("images", ()):
-            (folder / image["file_name"]).unlink(missing_ok=True)
-        scenes = []
-        for done in range(count):
-            progress(done, count, "scenes drawn")
-            scene = generate_scene(seed + done, size)
-            write_whole(folder / f"{scene.raster.name}.png", encode_png(scene.raster.pixels))
-            scenes.append(scene)
-        write_whole(folder / ANNOTATIONS, json.dumps({"info": info, **_coco(scenes)}).encode())
+        with gathered(folder) as aside:
+            if not _holds(folder, info):
+                names = {f"{name_of(number)}.png" for number in range(seed, seed + count)}
+                check_free(folder, names, images_of(read_ours(folder / ANNOTATIONS)))
+                _draw(aside, info, range(seed, seed + count), size, progress)
     except OSError as error:
         raise DatasetError(
             f"Scenes cannot be written to '{folder}': {error.strerror or error}. Free some space, or choose another."
         ) from error
-    progress(count, count, "scenes drawn")
     return folder
 
 
-def _made_before(folder: Path) -> dict[str, Any]:
-    """What an earlier run wrote there, so that its images can be told from a person's own."""
-    path = folder / ANNOTATIONS
-    try:
-        made: dict[str, Any] = json.loads(path.read_text())
-        if made["info"]["contributor"] == _CONTRIBUTOR:
-            return made
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    raise DatasetError(f"'{path}' is not ours to overwrite. Generate scenes into an empty folder.")
+def _holds(folder: Path, info: Mapping[str, str]) -> bool:
+    """Whether these very scenes are there, whole."""
+    made = read_ours(folder / ANNOTATIONS)
+    whole = made.get("info") == info and all((folder / name).is_file() for name in images_of(made))
+    if whole:
+        logger.debug("{} holds these scenes already: {}", folder, info["description"])
+    return whole
+
+
+def _draw(folder: Path, info: Mapping[str, str], seeds: Sequence[int], size: int, progress: Progress) -> None:
+    """Images first, and the annotations last."""
+    scenes = []
+    for done, seed in enumerate(seeds):
+        progress(done, len(seeds), "scenes drawn")
+        scene = generate_scene(seed, size)
+        write_whole(folder / f"{scene.raster.name}.png", encode_png(scene.raster.pixels))
+        scenes.append(scene)
+    write_whole(folder / ANNOTATIONS, json.dumps({"info": info, **_coco(scenes)}).encode())
+    progress(len(seeds), len(seeds), "scenes drawn")
 
 
 def _coco(scenes: Sequence[SyntheticScene]) -> dict[str, Any]:

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -103,3 +105,65 @@ def test_somebody_elses_annotations_are_not_overwritten(tmp_path: Path, text: st
     with pytest.raises(DatasetError, match="not ours to overwrite"):
         generate_dataset(tmp_path, 1, size=64)
     assert (tmp_path / "annotations.coco.json").read_text() == text
+
+
+def test_somebody_elses_image_of_the_same_name_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "scene-00001.png").write_bytes(b"mine")
+    with pytest.raises(DatasetError, match=r"scene-00001\.png' is not ours to overwrite"):
+        generate_dataset(tmp_path, 2, size=64)
+    assert [path.name for path in tmp_path.iterdir()] == ["scene-00001.png"]
+    assert (tmp_path / "scene-00001.png").read_bytes() == b"mine"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from parking.data.synthetic import generate_dataset
+real, left = Path.replace, int(sys.argv[2])
+
+def replace(self, target):
+    global left
+    left -= 1
+    if left < 0:
+        os._exit(9)
+    return real(self, target)
+
+Path.replace = replace
+generate_dataset(Path(sys.argv[1]), 2, seed=1, size=64)
+"""
+
+
+@pytest.mark.parametrize("renames", range(8))
+def test_a_run_killed_at_any_step_changes_nothing_or_is_gone_on_with(tmp_path: Path, renames: int) -> None:
+    """Its renames: two images and the annotations aside; then old annotations away, images and annotations in."""
+    wished = contents(generate_dataset(tmp_path / "wished", 2, seed=1, size=64))
+    folder = generate_dataset(tmp_path / "scenes", 2, size=64)
+    (folder / "note.txt").write_bytes(b"mine")
+    before = contents(folder)
+    run = [sys.executable, "-c", KILLED, str(folder), str(renames)]
+    done = subprocess.run(run, check=False, timeout=60)
+    assert done.returncode == (9 if renames < 7 else 0)
+    if renames < 4:
+        assert contents(folder) == before
+    elif renames < 7:
+        assert "annotations.coco.json" not in contents(folder), "a half would be taken for a whole"
+    generate_dataset(folder, 2, seed=1, size=64)
+    assert contents(folder) == {**wished, "note.txt": b"mine"}
+    assert not [path for path in folder.iterdir() if path.is_dir()]
+
+
+def test_a_run_that_ends_by_itself_leaves_nothing_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = contents(generate_dataset(tmp_path, 2, size=64))
+
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("parking.data.synthetic.writer.write_whole", full)
+    with pytest.raises(DatasetError, match="No space left"):
+        generate_dataset(tmp_path, 3, size=64)
+    assert contents(tmp_path) == before
+    assert not (tmp_path / ".scenes-unfinished").exists()
