@@ -11,6 +11,7 @@ from prefect.events import emit_event
 
 from monitoring.after import is_retrain_due, tag_version
 from monitoring.effects import ColumnDrift
+from monitoring.examples import forget_examples
 from monitoring.feedback import forget_answers
 from monitoring.history import due_days
 from monitoring.night import NightReport, monitor_day
@@ -61,10 +62,10 @@ def monitor(
 
 @task(cache_policy=NO_CACHE)
 def tidy() -> int:
-    """Forget answers that have waited long enough for a correction."""
+    """Forget answers that have waited long enough for a correction, and their images, in reports too."""
     space = open_workspace()
-    days = space.settings.feedback_days
-    return forget_answers(space.store, days=days, today=dt.datetime.now(dt.UTC).date())
+    days, today = space.settings.feedback_days, dt.datetime.now(dt.UTC).date()
+    return forget_examples(space.store, days=days, today=today) + forget_answers(space.store, days=days, today=today)
 
 
 def tag(report: NightReport) -> None:

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from monitoring.descriptors import Descriptors, PredictionDescriptors
 from monitoring.effects import ColumnDrift, Kind, Verdict, judge, limit
+from monitoring.furthest import Furthest
 from monitoring.sample import Sample
+from monitoring.schema import values
 from monitoring.tally import Tally
 
 # The size of an image changes nothing for a model that works in tiles, so it has no vote.
@@ -56,7 +58,10 @@ class Comparison:
         self.reference = reference
         self.sample = Sample(seed)
         self._trained = {name: _known(reference, name) for name in KINDS}
-        self._tallies = {name: Tally(values) for name, values in self._trained.items() if len(values)}
+        known = {name: column for name, column in self._trained.items() if len(column)}
+        self._tallies = {name: Tally(column) for name, column in known.items()}
+        self.furthest = Furthest({name: column for name, column in known.items() if KINDS[name] == "image"})
+        """Rows whose images are least like those of the training."""
 
     @property
     def rows(self) -> int:
@@ -66,6 +71,7 @@ class Comparison:
     def add(self, rows: pa.Table) -> None:
         """Read a part of the batch."""
         self.sample.add(rows)
+        self.furthest.add(rows)
         for name, tally in self._tallies.items():
             tally.add(values(rows, name))
 
@@ -118,12 +124,6 @@ def compare(reference: pa.Table, current: pa.Table, *, min_rows: int, threshold:
     batch = Comparison(reference)
     batch.add(current)
     return batch.finding(min_rows=min_rows, threshold=threshold, share=share)
-
-
-def values(table: pa.Table, name: str) -> NDArray[np.float64]:
-    """A column as floats, NaN where it has no value."""
-    column: NDArray[np.float64] = table[name].cast(pa.float64()).fill_null(np.nan).to_numpy()
-    return column
 
 
 def _known(table: pa.Table, name: str) -> NDArray[np.float64]:

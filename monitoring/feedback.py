@@ -4,7 +4,8 @@ import datetime as dt
 import hashlib
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Annotated, Any
 
 import shapely
@@ -220,6 +221,14 @@ def read_answers(store: Store) -> Iterator[Answer]:
                 continue
 
 
+def find_answer(store: Store, request_id: str, days: Iterable[dt.date]) -> Answer | None:
+    """The answer to a request, if it was given on one of these days and is still kept; the first that is found."""
+    for day in days:
+        with suppress(ValidationError, MissingKeyError):
+            return Answer.model_validate_json(store.read(f"{_ANSWERS}{day}/{request_id}.json"))
+    return None
+
+
 def forget_answers(store: Store, *, days: float, today: dt.date) -> int:
     """Delete answers, and their images, that have waited long enough; returns how many files."""
     oldest = str(today - dt.timedelta(days=int(days) + 1))
@@ -235,14 +244,9 @@ def has_scenes(store: Store) -> bool:
 
 
 def _find(store: Store, request_id: str, days: float, now: dt.datetime) -> Answer:
-    for back in range(int(days) + 2):
-        day = now.date() - dt.timedelta(days=back)
-        try:
-            answer = Answer.model_validate_json(store.read(f"{_ANSWERS}{day}/{request_id}.json"))
-        except MissingKeyError:
-            continue
-        if now - answer.time <= dt.timedelta(days=days):
-            return answer
+    answer = find_answer(store, request_id, (now.date() - dt.timedelta(days=back) for back in range(int(days) + 2)))
+    if answer is not None and now - answer.time <= dt.timedelta(days=days):
+        return answer
     raise UnknownAnswerError(
         f"There is no answer '{request_id}' to correct: it was never given, or more than {days:g} days ago. "
         "Ask again with the image, and correct that answer."

@@ -1,8 +1,7 @@
 """The nightly look at the inference log: a drift report for every model version that answered."""
 
 import datetime as dt
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -10,11 +9,12 @@ import pyarrow.compute as pc
 from loguru import logger
 
 from monitoring.drift import Comparison, Finding
-from monitoring.effects import ColumnDrift, Verdict
+from monitoring.examples import Example, find_examples
 from monitoring.feedback import read_feedback
-from monitoring.history import REPORT_PREFIX, ColumnNight, Night, keep_night
+from monitoring.history import REPORT_PREFIX
 from monitoring.page import bare_page, evaluate, page
 from monitoring.performance import DAYS, Performance, performance_of
+from monitoring.report import NightReport, keep_in_history, keep_report, make_report
 from monitoring.schema import log_keys, read_parts, table_from_parquet
 from monitoring.trends import WORKSPACE, keep_run
 from parking.errors import MonitoringError, NoVersionError
@@ -23,28 +23,6 @@ from parking.settings import Settings
 from parking.storage import Store
 
 __all__ = ["REPORT_PREFIX", "NightReport", "monitor_day"]
-
-
-@dataclass(frozen=True)
-class NightReport:
-    """The verdict on one version's requests of one day, and where its report lies in the store."""
-
-    day: dt.date
-    version: str
-    """The version that answered; empty when none did."""
-    verdict: Verdict
-    reason: str
-    rows: int
-    columns: tuple[ColumnDrift, ...]
-    """The furthest moved first."""
-    html: str
-    """Key of the page for people."""
-    json_key: str
-    """Key of the numbers for machines."""
-    performance: Performance | None
-    """What people said of the version's answers in the last thirty days; nothing where nobody did."""
-    problems: tuple[str, ...]
-    """Log files that could not be read, whose rows are missing, and what else was odd about the day's log."""
 
 
 @dataclass
@@ -106,8 +84,13 @@ def monitor_day(
     for name in sorted(batches):
         performance = performance_of(said, name, day)
         finding = _judge(batches[name], performance, settings)
-        html = _draw(batches[name], finding, settings, day, name, whole=not part)
-        reports.append(_keep(store, finding, html, performance, day, name, part, problems, files))
+        report = make_report(finding, performance, problems, day=day, version=name, part=part)
+        examples = _examples(store, settings, batches[name], finding)
+        html = _draw(batches[name], finding, examples, settings, day, name, whole=not part)
+        keep_report(store, report, finding, html, examples)
+        if not part:
+            keep_in_history(store, report, files)
+        reports.append(report)
     return reports
 
 
@@ -183,7 +166,24 @@ def _judge(batch: _Batch, performance: Performance | None, settings: Settings) -
     return heed(finding, performance, settings)
 
 
-def _draw(batch: _Batch, finding: Finding, settings: Settings, day: dt.date, version: str, *, whole: bool) -> str:
+def _examples(store: Store, settings: Settings, batch: _Batch, finding: Finding) -> list[Example]:
+    """Images to show, where images are kept and may be shown."""
+    if batch.comparison is None or not (settings.keep_images and settings.report_images):
+        return []
+    columns = {column.name: column for column in finding.columns}
+    return find_examples(store, batch.comparison.furthest.rows, columns, max_megapixels=settings.max_megapixels)
+
+
+def _draw(
+    batch: _Batch,
+    finding: Finding,
+    examples: Sequence[Example],
+    settings: Settings,
+    day: dt.date,
+    version: str,
+    *,
+    whole: bool,
+) -> str:
     """The page; a whole day also joins the workspace in which Evidently shows trends."""
     if batch.comparison is None or not finding.columns:
         return bare_page(finding)
@@ -194,7 +194,7 @@ def _draw(batch: _Batch, finding: Finding, settings: Settings, day: dt.date, ver
             keep_run(settings.state_dir / WORKSPACE, settings.model_name, snapshot, day, version)
         except Exception as error:  # noqa: BLE001 - another program's files may be damaged in any way; the report matters
             logger.warning("The night of {} is not in Evidently's workspace: {}", day, error)
-    return page(finding, snapshot, sample.num_rows)
+    return page(finding, snapshot, sample.num_rows, examples)
 
 
 def heed(finding: Finding, performance: Performance | None, settings: Settings) -> Finding:
@@ -206,60 +206,3 @@ def heed(finding: Finding, performance: Performance | None, settings: Settings) 
         return replace(finding, reason=f"{finding.reason}{said}.")
     said += f", below the floor of {settings.feedback_floor:g}."
     return replace(finding, verdict="drift", reason=finding.reason + said)
-
-
-def _keep(
-    store: Store,
-    finding: Finding,
-    html: str,
-    performance: Performance | None,
-    day: dt.date,
-    version: str,
-    part: str,
-    problems: tuple[str, ...],
-    files: int,
-) -> NightReport:
-    """Writes page, numbers and, for a whole day, its row of the history."""
-    base = f"{REPORT_PREFIX}{day}/v{version or 'none'}{part}"
-    said = performance.model_dump() if performance else None
-    numbers = {"day": str(day), "version": version, **finding.json, "performance": said, "problems": problems}
-    store.write(f"{base}.html", html.encode())
-    store.write(f"{base}.json", json.dumps(numbers, indent=2).encode())
-    report = NightReport(
-        day=day,
-        version=version,
-        verdict=finding.verdict,
-        reason=finding.reason,
-        rows=finding.rows,
-        columns=finding.columns,
-        html=f"{base}.html",
-        json_key=f"{base}.json",
-        performance=performance,
-        problems=problems,
-    )
-    if not part:
-        keep_night(store, _in_short(report, files))
-    return report
-
-
-def _in_short(report: NightReport, files: int) -> Night:
-    columns = {
-        column.name: ColumnNight(
-            score=column.score,
-            limit=column.limit,
-            mean=column.current_mean,
-            trained=(column.reference_low, column.reference_high),
-        )
-        for column in report.columns
-    }
-    return Night(
-        day=report.day,
-        version=report.version,
-        verdict=report.verdict,
-        reason=report.reason,
-        rows=report.rows,
-        columns=columns,
-        files=files,
-        html=report.html,
-        performance=report.performance,
-    )

@@ -4,29 +4,33 @@ import datetime as dt
 import html
 import os
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
-from monitoring.drift import KINDS, Finding, values
+from monitoring.drift import KINDS, Finding
 from monitoring.effects import Verdict
+from monitoring.examples import Example, section
+from monitoring.schema import values
 
 if TYPE_CHECKING:
     from evidently.core.report import Snapshot
 
 
-def page(finding: Finding, snapshot: "Snapshot", sampled: int) -> str:
+def page(finding: Finding, snapshot: "Snapshot", sampled: int, examples: Sequence[Example] = ()) -> str:
     """A page that needs no network, under 5 MB.
 
     Args:
         finding: the verdict.
         snapshot: Evidently's run of the sample.
         sampled: rows in it.
+        examples: images to show.
     """
     banner = _banner(finding.verdict, finding.reason + _drawn_from(finding.rows, sampled))
     shown: str = snapshot.get_html_str(as_iframe=False)
-    return shown.replace("<body>", f"<body>{banner}", 1)
+    return shown.replace("<body>", f"<body>{banner}{section(examples)}", 1)
 
 
 def bare_page(finding: Finding) -> str:

@@ -176,6 +176,12 @@ def read_rows(store: Store, date: dt.date, *, version: str | None = None) -> Log
     return LogRead(table, tuple(problem for part in parts for problem in part.problems))
 
 
+def values(table: pa.Table, name: str) -> NDArray[np.float64]:
+    """A column as floats, NaN where it has no value."""
+    column: NDArray[np.float64] = table[name].cast(pa.float64()).fill_null(np.nan).to_numpy()
+    return column
+
+
 def table_to_parquet(table: pa.Table) -> bytes:
     """The table as the bytes of a Parquet file."""
     sink = io.BytesIO()

@@ -120,6 +120,10 @@ class Settings(BaseSettings):
     """Keep the image of a request as long as its answer, and for good once it was corrected. Off, corrections are
     scored but teach nothing: there is no scene to train on."""
 
+    report_images: bool = False
+    """Show in the nightly report and on the page /monitoring, small, the images least like those of the training. It
+    needs `keep_images`, ends with what that keeps, and shows them to everybody who may open these pages."""
+
     feedback_floor: float = Field(0.0, ge=0, le=1)
     """F1 of a version's corrected answers below which a night counts as drift. 0: corrections are only shown."""
 

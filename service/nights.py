@@ -10,6 +10,7 @@ from fastapi.responses import FileResponse, Response
 from loguru import logger
 from starlette.exceptions import HTTPException
 
+from monitoring.examples import Example, read_examples
 from monitoring.history import REPORT_PREFIX, Night, read_nights
 from parking.errors import MissingKeyError, StoreError
 from parking.storage import Store
@@ -73,9 +74,16 @@ class Nights:
             MissingKeyError: there is none.
             StoreError: the store is out of reach.
         """
-        if not _REPORT.fullmatch(name):
-            raise MissingKeyError(f"'{name}' is no report.")
-        return self._open_store().read(f"{REPORT_PREFIX}{name}")
+        return self._open_store().read(_key(name))
+
+    def examples(self, name: str) -> list[Example]:
+        """The images that a report shows; none where images are not kept, or not any more.
+
+        Raises:
+            MissingKeyError: that is no report's name.
+            StoreError: the store is out of reach.
+        """
+        return read_examples(self._open_store(), _key(name))
 
     def _follow(self) -> None:
         while not self._stopped.is_set():
@@ -86,6 +94,12 @@ class Nights:
             except Exception:  # noqa: BLE001 - this thread must live to try again
                 logger.exception("The history of drift cannot be read")
             self._stopped.wait(self._every)
+
+
+def _key(name: str) -> str:
+    if not _REPORT.fullmatch(name):
+        raise MissingKeyError(f"'{name}' is no report.")
+    return f"{REPORT_PREFIX}{name}"
 
 
 @router.get("/monitoring", include_in_schema=False)
@@ -105,6 +119,15 @@ def report(request: Request, day: str, name: str) -> Response:
     """A full report, as the nightly look wrote it."""
     try:
         return Response(_nights(request).report(f"{day}/{name}"), media_type="text/html", headers=_REPORT_HEADERS)
+    except MissingKeyError as error:
+        raise HTTPException(404, str(error)) from error
+
+
+@router.get("/monitoring/reports/{day}/{name}/examples", include_in_schema=False, dependencies=[Depends(caller)])
+def examples(request: Request, day: str, name: str) -> list[Example]:
+    """The images least like those of the training, small, where they may be shown."""
+    try:
+        return _nights(request).examples(f"{day}/{name}")
     except MissingKeyError as error:
         raise HTTPException(404, str(error)) from error
 

@@ -15,7 +15,6 @@ function element(tag, text = "", attributes = {}, space = null) {
 }
 
 const dayBefore = (number) => new Date(Date.now() - number * 86_400_000).toISOString().slice(0, 10);
-const reportOf = (night) => night.html.replace("reports/drift/", "monitoring/reports/");
 const told = (night) => night.verdict.replace("_", " ");
 const excess = ({ score, limit }) => score / limit;
 
@@ -32,7 +31,7 @@ function strip(nights) {
       const label = night ? `${day}: ${told(night)}, ${night.rows} requests` : `${day}: no report`;
       const look = { class: night?.verdict ?? "none", title: label, "aria-label": label };
       const item = element("li");
-      item.append(night ? element("a", "", { ...look, href: reportOf(night) }) : element("span", "", { ...look, role: "img" }));
+      item.append(night ? element("a", "", { ...look, href: api.reportOf(night) }) : element("span", "", { ...look, role: "img" }));
       return item;
     }),
   );
@@ -44,7 +43,7 @@ function latest(night) {
   line.append(
     element("strong", `${told(night)} on ${night.day}`),
     ` (version ${night.version || "none"}): ${night.reason} `,
-    element("a", "Full report", { href: reportOf(night) }),
+    element("a", "Full report", { href: api.reportOf(night) }),
   );
   return [line];
 }
@@ -84,6 +83,24 @@ function columns(night, nights) {
   return names.slice(0, MOST_COLUMNS).map((name) => sparkline(name, same));
 }
 
+function example({ request_id, time, column, value, trained, jpeg }) {
+  const bytes = Uint8Array.from(atob(jpeg), (letter) => letter.charCodeAt(0));
+  const range = trained.map((end) => end.toPrecision(3)).join(" to ");
+  const figure = element("figure");
+  const caption = element("figcaption", ` ${value.toPrecision(3)}, in training ${range}`);
+  caption.prepend(element("strong", column.replaceAll("_", " ")));
+  caption.append(element("br"), `${time.slice(11, 16)} UTC, request ${request_id}`);
+  const src = URL.createObjectURL(new Blob([bytes], { type: "image/jpeg" }));
+  figure.append(element("img", "", { src, alt: `Image of request ${request_id}` }), caption);
+  return figure;
+}
+
+async function examples(night) {
+  const found = night ? await api.examples(night) : [];
+  byId("examples-section").hidden = !found.length;
+  byId("examples").replaceChildren(...found.map(example));
+}
+
 function said(nights) {
   const spoken = nights.filter((night) => night.performance).reverse();
   if (!spoken.length) return [element("p", "Nobody has corrected an answer in these days.")];
@@ -108,6 +125,7 @@ try {
   byId("latest").replaceChildren(...latest(last));
   byId("columns").replaceChildren(...columns(last, nights));
   byId("said").replaceChildren(...said(nights));
+  await examples(last);
 } catch (error) {
   byId("problem").hidden = false;
   byId("problem").textContent = `${error.title ?? "The page failed."} ${error.message}`;

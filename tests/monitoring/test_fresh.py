@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from monitoring.drift import KINDS, values
+from monitoring.drift import KINDS
 from monitoring.night import monitor_day
 from monitoring.reference import made_with
-from monitoring.schema import LOG_SCHEMA, LogRow, table_from_parquet, write_rows
+from monitoring.schema import LOG_SCHEMA, LogRow, table_from_parquet, values, write_rows
 from parking.detection.contract import read_contract
 from parking.settings import Settings
 from parking.shipped import StockedRegistry, shipped_model, shipped_reference

@@ -1,5 +1,6 @@
 """The nights as a person sees them on the page, and as Prometheus reads them."""
 
+import base64
 import datetime as dt
 import re
 import sys
@@ -7,10 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+import cv2
+import numpy as np
 import pytest
 
 import service.nights
 from monitoring.effects import Verdict
+from monitoring.examples import Example, keep_examples
 from monitoring.history import ColumnNight, Night, keep_night
 from monitoring.performance import Performance
 from parking.settings import Settings
@@ -18,6 +22,7 @@ from parking.storage import FolderStore, Store
 from service.app import create_app
 from service.metrics import Metrics
 from service.nights import Nights
+from tests.monitoring.rows import NOON
 from tests.service.conftest import Serve
 from tests.service.doubles import FlippingRegistry
 from tests.service.running import running
@@ -52,7 +57,14 @@ def store(tmp_path: Path) -> Store:
     keep_night(made, night(-5, "ok"))
     keep_night(made, night(45, "ok"))
     made.write(f"reports/drift/{TODAY - dt.timedelta(days=1)}/v7.html", b"<!DOCTYPE html><title>r</title>the report")
+    keep_examples(made, f"reports/drift/{TODAY - dt.timedelta(days=1)}/v7.html", [dark_example()])
     return made
+
+
+def dark_example() -> Example:
+    jpeg = cv2.imencode(".jpg", np.full((60, 80, 3), 9, np.uint8))[1].tobytes()
+    shown = {"request_id": "dark-1", "time": NOON, "column": "luminance", "value": 0.03, "trained": (0.35, 0.45)}
+    return Example.model_validate({**shown, "jpeg": base64.b64encode(jpeg).decode()})
 
 
 def test_the_nights_of_thirty_days_are_told_and_none_to_come(
@@ -113,9 +125,21 @@ def test_a_report_is_shown_and_can_reach_nothing(serve: Serve, models: dict[int,
         assert client.get(f"/monitoring/reports/{yesterday}/{name}").status_code == 404
 
 
+def test_the_images_of_a_report_are_told_and_none_where_there_are_none(
+    serve: Serve, models: dict[int, Path], store: Store
+) -> None:
+    client = serve(FlippingRegistry(models, serving=1), store=store.url)
+    days = [TODAY - dt.timedelta(days=number) for number in (1, 2)]
+    told = [client.get(f"/monitoring/reports/{day}/v7.html/examples").json() for day in days]
+    assert [[example["request_id"] for example in examples] for examples in told] == [["dark-1"], []]
+    assert client.get(f"/monitoring/reports/{days[0]}/v7.json/examples").status_code == 404
+
+
 def test_where_images_want_a_token_the_history_does_too(serve: Serve, models: dict[int, Path], store: Store) -> None:
     client = serve(FlippingRegistry(models, serving=1), store=store.url, auth=True, token="secret")
-    assert client.get("/monitoring/nights").status_code == 401
+    report = f"/monitoring/reports/{TODAY - dt.timedelta(days=1)}/v7.html"
+    for path in ("/monitoring/nights", report, f"{report}/examples"):
+        assert client.get(path).status_code == 401
     assert client.get("/monitoring/nights", headers={"Authorization": "Bearer secret"}).status_code == 200
 
 
@@ -148,6 +172,11 @@ def test_a_person_sees_the_strip_what_moved_and_what_people_say(
         assert figures.nth(0).locator("path.moved").count() == 2
         assert figures.nth(1).locator("path.moved").count() == 0
         assert re.search(r"12\s+5\s+0\.50\s+0\.63\s+1\.5", page.locator("#said").inner_text())
+        (strange,) = page.locator("#examples figure").all()
+        assert re.match(
+            r"luminance 0.0300, in training 0.350 to 0.450\s+12:00 UTC, request dark-1", strange.inner_text()
+        )
+        assert strange.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)") == 80
         page.get_by_role("link", name="Full report").click()
         page.get_by_text("the report").wait_for()
         page.close()
