@@ -1,6 +1,7 @@
-"""Who may ask: a bearer token, where the settings want one."""
+"""Who may ask: a bearer token, where the settings want one, or a link that somebody was given who has it."""
 
 import hmac
+import time
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -10,8 +11,12 @@ from starlette.exceptions import HTTPException
 from parking.errors import SettingsError
 from parking.settings import Settings
 
+LINK_SECONDS = 3600
+"""How long a signed link opens what it names: as long as somebody may look at the page that it stands on."""
+
 _bearer = HTTPBearer(auto_error=False, description="The token that PARKING_TOKEN holds.")
-_Shown = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+Shown = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+"""What a caller shows."""
 
 
 def check_guard(settings: Settings) -> None:
@@ -24,7 +29,7 @@ def check_guard(settings: Settings) -> None:
         raise SettingsError("PARKING_AUTH is on, but PARKING_TOKEN is empty. Set a token, or turn PARKING_AUTH off.")
 
 
-def caller(request: Request, shown: _Shown) -> None:
+def caller(request: Request, shown: Shown) -> None:
     """Let callers pass that show the token, where one is wanted.
 
     Raises:
@@ -35,7 +40,38 @@ def caller(request: Request, shown: _Shown) -> None:
         _check(shown, settings)
 
 
-def operator(request: Request, shown: _Shown) -> None:
+def signed(path: str, settings: Settings) -> str:
+    """A path that a browser can open for a while: it follows links without the token. As it is where none is wanted.
+
+    Args:
+        path: of a report, relative to this service's address.
+        settings: hold the token, which signs.
+    """
+    if not settings.auth:
+        return path
+    until = int(time.time()) + LINK_SECONDS
+    return f"{path}?until={until}&proof={_proof(path, until, settings)}"
+
+
+def check_reader(request: Request, shown: Shown, path: str, until: int, proof: str) -> None:
+    """Let those pass that show the token or came by a signed link to this very path.
+
+    Raises:
+        HTTPException: 401.
+    """
+    settings: Settings = request.app.state.service.settings
+    if not (settings.auth and proof):
+        caller(request, shown)
+    elif until < time.time() or not hmac.compare_digest(proof.encode(), _proof(path, until, settings).encode()):
+        raise HTTPException(401, "This link has expired, or is damaged. Load /monitoring again, and open its link.")
+
+
+def _proof(path: str, until: int, settings: Settings) -> str:
+    key = settings.token.get_secret_value().encode()
+    return hmac.new(key, f"link to {path} until {until}".encode(), "sha256").hexdigest()
+
+
+def operator(request: Request, shown: Shown) -> None:
     """Let only those pass that show the token, always.
 
     Raises:

@@ -13,11 +13,14 @@ from starlette.exceptions import HTTPException
 from monitoring.examples import Example, read_examples
 from monitoring.history import REPORT_PREFIX, Night, read_nights
 from parking.errors import MissingKeyError, StoreError
+from parking.settings import Settings
 from parking.storage import Store
-from service.guard import caller
+from service.guard import Shown, caller, check_reader, signed
 from service.metrics import Metrics
 from service.pages import HEADERS, WEB
 
+REPORTS = "monitoring/reports/"
+"""Where reports are, relative to the service's address."""
 SHOWN_DAYS = 30
 EVERY_SECONDS = 300.0
 """How often the metrics follow the store: nights come once a day."""
@@ -25,6 +28,8 @@ EVERY_SECONDS = 300.0
 _REPORT = re.compile(r"\d{4}-\d\d-\d\d/v\w+(-from-\d{6})?(-to-\d{6})?\.html")
 _REPORT_HEADERS = {
     **HEADERS,
+    # It may show images, which are for nobody else who comes through the same proxy.
+    "Cache-Control": "private, no-cache",
     # Evidently's page is one file that draws itself: it may run, and reach nothing.
     "Content-Security-Policy": (
         "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; "
@@ -33,6 +38,14 @@ _REPORT_HEADERS = {
 }
 
 router = APIRouter()
+
+
+class NightShown(Night):
+    """A night, and where to read more."""
+
+    report: str
+    """The full report, relative to this service's address. Where callers need a token, this link opens it without one,
+    for an hour."""
 
 
 class Nights:
@@ -109,14 +122,16 @@ async def page() -> FileResponse:
 
 
 @router.get("/monitoring/nights", dependencies=[Depends(caller)])
-def nights(request: Request) -> list[Night]:
+def nights(request: Request) -> list[NightShown]:
     """What the nightly looks of the last thirty days found, by day and version, oldest first."""
-    return _nights(request).read()
+    settings: Settings = request.app.state.service.settings
+    return [_with_link(night, settings) for night in _nights(request).read()]
 
 
-@router.get("/monitoring/reports/{day}/{name}", include_in_schema=False, dependencies=[Depends(caller)])
-def report(request: Request, day: str, name: str) -> Response:
+@router.get("/monitoring/reports/{day}/{name}", include_in_schema=False)
+def report(request: Request, shown: Shown, day: str, name: str, until: int = 0, proof: str = "") -> Response:
     """A full report, as the nightly look wrote it."""
+    check_reader(request, shown, f"{REPORTS}{day}/{name}", until, proof)
     try:
         return Response(_nights(request).report(f"{day}/{name}"), media_type="text/html", headers=_REPORT_HEADERS)
     except MissingKeyError as error:
@@ -130,6 +145,11 @@ def examples(request: Request, day: str, name: str) -> list[Example]:
         return _nights(request).examples(f"{day}/{name}")
     except MissingKeyError as error:
         raise HTTPException(404, str(error)) from error
+
+
+def _with_link(night: Night, settings: Settings) -> NightShown:
+    report = night.html.replace(REPORT_PREFIX, REPORTS, 1)
+    return NightShown(**dict(night), report=signed(report, settings) if report else "")
 
 
 def _nights(request: Request) -> Nights:

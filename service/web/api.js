@@ -63,10 +63,7 @@ export const feedback = async (correction) => {
 export const nights = async () => (await ask("monitoring/nights")).json();
 
 /** Small copies of the images that a night's report shows; none where images are not kept. */
-export const examples = async (night) => (await ask(`${reportOf(night)}/examples`)).json();
-
-/** Where a night's full report is. */
-export const reportOf = (night) => night.html.replace("reports/drift/", "monitoring/reports/");
+export const examples = async (night) => (await ask(`${night.report.split("?")[0]}/examples`)).json();
 
 /** Which model serves, and what the service takes. */
 export const model = async () => (await ask("model")).json();

@@ -31,7 +31,7 @@ function strip(nights) {
       const label = night ? `${day}: ${told(night)}, ${night.rows} requests` : `${day}: no report`;
       const look = { class: night?.verdict ?? "none", title: label, "aria-label": label };
       const item = element("li");
-      item.append(night ? element("a", "", { ...look, href: api.reportOf(night) }) : element("span", "", { ...look, role: "img" }));
+      item.append(night ? element("a", "", { ...look, href: night.report }) : element("span", "", { ...look, role: "img" }));
       return item;
     }),
   );
@@ -43,7 +43,7 @@ function latest(night) {
   line.append(
     element("strong", `${told(night)} on ${night.day}`),
     ` (version ${night.version || "none"}): ${night.reason} `,
-    element("a", "Full report", { href: api.reportOf(night) }),
+    element("a", "Full report", { href: night.report }),
   );
   return [line];
 }
@@ -118,15 +118,26 @@ function said(nights) {
   return [table];
 }
 
-try {
+function complain(error) {
+  byId("problem").hidden = false;
+  byId("problem").querySelector("span").textContent = `${error.title ?? "The page failed."} ${error.message}`;
+  byId("token-form").hidden = error.status !== 401;
+}
+
+async function show() {
   const nights = await api.nights();
   const last = worst(nights.filter((night) => night.day === nights.at(-1)?.day));
+  byId("problem").hidden = true;
   strip(nights);
   byId("latest").replaceChildren(...latest(last));
   byId("columns").replaceChildren(...columns(last, nights));
   byId("said").replaceChildren(...said(nights));
   await examples(last);
-} catch (error) {
-  byId("problem").hidden = false;
-  byId("problem").textContent = `${error.title ?? "The page failed."} ${error.message}`;
 }
+
+byId("token-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  api.useToken(byId("token").value);
+  show().catch(complain);
+});
+show().catch(complain);

@@ -143,6 +143,40 @@ def test_where_images_want_a_token_the_history_does_too(serve: Serve, models: di
     assert client.get("/monitoring/nights", headers={"Authorization": "Bearer secret"}).status_code == 200
 
 
+def test_a_signed_link_opens_its_report_without_the_token_for_an_hour(
+    serve: Serve, models: dict[int, Path], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = serve(FlippingRegistry(models, serving=1), store=store.url, auth=True, token="secret")
+    told = client.get("/monitoring/nights", headers={"Authorization": "Bearer secret"}).json()
+    link = told[-1]["report"]
+    answer = client.get(link)
+    assert "the report" in answer.text
+    assert answer.headers["Cache-Control"] == "private, no-cache"
+    path, query = link.split("?")
+    until, proof = (part.split("=")[1] for part in query.split("&"))
+    another = told[-2]["report"].split("?")[0]
+    for wrong in (
+        f"{another}?{query}",
+        f"{path}/examples?{query}",
+        f"{path}?until={int(until) + 1}&proof={proof}",
+        f"{path}?until={until}&proof={proof[:-1]}",
+        f"{path}?until={until}&proof=%C3%A9",
+        f"{path}?until={until}",
+    ):
+        assert client.get(wrong).status_code == 401, wrong
+    monkeypatch.setattr("service.guard.time.time", lambda: float(until) + 1)
+    late = client.get(link)
+    assert late.status_code == 401
+    assert "This link has expired" in late.json()["detail"]
+
+
+def test_where_no_token_is_wanted_links_are_plain(serve: Serve, models: dict[int, Path], store: Store) -> None:
+    client = serve(FlippingRegistry(models, serving=1), store=store.url, token="secret")
+    link = client.get("/monitoring/nights").json()[-1]["report"]
+    assert link == f"monitoring/reports/{TODAY - dt.timedelta(days=1)}/v7.html"
+    assert client.get(f"{link}?until=1&proof=old").status_code == 200
+
+
 def test_a_store_that_is_down_is_said(serve: Serve, models: dict[int, Path], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     client = serve(FlippingRegistry(models, serving=1), store=str(tmp_path / "file"))
@@ -180,4 +214,30 @@ def test_a_person_sees_the_strip_what_moved_and_what_people_say(
         page.get_by_role("link", name="Full report").click()
         page.get_by_text("the report").wait_for()
         page.close()
+    assert problems == []
+
+
+def test_a_person_gives_the_token_and_opens_a_report(
+    browser: "Browser", models: dict[int, Path], store: Store, tmp_path: Path
+) -> None:
+    settings = Settings(_env_file=None, state_dir=tmp_path / "state", store=store.url, auth=True, token="secret")
+    with running(create_app(settings, FlippingRegistry(models, serving=1))) as address:
+        page = browser.new_context().new_page()
+        problems: list[str] = []
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.goto(f"{address}/monitoring")
+        page.get_by_text("A token is needed.").wait_for()
+        page.get_by_label("Token").fill("secret")
+        page.get_by_role("button", name="Use it").click()
+        page.get_by_text(re.compile(r"drift on \d{4}")).wait_for()
+        assert page.locator("#problem").is_hidden()
+        page.locator("#examples figure").wait_for()
+        page.get_by_role("link", name="Full report").click()
+        page.get_by_text("the report").wait_for()
+        assert "secret" not in page.url
+        page.go_back()
+        with page.context.expect_page() as opened:
+            page.locator("#strip a.drift").click(modifiers=["Control"])
+        opened.value.get_by_text("the report").wait_for()
+        page.context.close()
     assert problems == []
