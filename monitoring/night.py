@@ -53,8 +53,8 @@ def monitor_day(
 ) -> list[NightReport]:
     """Reports on the requests of one day (UTC), one report a version; running it again replaces the reports.
 
-    A day without requests has one report too, which says so. The log is read file by file, so that memory does not
-    grow with the day.
+    A day without requests has one report too, which says so. The log is read some rows at a time, so that memory does
+    not grow with the day.
 
     Args:
         store: holds the log, and takes the reports.

@@ -20,6 +20,9 @@ from parking.storage import Store
 
 LOG_PREFIX = "inference-log/"
 
+_PART_ROWS = 8192
+"""Rows in memory at a time while a day is read: some two megabytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class LogRow:
@@ -156,15 +159,20 @@ def log_keys(store: Store, date: dt.date) -> list[str]:
 
 
 def read_parts(store: Store, date: dt.date) -> Iterator[LogRead]:
-    """A day of the log, one file at a time: as much is in memory as one process logs in an hour.
+    """A day of the log, some rows at a time: in memory is one file as it is stored, and these rows of it.
 
-    A file that cannot be read costs only its own rows, all of them: what it holds is counted once it was read whole.
+    A file that cannot be read costs only its own rows, all of them: it is read twice, and what it holds is counted once
+    it was read to its end.
     """
     for key in log_keys(store, date):
         try:
-            yield LogRead(table_from_parquet(store.read(key)))
+            data = store.read(key)
+            for _ in _tables(data):
+                pass
         except (MonitoringError, StoreError) as error:
             yield LogRead(LOG_SCHEMA.empty_table(), (f"The rows of {key} are left out. {error}",))
+        else:
+            yield from map(LogRead, _tables(data))
 
 
 def read_rows(store: Store, date: dt.date, *, version: str | None = None) -> LogRead:
@@ -185,7 +193,7 @@ def values(table: pa.Table, name: str) -> NDArray[np.float64]:
 def table_to_parquet(table: pa.Table) -> bytes:
     """The table as the bytes of a Parquet file."""
     sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd")
+    pq.write_table(table, sink, row_group_size=_PART_ROWS, compression="zstd")
     return sink.getvalue()
 
 
@@ -195,19 +203,26 @@ def table_from_parquet(data: bytes) -> pa.Table:
     Raises:
         MonitoringError: the bytes are no Parquet file, or hold no log rows.
     """
+    return pa.concat_tables([LOG_SCHEMA.empty_table(), *_tables(data)])
+
+
+def _tables(data: bytes) -> Iterator[pa.Table]:
+    """The rows of a file in parts; see `table_from_parquet`."""
     try:
-        table = pq.read_table(io.BytesIO(data))
-        if "time" not in table.column_names or "model_version" not in table.column_names:
-            raise MonitoringError(f"It holds no log rows, but the columns {', '.join(table.column_names)}.")
-        return pa.table([_column(table, column) for column in LOG_SCHEMA], schema=LOG_SCHEMA)
+        file = pq.ParquetFile(pa.BufferReader(data))
+        names = file.schema_arrow.names
+        if "time" not in names or "model_version" not in names:
+            raise MonitoringError(f"It holds no log rows, but the columns {', '.join(names)}.")
+        for batch in file.iter_batches(_PART_ROWS):
+            yield pa.table([_column(batch, column) for column in LOG_SCHEMA], schema=LOG_SCHEMA)
     except (pa.ArrowException, OSError) as error:
         raise MonitoringError(f"It is not a readable Parquet file of log rows: {error}") from error
 
 
-def _column(table: pa.Table, column: pa.Field) -> pa.ChunkedArray | pa.Array:
-    if column.name not in table.column_names:
-        return pa.nulls(table.num_rows, column.type)
-    return table[column.name].cast(column.type)
+def _column(batch: pa.RecordBatch, column: pa.Field) -> pa.Array:
+    if column.name not in batch.schema.names:
+        return pa.nulls(batch.num_rows, column.type)
+    return batch.column(column.name).cast(column.type)
 
 
 def _day_prefix(date: dt.date) -> str:

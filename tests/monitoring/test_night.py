@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pytest
 
 from monitoring.night import monitor_day
-from monitoring.schema import LogRow, read_parts, rows_to_table, table_to_parquet, write_rows
+from monitoring.schema import LogRow, rows_to_table, table_to_parquet, write_rows
 from parking.settings import Settings
 from parking.storage import Store, open_store
 from tests.monitoring.rows import NOON, row, scene_rows
@@ -160,19 +159,3 @@ def test_two_looks_at_one_night_at_once_leave_one_whole_report(store: Store, set
         assert all(look.result()[0].verdict == "ok" for look in looks)
     assert json.loads(store.read(alone.json_key)) == written
     assert len(list(store.keys("reports/"))) == 3
-
-
-def test_a_file_of_rows_costs_as_much_memory_as_one_file_whatever_the_day(store: Store, settings: Settings) -> None:
-    rows = rows_to_table(scene_rows(range(50, 66))).take(np.zeros(20_000, int))
-
-    def peak(files: int) -> int:
-        for number in range(files):
-            store.write(f"inference-log/date={DAY}/{number}.parquet", table_to_parquet(rows))
-        before = pa.default_memory_pool().bytes_allocated()
-        most = 0
-        for part in read_parts(store, DAY):
-            assert part.table.num_rows == 20_000
-            most = max(most, pa.default_memory_pool().bytes_allocated() - before)
-        return most
-
-    assert peak(8) < 2.5 * peak(1)

@@ -5,11 +5,21 @@ import io
 import re
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from monitoring.schema import LOG_SCHEMA, read_rows, rows_to_table, table_from_parquet, write_rows
+from monitoring.schema import (
+    LOG_SCHEMA,
+    read_parts,
+    read_rows,
+    rows_to_table,
+    table_from_parquet,
+    table_to_parquet,
+    write_rows,
+    write_table,
+)
 from parking.errors import MonitoringError
 from parking.storage import Store, open_store
 from tests.monitoring.rows import NOON, row
@@ -71,3 +81,38 @@ def test_a_table_of_something_else_is_refused() -> None:
     pq.write_table(pa.table({"price": [1.0]}), sink)
     with pytest.raises(MonitoringError, match=r"no log rows.* price"):
         table_from_parquet(sink.getvalue())
+
+
+def many(rows: int) -> pa.Table:
+    """So many rows with a column in which no two are alike, so that the file is no small one."""
+    table = rows_to_table([row()]).take(np.zeros(rows, int))
+    light = pa.array(np.random.default_rng(0).random(rows))
+    return table.set_column(table.schema.get_field_index("luminance"), "luminance", light)
+
+
+def test_few_rows_are_in_memory_at_a_time_however_many_an_hour_or_a_day_has(store: Store) -> None:
+    def peak(day: dt.date, rows: int, files: int) -> int:
+        for number in range(files):
+            write_table(store, many(rows), date=day, name=str(number))
+        before, most, seen = pa.default_memory_pool().bytes_allocated(), 0, 0
+        for part in read_parts(store, day):
+            seen += part.table.num_rows
+            most = max(most, pa.default_memory_pool().bytes_allocated() - before)
+        assert seen == rows * files
+        return most
+
+    few = peak(DAY, 10_000, files=1)
+    assert peak(DAY + dt.timedelta(days=1), 160_000, files=1) < 1.5 * few
+    assert peak(DAY + dt.timedelta(days=2), 10_000, files=16) < 1.5 * few
+
+
+def test_a_file_that_is_damaged_at_its_end_counts_no_row_of_its_beginning(store: Store) -> None:
+    data = table_to_parquet(many(40_000))
+    last = pq.ParquetFile(pa.BufferReader(data)).metadata.row_group(4)
+    column = LOG_SCHEMA.get_field_index("luminance")
+    at = last.column(column).data_page_offset
+    store.write(f"inference-log/date={DAY}/damaged.parquet", data[:at] + bytes(200) + data[at + 200 :])
+    write_rows(store, [row(request_id="whole")], date=DAY)
+    read = read_rows(store, DAY)
+    assert read.table["request_id"].to_pylist() == ["whole"]
+    assert "damaged.parquet" in read.problems[0]
