@@ -25,7 +25,7 @@ def reference_parquet(predictions: Sequence[ScenePrediction], contract: Contract
 
 def made_with(contract: Contract) -> str:
     """What of a contract shapes the rows, as JSON: with another, they have to be made again. Kept in their file."""
-    shaping = {"gsd", "threshold", "bay_width_m", "bay_length_m", "place", "dataset_version"}
+    shaping = {"gsd", "threshold", "bay_width_m", "bay_length_m", "place", "cuts", "dataset_version"}
     return contract.model_dump_json(include=shaping)
 
 
@@ -34,7 +34,7 @@ def _row(prediction: ScenePrediction, rules: SpotRules, gsd: float) -> LogRow:
     return make_row(
         prediction.sample.pixels,
         probability,
-        find_spots(probability, rules, gsd),
+        find_spots(probability, prediction.sample.pixels, rules, gsd, size_px=prediction.size_px),
         request_id=prediction.name,
         model_version="",
         gsd=gsd,

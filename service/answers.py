@@ -19,7 +19,7 @@ class Place(BaseModel):
     polygon: list[tuple[float, float]]
     """Its outline, x and y in pixels of the image, (0, 0) the upper left corner; not closed."""
     confidence: float
-    """Mean probability inside the outline, 0 to 1."""
+    """0 to 1: of the places with 0.8, four in five lie mostly on free ground, as far as the model was measured."""
     area_m2: float
     """Its area in square metres."""
     lonlat: list[tuple[float, float]] | None

@@ -1,7 +1,7 @@
 """Predict an image of any size tile by tile, and blend the tiles so that their seams do not show."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice, product
 
 import numpy as np
@@ -35,6 +35,13 @@ def _ramp(tile: int) -> NDArray[np.float32]:
     centres = np.arange(tile, dtype=np.float32) + 0.5
     ramp: NDArray[np.float32] = np.minimum(centres, tile - centres) / np.float32(tile / 2)
     return ramp
+
+
+def cut_tiles(pixels: NDArray[np.uint8], tile: int, overlap: int) -> Iterator[NDArray[np.uint8]]:
+    """The tiles that `stitch` runs over, one by one: (tile, tile, 3)."""
+    height, width = pixels.shape[:2]
+    for top, left in product(starts(height, tile, overlap), starts(width, tile, overlap)):
+        yield _cut(pixels, top, left, tile)
 
 
 def stitch(

@@ -47,6 +47,64 @@ AS_PREDICTED = PlaceCalibration()
 """A place is as sure as the mean probability inside it says."""
 
 
+class CueWeights(BaseModel):
+    """What each cue of a cut-out place adds to the log-odds that a person would draw it so."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    mean: float
+    """Mean probability inside."""
+
+    low: float
+    """The probability that nine in ten pixels inside exceed."""
+
+    around: float
+    """Mean probability just outside."""
+
+    fill: float
+    """Share of the smallest rectangle round it that it fills."""
+
+    parts: float
+    """Log of how many of its size the free shape would hold."""
+
+    larger: float
+    """Log of its size over the size that places are expected to have in the scene."""
+
+    off: float
+    """The same without its sign."""
+
+    long: float
+    """Log of its length over its width."""
+
+    edge: float
+    """Mean brightness gradient along its outline, in those of the whole image."""
+
+    inside: float
+    """Mean brightness gradient inside, in those of the whole image."""
+
+
+class CutChooser(BaseModel):
+    """Which of several cuts of a free shape a person would draw; learnt from out-of-fold predictions.
+
+    How large places are in an image, in pixels, is seldom known: annotated scenes differ threefold. So a shape is cut
+    by bays of several sizes, and the cut is taken whose places look most like places.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    weights: CueWeights
+    """Of a logistic model of one place."""
+
+    offset: float
+    """Of the same."""
+
+    least: float = Field(ge=0, lt=1)
+    """Chance of being right from which a place is kept. Larger: fewer places, and surer ones."""
+
+    usual_size_m: float = Field(gt=0)
+    """Root of the area of a usual place in metres, where the scene does not say."""
+
+
 class Contract(BaseModel):
     """All that a reader of a model file must know to use it as it was meant."""
 
@@ -84,6 +142,9 @@ class Contract(BaseModel):
 
     place: PlaceCalibration = AS_PREDICTED
     """Turns the mean probability inside a place into its confidence."""
+
+    cuts: CutChooser | None = None
+    """Which cut of a free shape into places is taken; without it, the one by the bay's size above."""
 
     dataset_version: str
     """Snapshot that the model was trained on."""

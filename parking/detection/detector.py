@@ -1,6 +1,7 @@
 """Free places in a raster, by a model file, on ONNX Runtime."""
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -21,6 +22,8 @@ from parking.errors import ModelError
 
 INPUT = ("tiles", "tensor(uint8)")
 OUTPUT = ("probability", "tensor(float)")
+GLANCE = ("size", "embedding")
+"""Outputs that a model may have besides, a row a tile: log of the size of its places in pixels, and its look."""
 
 BATCH = 1
 """Tiles an inference. On a CPU more at once are no faster and take that many times the memory."""
@@ -44,6 +47,22 @@ class Detection:
     gsd_source: Literal["file", "assumed"]
     imagery_date: date | None
     threshold: float
+    embedding: tuple[float, ...] = ()
+    """Where its look lies among the training scenes', in their standard deviations; empty if the model has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the network says of one raster."""
+
+    probability: NDArray[np.float32]
+    """(H, W) of the raster, the chance that a pixel is free parking."""
+
+    size_px: float | None
+    """Root of the area that places seem to have, in pixels that the network saw; None if it says nothing of it."""
+
+    embedding: tuple[float, ...]
+    """See `Detection`."""
 
 
 class Detector:
@@ -51,6 +70,8 @@ class Detector:
 
     def __init__(self, session: onnxruntime.InferenceSession, contract: Contract, sha256: str) -> None:
         self._session = session
+        present = {output.name for output in session.get_outputs()}
+        self._outputs = [OUTPUT[0], *(name for name in GLANCE if name in present)]
         self.contract = contract
         self.sha256 = sha256
 
@@ -81,29 +102,33 @@ class Detector:
     def probability(
         self, raster: Raster, *, tta: bool = False, check: Callable[[], None] = never_stop
     ) -> NDArray[np.float32]:
-        """The probability map of a raster, at the raster's own size.
+        """The probability map of a raster, (H, W) in [0, 1]; see `read`."""
+        return self.read(raster, tta=tta, check=check).probability
+
+    def read(self, raster: Raster, *, tta: bool = False, check: Callable[[], None] = never_stop) -> Reading:
+        """Run the network over a raster.
 
         Args:
             raster: resampled to the contract's ground resolution where its own is known, else taken as it is.
             tta: average the answers to eight flips and turns: a little better and eight times slower.
             check: called before every run of the model; what it raises ends the work.
-
-        Returns:
-            (H, W) in [0, 1].
         """
         contract = self.contract
         scaled = resample(raster, contract.gsd)
+        glances: list[NDArray[np.float32]] = []
 
         def run(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
             check()
-            return self._run(tiles)
+            probability, glance = self._run(tiles)
+            glances.append(glance)
+            return probability
 
         predict = in_all_orientations(run) if tta else run
         stitched = stitch(scaled.pixels, predict, tile=contract.tile, overlap=contract.overlap, batch=BATCH)
-        if stitched.shape == (raster.height, raster.width):
-            return stitched
-        resized = cv2.resize(stitched, (raster.width, raster.height), interpolation=cv2.INTER_LINEAR)
-        return np.asarray(resized, dtype=np.float32)
+        if stitched.shape != (raster.height, raster.width):
+            size = (raster.width, raster.height)
+            stitched = np.asarray(cv2.resize(stitched, size, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+        return self._reading(stitched, np.concatenate(glances).mean(axis=0, dtype=np.float64))
 
     def detect(
         self,
@@ -128,32 +153,46 @@ class Detector:
         """
         changes = {"threshold": threshold, "min_area_m2": min_area_m2}
         contract = self.contract.model_copy(update={k: v for k, v in changes.items() if v is not None})
-        probability = self.probability(raster, tta=tta, check=check)
+        reading = self.read(raster, tta=tta, check=check)
         gsd = raster.gsd or assumed_gsd or contract.gsd
-        spots = find_spots(probability, rules_for(contract, raster.gsd or contract.gsd), gsd, check=check)
+        rules = rules_for(contract, raster.gsd or contract.gsd)
+        # A raster that knows its ground resolution knows how large a usual place is, and need not guess.
+        size_px = None if raster.gsd else reading.size_px
+        spots = find_spots(reading.probability, raster.pixels, rules, gsd, size_px=size_px, check=check)
         return Detection(
             spots=spots,
             count=len(spots),
             count_interval=count_interval(len(spots), contract.count),
-            probability=probability,
+            probability=reading.probability,
             gsd=gsd,
             gsd_source="file" if raster.gsd else "assumed",
             imagery_date=raster.acquired,
             threshold=contract.threshold,
+            embedding=reading.embedding,
         )
 
-    def _run(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        (probability,) = self._session.run([OUTPUT[0]], {INPUT[0]: tiles})
-        return np.asarray(probability, np.float32)
+    def _reading(self, probability: NDArray[np.float32], glance: NDArray[np.float64]) -> Reading:
+        """The map with the mean of what was said of the tiles; their size is a mean of logs."""
+        sized = "size" in self._outputs
+        embedding = tuple(float(value) for value in glance[sized:])
+        return Reading(probability, math.exp(glance[0]) if sized else None, embedding)
+
+    def _run(self, tiles: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Probabilities (N, H, W), and all else side by side, (N, K)."""
+        probability, *glances = (np.asarray(o, np.float32) for o in self._session.run(self._outputs, {INPUT[0]: tiles}))
+        nothing = np.empty((len(tiles), 0), np.float32)
+        return probability, np.concatenate([nothing, *(glance.reshape(len(tiles), -1) for glance in glances)], axis=1)
 
     def _answer_golden(self, name: str) -> NDArray[np.float32]:
         tile = decode_tile(self.contract.golden_tile)
         try:
-            answer = self._run(tile[None])
+            answer, glance = self._run(tile[None])
         except Exception as error:
             raise ModelError(f"{name} cannot answer its golden tile ({error}). Export it again.") from error
         if answer.shape != (1, *tile.shape[:2]):
             raise ModelError(f"{name} answers a tile of {tile.shape[:2]} with {answer.shape}. Export it again.")
+        if not np.isfinite(glance).all():
+            raise ModelError(f"{name} says NaN or infinity of its golden tile: its weights are broken. Train it again.")
         return np.asarray(answer[0], np.float32)
 
 

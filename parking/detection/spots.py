@@ -1,7 +1,7 @@
 """From a probability map to single free places: polygons with a confidence, and a count with an interval."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -13,7 +13,8 @@ from shapely import Polygon
 from parking.data.annotations import Ring
 from parking.detection.bays import cut_into_bays
 from parking.detection.confidence import confidence_of, mean_inside
-from parking.detection.contract import AS_PREDICTED, Contract, CountCalibration, PlaceCalibration
+from parking.detection.contract import AS_PREDICTED, Contract, CountCalibration, CutChooser, PlaceCalibration
+from parking.detection.cuts import Surroundings, best_cut, cuts_of, surroundings
 from parking.detection.outlines import free_shapes
 from parking.detection.pieces import split_to_rows
 
@@ -54,6 +55,12 @@ class SpotRules:
     calibration: PlaceCalibration = AS_PREDICTED
     """How sure a place is, given the mean probability inside it."""
 
+    cuts: CutChooser | None = None
+    """Which cut of a shape is taken; without it, the one by the bay's size."""
+
+    usual_size_px: float = 0.0
+    """Root of the area of a usual place; of use to `cuts` alone."""
+
 
 def rules_for(contract: Contract, gsd: float) -> SpotRules:
     """The contract's rules for a map of another ground resolution.
@@ -68,6 +75,8 @@ def rules_for(contract: Contract, gsd: float) -> SpotRules:
         bay_width_px=contract.bay_width_m / gsd,
         bay_length_px=contract.bay_length_m / gsd,
         calibration=contract.place,
+        cuts=contract.cuts,
+        usual_size_px=contract.cuts.usual_size_m / gsd if contract.cuts else 0.0,
     )
 
 
@@ -76,27 +85,54 @@ def never_stop() -> None:
 
 
 def find_spots(
-    probability: NDArray[np.float32], rules: SpotRules, gsd: float, *, check: Callable[[], None] = never_stop
+    probability: NDArray[np.float32],
+    pixels: NDArray[np.uint8],
+    rules: SpotRules,
+    gsd: float,
+    *,
+    size_px: float | None = None,
+    check: Callable[[], None] = never_stop,
 ) -> tuple[Spot, ...]:
     """Single places in a probability map.
 
     Free pixels are gathered to connected shapes, shapes with corners that point inwards are split there, and each
-    part is cut into bays by its size. Call it on a whole map, never on a tile: a place on a seam would be two.
+    part is cut into bays by its size; where the rules can tell better cuts from worse, bays of several sizes are
+    tried. Call it on a whole map, never on a tile: a place on a seam would be two.
 
     Args:
         probability: (H, W), in [0, 1].
+        pixels: (H, W, 3) RGB, that the map is of.
         rules: what counts as a place.
         gsd: metres per pixel, for the areas.
+        size_px: root of the area that places are expected to have in this image; the rules' where it is not known.
         check: called for every shape and every part of one; what it raises ends the work. A map of ragged specks,
             as a poor model makes it, takes many seconds a megapixel, and somebody may not want to wait.
 
     Returns:
         Places from the top of the image downwards; rings are simple, wound one way, and inside the image.
     """
-    free = (probability >= rules.threshold).astype(np.uint8)
-    bays = list(_bays(free, rules, check))
+    shapes, ragged = free_ground(probability, rules, check=check)
+    if rules.cuts and not ragged:
+        there = surroundings(probability, pixels, size_px or rules.usual_size_px)
+        bays = list(_best_bays(shapes, there, rules.cuts, rules, check))
+    else:
+        bays = list(_bays(shapes, ragged, rules, check))
     spots = [_spot(bay, probability, rules.calibration, gsd) for bay in bays]
     return tuple(sorted(spots, key=lambda spot: min((y, x) for x, y in spot.ring)))
+
+
+def free_ground(
+    probability: NDArray[np.float32], rules: SpotRules, *, check: Callable[[], None] = never_stop
+) -> tuple[list[Polygon], bool]:
+    """The free shapes that are large enough, and whether they are too ragged for rows to be looked for in them."""
+    free = (probability >= rules.threshold).astype(np.uint8)
+    shapes = []
+    for shape in free_shapes(free, rules.bay_width_px, rules.bay_length_px):
+        check()
+        if shape.area >= rules.min_area_px:
+            shapes.append(shape)
+    corners = int(shapely.get_num_coordinates(shapes).sum())
+    return shapes, corners > max(RAGGED, RAGGED * free.size / 1e6)
 
 
 def count_interval(count: int, calibration: CountCalibration, level: float = 0.8) -> tuple[int, int]:
@@ -118,18 +154,24 @@ def count_interval(count: int, calibration: CountCalibration, level: float = 0.8
     return math.floor(low + 1e-9), math.ceil(high - 1e-9)
 
 
-def _bays(free: NDArray[np.uint8], rules: SpotRules, check: Callable[[], None]) -> Iterator[Polygon]:
+def _bays(shapes: Sequence[Polygon], ragged: bool, rules: SpotRules, check: Callable[[], None]) -> Iterator[Polygon]:
     width, length = rules.bay_width_px, rules.bay_length_px
-    shapes = []
-    for shape in free_shapes(free, width, length):
-        check()
-        if shape.area >= rules.min_area_px:
-            shapes.append(shape)
-    ragged = int(shapely.get_num_coordinates(shapes).sum()) > max(RAGGED, RAGGED * free.size / 1e6)
     for shape in shapes:
         for row in [shape] if ragged else split_to_rows(shape, width, length, check):
             check()
             yield from (bay for bay in cut_into_bays(row, width, length) if bay.area >= rules.min_area_px)
+
+
+def _best_bays(
+    shapes: Sequence[Polygon],
+    there: Surroundings,
+    chooser: CutChooser,
+    rules: SpotRules,
+    check: Callable[[], None],
+) -> Iterator[Polygon]:
+    for shape in shapes:
+        tried = cuts_of(shape, rules.bay_width_px, rules.bay_length_px, rules.min_area_px, check)
+        yield from best_cut(tuple(tried), shape.area, there, chooser)
 
 
 def _spot(bay: Polygon, probability: NDArray[np.float32], calibration: PlaceCalibration, gsd: float) -> Spot:

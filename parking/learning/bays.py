@@ -1,7 +1,7 @@
 """How large a bay is in the scenes at hand: what single places in a mask are cut by."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -9,20 +9,12 @@ from numpy.typing import NDArray
 
 from parking.detection.contract import Contract
 from parking.detection.spots import SpotRules
-from parking.learning import metrics
-from parking.learning.evaluate import ScenePrediction, found_rings
 from parking.learning.recipe import Recipe
 from parking.learning.samples import Sample
 
 _LEAST_RINGS = 8
 _SLIMMEST, _STOUTEST = 3.2, 1.4
 """Length over width of what can be a single bay; longer is a kerb or a row seen along, stouter a row of two."""
-
-SCALES = (1.0, 1.25, 1.5, 2.0)
-"""Bays that are tried, in units of the estimate: annotators draw one outline round two places as often as round one."""
-
-_LARGEST_BIAS = 0.15
-"""Share by which the number of places found may differ from that annotated, before anything else is looked at."""
 
 _WIDEST = 1.6
 """Width, in those of a narrow place, from which an outline is a row and not a bay."""
@@ -34,10 +26,6 @@ class BaySize:
 
     width: float = Contract.model_fields["bay_width_m"].default
     length: float = Contract.model_fields["bay_length_m"].default
-
-    def scaled(self, scale: float) -> "BaySize":
-        """A bay that is larger by `scale`."""
-        return BaySize(round(self.width * scale, 3), round(self.length * scale, 3))
 
 
 def estimate_bay(samples: Sequence[Sample], recipe: Recipe) -> BaySize:
@@ -70,34 +58,6 @@ def spot_rules(recipe: Recipe, bay: BaySize, threshold: float) -> SpotRules:
 def min_area_m2() -> float:
     """The smallest place that the contract keeps."""
     return float(Contract.model_fields["min_area_m2"].default)
-
-
-def scaled(rules: SpotRules, scale: float) -> SpotRules:
-    """The rules for bays that are larger by `scale`."""
-    return replace(rules, bay_width_px=rules.bay_width_px * scale, bay_length_px=rules.bay_length_px * scale)
-
-
-def tally_scales(predictions: Sequence[ScenePrediction], rules: SpotRules, gsd: float) -> NDArray[np.int64]:
-    """Places matched, found wrongly and missed, for each of `SCALES` and each scene: (scales, scenes, 3)."""
-    tallies = [
-        [metrics.match(found_rings(p, scaled(rules, scale), gsd), p.rings, 0.5) for p in predictions]
-        for scale in SCALES
-    ]
-    return np.array(tallies, np.int64).reshape(len(SCALES), len(predictions), 3)
-
-
-def choose_scale(tallies: NDArray[np.int64]) -> float:
-    """The scale with the best F1 among those whose count is right; the one that counts best where none is.
-
-    Args:
-        tallies: of scenes that were predicted out of fold, see `tally_scales`.
-    """
-    hit, false, missed = (part.astype(np.float64) for part in tallies.sum(axis=1).T)
-    bias = np.abs(false - missed) / np.maximum(hit + missed, 1)
-    f1 = 2 * hit / np.maximum(2 * hit + false + missed, 1)
-    right = bias <= _LARGEST_BIAS
-    best = np.argmax(np.where(right, f1, -1)) if right.any() else np.argmin(bias)
-    return SCALES[int(best)]
 
 
 def _sides(ring: NDArray[np.float32]) -> tuple[float, float]:

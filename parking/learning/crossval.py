@@ -6,14 +6,15 @@ from pathlib import Path
 from statistics import fmean
 
 import numpy as np
-from numpy.typing import NDArray
 
-from parking.detection.contract import PlaceCalibration
+from parking.detection.contract import CutChooser, PlaceCalibration
 from parking.detection.spots import SpotRules
-from parking.learning.bays import BaySize, choose_scale, estimate_bay, scaled, spot_rules, tally_scales
+from parking.learning.bays import BaySize, estimate_bay, spot_rules
 from parking.learning.checkpoint import identity
 from parking.learning.confidence import Evidence, calibrate_places, place_evidence
+from parking.learning.cuts import Tried, learn_cuts, try_cuts
 from parking.learning.evaluate import ScenePrediction, Scores, choose_threshold, score
+from parking.learning.look import learn_size, looks_of, usual_size
 from parking.learning.maps import coarse, load_maps, save_maps
 from parking.learning.recipe import Recipe
 from parking.learning.samples import Sample
@@ -29,13 +30,16 @@ class CrossValidation:
     """What the folds gave."""
 
     fold_scores: tuple[Scores, ...]
-    """One a fold, at the threshold and for the bays that are best on the other folds: no fold chooses its own."""
+    """One a fold, with threshold, cuts and calibration as the other folds choose them: no fold chooses its own."""
 
     parts: tuple[tuple[ScenePrediction, ...], ...]
     """Out-of-fold, by fold, one a scene, in half precision."""
 
     bay: BaySize
-    """The size of a bay that all folds together choose."""
+    """The usual outline of single places."""
+
+    cuts: CutChooser | None
+    """How shapes are cut, as all folds together say."""
 
     place: PlaceCalibration
     """How sure places are, as all folds together say."""
@@ -110,19 +114,40 @@ def judge(
         bay: the usual outline of the scenes.
         complete: whether these are all the folds.
     """
-    rules = spot_rules(recipe, bay, 0.5)
+    parts = _sized(parts, recipe)
     predictions = [prediction for part in parts for prediction in part]
-    at_best = replace(rules, threshold=choose_threshold(predictions))
-    tallies = tally_scales(predictions, at_best, recipe.gsd)
-    scale = choose_scale(tallies)
-    evidence = [place_evidence(prediction, scaled(at_best, scale), recipe.gsd) for prediction in predictions]
+    usual_px = usual_size([prediction.sample for prediction in predictions])
+    rules = replace(spot_rules(recipe, bay, choose_threshold(predictions)), usual_size_px=usual_px)
+    tried = [try_cuts(prediction, rules) for prediction in predictions]
+    cuts = learn_cuts(tried, usual_px * recipe.gsd)
+    evidence = [place_evidence(prediction, replace(rules, cuts=cuts), recipe.gsd) for prediction in predictions]
     return CrossValidation(
-        fold_scores=_score_apart(parts, tallies, evidence, rules, recipe.gsd),
+        fold_scores=_score_apart(parts, tried, evidence, rules, recipe.gsd),
         parts=tuple(map(tuple, parts)),
-        bay=bay.scaled(scale),
+        bay=bay,
+        cuts=cuts,
         place=calibrate_places(evidence),
         complete=complete,
     )
+
+
+def _sized(parts: Sequence[Sequence[ScenePrediction]], recipe: Recipe) -> list[list[ScenePrediction]]:
+    """The predictions with the size that places have in their scene, guessed from the scenes of the other parts."""
+    samples = [prediction.sample for part in parts for prediction in part]
+    owner = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    looks = looks_of(recipe, samples)
+    sized: list[list[ScenePrediction]] = []
+    for index, part in enumerate(parts):
+        apart = np.flatnonzero(owner != index)
+        guess = learn_size(looks[apart], [samples[n] for n in apart]) if looks is not None else None
+        sizes = np.exp(guess(looks[owner == index])[:, 0]) if looks is not None and guess else [None] * len(part)
+        sized.append(
+            [
+                replace(prediction, size_px=None if prediction.sample.scene.gsd or size is None else float(size))
+                for prediction, size in zip(part, sizes, strict=True)
+            ]
+        )
+    return sized
 
 
 def _split(samples: Sequence[Sample], folds: int) -> list[tuple[list[Sample], list[Sample]]]:
@@ -159,21 +184,22 @@ def _predict_fold(
 
 def _score_apart(
     parts: Sequence[Sequence[ScenePrediction]],
-    tallies: NDArray[np.int64],
+    tried: Sequence[Tried],
     evidence: Sequence[Evidence],
     rules: SpotRules,
     gsd: float,
 ) -> tuple[Scores, ...]:
-    """Scores of each part, with threshold, size of the bays and calibration as the other parts choose them."""
+    """Scores of each part, with threshold, cuts and calibration as the other parts choose them."""
     owner = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
     scores = []
     for index, part in enumerate(parts):
         others = [prediction for n, other in enumerate(parts) if n != index for prediction in other]
-        apart = owner != index if others else owner == index
+        apart = np.flatnonzero(owner != index if others else owner == index).tolist()
         chosen = replace(
-            scaled(rules, choose_scale(tallies[:, apart])),
+            rules,
             threshold=choose_threshold(others or part),
-            calibration=calibrate_places([seen for seen, there in zip(evidence, apart, strict=True) if there]),
+            cuts=learn_cuts([tried[n] for n in apart], rules.usual_size_px * gsd),
+            calibration=calibrate_places([evidence[n] for n in apart]),
         )
         scores.append(score(part, chosen, gsd))
     return tuple(scores)

@@ -37,6 +37,12 @@ class ScenePrediction:
 
     sample: Sample
 
+    size_px: float | None = None
+    """Root of the area that places are expected to have in the scene, where that was guessed."""
+
+    embedding: tuple[float, ...] = ()
+    """See `parking.detection.detector.Detection`."""
+
     @property
     def mask(self) -> NDArray[np.bool_]:
         """(H, W), true where a pixel is free parking."""
@@ -193,8 +199,9 @@ def evaluate_model(
 
     contract, predictions = detector.contract, []
     for done, sample in enumerate(samples, 1):
-        probability = detector.probability(Raster(sample.pixels, name=sample.name))
-        predictions.append(ScenePrediction(sample.name, probability.astype(np.float16), sample))
+        seen = detector.read(Raster(sample.pixels, name=sample.name))
+        size_px = None if sample.scene.gsd else seen.size_px
+        predictions.append(ScenePrediction(sample.name, seen.probability.astype(np.float16), sample, size_px))
         progress(done, len(samples), "scoring scenes")
     return score(predictions, model_rules(contract), contract.gsd), predictions
 
@@ -212,7 +219,8 @@ def found_rings(prediction: ScenePrediction, rules: SpotRules, gsd: float) -> li
 
 def found_spots(prediction: ScenePrediction, rules: SpotRules, gsd: float) -> tuple[Spot, ...]:
     """The places in a prediction."""
-    return find_spots(prediction.probability.astype(np.float32), rules, gsd)
+    probability = prediction.probability.astype(np.float32)
+    return find_spots(probability, prediction.sample.pixels, rules, gsd, size_px=prediction.size_px)
 
 
 def is_free(spot: Spot, prediction: ScenePrediction) -> bool:

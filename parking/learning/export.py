@@ -9,11 +9,12 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from parking.detection.contract import METADATA_KEY, Contract, open_session
 from parking.detection.golden import Grid, block_means
 from parking.errors import TrainingError
+from parking.learning.look import Glance, Linear
 from parking.learning.network import PixelNetwork
 from parking.learning.recipe import Recipe
 
@@ -22,26 +23,59 @@ OPSET = 17
 TOLERANCE = 1e-3
 """Largest difference of a probability between torch and the exported file."""
 
+_UNITS = {"probability": 1.0, "size": 1.0, "embedding": 100.0}
+"""What a difference is measured in: random tiles lie a hundred standard deviations from any scene."""
+
 _TRIED_SIZES = ((1, 32, 32), (1, 256, 256), (2, 96, 160), (1, 320, 224))
 """Tiles, height and width that parity is checked on, besides the golden tile."""
 
 
-def export_onnx(network: nn.Module, recipe: Recipe, path: Path, contract: Contract) -> Path:
+class ServedNetwork(nn.Module):
+    """A pixel network and what is seen at a glance, as they are exported together."""
+
+    def __init__(self, network: nn.Module, recipe: Recipe, glance: Glance | None = None) -> None:
+        super().__init__()
+        self.pixels = PixelNetwork(deepcopy(network).cpu().to(memory_format=torch.contiguous_format), recipe)
+        self.stem = glance.stem if glance else None
+        self.outputs = ["probability"]
+        if glance and glance.size:
+            self.outputs.append("size")
+            self.size = _linear(glance.size)
+        if glance:
+            self.outputs.append("embedding")
+            self.components = _linear(glance.components)
+        self.eval()
+
+    def forward(self, tiles: Tensor) -> tuple[Tensor, ...]:
+        """The outputs, in their order, of RGB tiles, uint8 (N, H, W, 3)."""
+        answers = [self.pixels(tiles)]
+        if self.stem is not None:
+            look = self.stem(tiles)
+            answers += [self.size(look)[:, 0]] if "size" in self.outputs else []
+            answers.append(self.components(look))
+        return tuple(answers)
+
+
+def export_onnx(
+    network: nn.Module, recipe: Recipe, path: Path, contract: Contract, glance: Glance | None = None
+) -> Path:
     """Write a network and its contract as one ONNX file, and check that it answers as torch does.
 
     The file takes `tiles`, uint8 (N, H, W, 3), and gives `probability`, float32 (N, H, W); N, H and W are free, H and W
-    multiples of 32.
+    multiples of 32. With a glance it also gives `size`, (N,), the log of the size of places in pixels, and `embedding`,
+    (N, 8).
 
     Args:
         network: logits from normalised pixels; it is left as it is.
         recipe: that it was built by.
         path: file to write.
         contract: what the model declares.
+        glance: what is read from the look of a tile.
 
     Raises:
         TrainingError: the file answers otherwise than the network.
     """
-    model = _pixel_network(network, recipe)
+    model = ServedNetwork(network, recipe, glance)
     path.parent.mkdir(parents=True, exist_ok=True)
     _trace(model, path)
     _add_contract(path, contract)
@@ -51,14 +85,17 @@ def export_onnx(network: nn.Module, recipe: Recipe, path: Path, contract: Contra
 
 def golden_grid(network: nn.Module, recipe: Recipe, tile: NDArray[np.uint8]) -> Grid:
     """What a network answers to a golden tile, RGB (256, 256, 3), as the contract keeps it."""
-    return block_means(_answer(_pixel_network(network, recipe), tile[None])[0])
+    return block_means(_answer(ServedNetwork(network, recipe), tile[None])[0][0])
 
 
-def _pixel_network(network: nn.Module, recipe: Recipe) -> PixelNetwork:
-    return PixelNetwork(deepcopy(network).cpu().to(memory_format=torch.contiguous_format), recipe).eval()
+def _linear(linear: Linear) -> nn.Linear:
+    layer = nn.Linear(*linear.weights.shape)
+    layer.weight.data = torch.from_numpy(linear.weights.T.astype(np.float32))
+    layer.bias.data = torch.from_numpy(linear.offset.astype(np.float32))
+    return layer
 
 
-def _trace(model: PixelNetwork, path: Path) -> None:
+def _trace(model: ServedNetwork, path: Path) -> None:
     tiles = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
     axes = {0: "tile", 1: "height", 2: "width"}
     with warnings.catch_warnings():
@@ -71,8 +108,8 @@ def _trace(model: PixelNetwork, path: Path) -> None:
             opset_version=OPSET,
             dynamo=False,
             input_names=["tiles"],
-            output_names=["probability"],
-            dynamic_axes={"tiles": axes, "probability": axes},
+            output_names=model.outputs,
+            dynamic_axes={"tiles": axes, "probability": axes, "size": {0: "tile"}, "embedding": {0: "tile"}},
         )
 
 
@@ -85,16 +122,17 @@ def _add_contract(path: Path, contract: Contract) -> None:
     unfinished.replace(path)
 
 
-def _check_parity(model: PixelNetwork, path: Path, sizes: Sequence[tuple[int, int, int]] = _TRIED_SIZES) -> None:
+def _check_parity(model: ServedNetwork, path: Path, sizes: Sequence[tuple[int, int, int]] = _TRIED_SIZES) -> None:
     session = open_session(path, threads=2)
     random = np.random.default_rng(0)
     worst = 0.0
     for number, height, width in sizes:
         tiles = random.integers(0, 256, (number, height, width, 3), np.uint8)
-        (answer,) = session.run(["probability"], {"tiles": tiles})
-        difference = np.abs(np.asarray(answer) - _answer(model, tiles)).max()
-        # A maximum passes NaN on, and no comparison with it holds.
-        worst = max(worst, float(difference) if np.isfinite(difference) else np.inf)
+        answers = session.run(model.outputs, {"tiles": tiles})
+        for name, answer, expected in zip(model.outputs, answers, _answer(model, tiles), strict=True):
+            difference = float(np.abs(np.asarray(answer) - expected).max()) / _UNITS[name]
+            # A maximum passes NaN on, and no comparison with it holds.
+            worst = max(worst, difference if np.isfinite(difference) else np.inf)
     if worst > TOLERANCE:
         raise TrainingError(
             f"The exported file {path} differs from the network by {worst:.2g} in probability, more than "
@@ -103,6 +141,5 @@ def _check_parity(model: PixelNetwork, path: Path, sizes: Sequence[tuple[int, in
 
 
 @torch.inference_mode()
-def _answer(model: PixelNetwork, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-    answer: NDArray[np.float32] = model(torch.from_numpy(tiles)).numpy()
-    return answer
+def _answer(model: ServedNetwork, tiles: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+    return [answer.numpy() for answer in model(torch.from_numpy(tiles))]

@@ -138,6 +138,12 @@ def match(found: Sequence[Ring], true: Sequence[Ring], iou: float) -> tuple[int,
     Returns:
         True positives, false positives, false negatives.
     """
+    hits = int(matched(found, true, iou).sum())
+    return hits, len(found) - hits, len(true) - hits
+
+
+def matched(found: Sequence[Ring], true: Sequence[Ring], iou: float) -> NDArray[np.bool_]:
+    """(N,), which of the outlines found are matched one to one with those annotated, see `match`."""
     ours, theirs = ([shapely.make_valid(shapely.Polygon(ring)) for ring in rings] for rings in (found, true))
     matched_ours: set[int] = set()
     matched_theirs: set[int] = set()
@@ -145,8 +151,7 @@ def match(found: Sequence[Ring], true: Sequence[Ring], iou: float) -> tuple[int,
         if a not in matched_ours and b not in matched_theirs:
             matched_ours.add(a)
             matched_theirs.add(b)
-    hits = len(matched_ours)
-    return hits, len(found) - hits, len(true) - hits
+    return np.isin(np.arange(len(found)), list(matched_ours))
 
 
 def _overlaps(

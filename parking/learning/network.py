@@ -75,7 +75,7 @@ class PixelNetwork(nn.Module):
     def __init__(self, network: nn.Module, recipe: Recipe) -> None:
         super().__init__()
         self.network = network
-        mean, scale = _normalisation(recipe.encoder)
+        mean, scale = normalisation(recipe.encoder)
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("scale", torch.tensor(scale).view(1, 3, 1, 1), persistent=False)
 
@@ -90,7 +90,7 @@ class PixelNetwork(nn.Module):
         return torch.sigmoid(self.logits(tiles).float())
 
 
-def _normalisation(encoder: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def normalisation(encoder: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and scale, in grey levels, that the encoder's pretraining used."""
     if from_wheel(encoder):
         return (127.0,) * 3, (128.0,) * 3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
@@ -26,6 +26,7 @@ from parking.learning.evaluate import (
     scene_counts,
 )
 from parking.learning.export import export_onnx, golden_grid
+from parking.learning.look import Glance, learn_glance, looks_of
 from parking.learning.recipe import Recipe
 from parking.learning.samples import Sample
 from parking.learning.state import Record
@@ -110,7 +111,8 @@ def build_version(
     )
     fitted = fit(recipe, samples_train, checkpoint=_checkpoint(recipe, workdir), progress=progress)
     contract = _contract(recipe, validated, fitted, dataset_version)
-    model = export_onnx(fitted.network, recipe, workdir / "model.onnx", contract)
+    glance = learn_glance(recipe, samples_train)
+    model = export_onnx(fitted.network, recipe, workdir / "model.onnx", contract, glance)
     test_scores, test_predictions = evaluate_model(Detector.load(model), samples_test, progress)
     return Release(
         recipe=recipe,
@@ -119,10 +121,21 @@ def build_version(
         fold_scores=validated.fold_scores,
         test_scores=test_scores,
         test_counts=tuple(scene_counts(test_predictions, contract.threshold)),
-        predictions=validated.predictions,
+        predictions=_with_embeddings(validated.predictions, recipe, glance),
         test_predictions=tuple(test_predictions),
         history=fitted.history,
     )
+
+
+def _with_embeddings(
+    predictions: Sequence[ScenePrediction], recipe: Recipe, glance: Glance | None
+) -> tuple[ScenePrediction, ...]:
+    """The predictions with the embedding that the exported file gives of their scenes."""
+    looks = looks_of(recipe, [prediction.sample for prediction in predictions]) if glance else None
+    if glance is None or looks is None:
+        return tuple(predictions)
+    embeddings = glance.components(looks).tolist()
+    return tuple(replace(p, embedding=tuple(e)) for p, e in zip(predictions, embeddings, strict=True))
 
 
 def _checkpoint(recipe: Recipe, workdir: Path) -> Path:
@@ -131,13 +144,16 @@ def _checkpoint(recipe: Recipe, workdir: Path) -> Path:
 
 def _contract(recipe: Recipe, validated: CrossValidation, fitted: Fit, dataset_version: str) -> Contract:
     threshold, bay = choose_threshold(validated.predictions), validated.bay
+    usual_px = validated.cuts.usual_size_m / recipe.gsd if validated.cuts else 0.0
+    rules = replace(spot_rules(recipe, bay, threshold), cuts=validated.cuts, usual_size_px=usual_px)
     return blank_contract(fitted.network, recipe, dataset_version).model_copy(
         update={
             "threshold": threshold,
             "bay_width_m": bay.width,
             "bay_length_m": bay.length,
             "place": validated.place,
-            "count": calibrate_count(validated.predictions, spot_rules(recipe, bay, threshold), recipe.gsd),
+            "cuts": validated.cuts,
+            "count": calibrate_count(validated.predictions, rules, recipe.gsd),
             "scores": _mean_scores(validated.fold_scores),
         }
     )

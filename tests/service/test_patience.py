@@ -36,7 +36,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """
     run, done = Detector._run, list[int]()
 
-    def slowly(self: Detector, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def slowly(self: Detector, tiles: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         time.sleep(0.05)
         done.append(len(done))
         return run(self, tiles)

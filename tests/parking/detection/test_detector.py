@@ -87,7 +87,7 @@ def test_memory_is_that_of_a_tile_not_of_the_image(detector: Detector, monkeypat
     seen: list[tuple[int, ...]] = []
     run = Detector._run
 
-    def watched(self: Detector, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def watched(self: Detector, tiles: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         seen.append(tiles.shape)
         return run(self, tiles)
 

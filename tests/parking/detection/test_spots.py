@@ -27,9 +27,12 @@ from tests.parking.detection.drawing import (
     ragged,
 )
 
+NO_PIXELS = np.zeros((1, 1, 3), np.uint8)
+"""Rules without a choice of cuts never look at them."""
+
 
 def found(probability: Map) -> int:
-    return len(find_spots(probability, RULES, GSD))
+    return len(find_spots(probability, NO_PIXELS, RULES, GSD))
 
 
 @pytest.mark.parametrize("degrees", [0, 17, 45, 73])
@@ -140,7 +143,7 @@ def test_rows_that_touch_are_taken_apart(draw: object, places: int) -> None:
 
 
 def rings_of(probability: Map) -> list[Polygon]:
-    return [Polygon(spot.ring) for spot in find_spots(probability, RULES, GSD)]
+    return [Polygon(spot.ring) for spot in find_spots(probability, NO_PIXELS, RULES, GSD)]
 
 
 @pytest.mark.parametrize("draw", [draw for draw, _ in SHAPES])
@@ -159,7 +162,7 @@ def test_rings_are_valid_apart_and_inside_the_image(draw: object) -> None:
 def test_a_place_is_where_it_was_drawn() -> None:
     probability = empty()
     probability[100:133, 200:217] = 0.8
-    (spot,) = find_spots(probability, RULES, GSD)
+    (spot,) = find_spots(probability, NO_PIXELS, RULES, GSD)
     assert Polygon(spot.ring).bounds == (200, 100, 217, 133)
     assert spot.area_m2 == pytest.approx(33 * 17 * GSD**2, abs=0.01)
     assert spot.confidence == pytest.approx(0.8, abs=0.01)
@@ -168,17 +171,19 @@ def test_a_place_is_where_it_was_drawn() -> None:
 def test_a_place_is_as_sure_as_such_places_proved_to_be() -> None:
     probability = empty()
     probability[100:133, 200:217] = 0.8
-    (spot,) = find_spots(probability, replace(RULES, calibration=PlaceCalibration(slope=0.5, offset=-0.5)), GSD)
+    (spot,) = find_spots(
+        probability, NO_PIXELS, replace(RULES, calibration=PlaceCalibration(slope=0.5, offset=-0.5)), GSD
+    )
     assert spot.confidence == pytest.approx(1 / (1 + math.exp(0.5 - 0.5 * math.log(4))), abs=0.01)
 
 
 def test_places_at_every_border_and_in_one_pixel() -> None:
     tiny = SpotRules(threshold=0.5, min_area_px=0, bay_width_px=WIDTH, bay_length_px=LENGTH)
-    (spot,) = find_spots(np.ones((1, 1), np.float32), tiny, GSD)
+    (spot,) = find_spots(np.ones((1, 1), np.float32), NO_PIXELS, tiny, GSD)
     assert Polygon(spot.ring).area == 1
     assert spot.confidence > 0.999
     whole = np.ones((33, 17), np.float32)
-    (spot,) = find_spots(whole, RULES, GSD)
+    (spot,) = find_spots(whole, NO_PIXELS, RULES, GSD)
     assert Polygon(spot.ring).equals(box(0, 0, 17, 33))
 
 
@@ -203,15 +208,15 @@ def test_a_higher_threshold_gives_fewer_places() -> None:
     probability[100:133, 300:317] = 0.6
     strict = SpotRules(0.7, RULES.min_area_px, WIDTH, LENGTH)
     assert found(probability) == 2
-    assert len(find_spots(probability, strict, GSD)) == 1
+    assert len(find_spots(probability, NO_PIXELS, strict, GSD)) == 1
 
 
 def test_nothing_free_gives_no_places() -> None:
-    assert find_spots(empty(), RULES, GSD) == ()
+    assert find_spots(empty(), NO_PIXELS, RULES, GSD) == ()
 
 
 def test_places_come_from_the_top_downwards() -> None:
-    spots: tuple[Spot, ...] = find_spots(l_shape(), RULES, GSD)
+    spots: tuple[Spot, ...] = find_spots(l_shape(), NO_PIXELS, RULES, GSD)
     tops = [min(y for _, y in spot.ring) for spot in spots]
     assert tops == sorted(tops)
 
@@ -267,7 +272,7 @@ def test_a_ragged_map_is_not_searched_for_rows(monkeypatch: pytest.MonkeyPatch) 
     ragged = np.asarray(cv2.GaussianBlur(noise, (0, 0), 3), np.float32)
     searched = Mock(side_effect=AssertionError("no row is worth looking for"))
     monkeypatch.setattr("parking.detection.spots.split_to_rows", searched)
-    assert find_spots(ragged, SpotRules(float(np.median(ragged)), 20, 8.0, 16.0), 0.3)
+    assert find_spots(ragged, NO_PIXELS, SpotRules(float(np.median(ragged)), 20, 8.0, 16.0), 0.3)
     searched.assert_not_called()
 
 
@@ -280,14 +285,14 @@ def noise(side: int, level: float) -> NDArray[np.float32]:
 def test_a_map_free_nearly_everywhere_is_ragged_by_its_holes(monkeypatch: pytest.MonkeyPatch) -> None:
     searched = Mock(side_effect=AssertionError("no row is worth looking for"))
     monkeypatch.setattr("parking.detection.spots.split_to_rows", searched)
-    assert find_spots(noise(600, -0.7), SpotRules(0.5, 20, 8.0, 16.0), 0.3)
+    assert find_spots(noise(600, -0.7), NO_PIXELS, SpotRules(0.5, 20, 8.0, 16.0), 0.3)
     searched.assert_not_called()
 
 
 def test_a_shape_of_many_rows_is_cut_to_the_same_bays_row_by_row(monkeypatch: pytest.MonkeyPatch) -> None:
     rules = SpotRules(0.5, 20, 8.0, 16.0)
-    by_rows = find_spots(noise(400, -0.5), rules, 0.3)
+    by_rows = find_spots(noise(400, -0.5), NO_PIXELS, rules, 0.3)
     monkeypatch.setattr("parking.detection.bays.MOST_ROWS", 1000)
-    by_cells = find_spots(noise(400, -0.5), rules, 0.3)
+    by_cells = find_spots(noise(400, -0.5), NO_PIXELS, rules, 0.3)
     assert len(by_rows) == len(by_cells) > 100
     assert sum(spot.area_m2 for spot in by_rows) == pytest.approx(sum(spot.area_m2 for spot in by_cells), rel=1e-3)

@@ -1,6 +1,7 @@
 """Cross-validation: no scene is predicted by a network that has seen it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from parking.errors import DatasetError
 from parking.learning import crossval
 from parking.learning.confidence import Evidence
 from parking.learning.crossval import cross_validate
+from parking.learning.cuts import Tried
 from parking.learning.evaluate import Scores
 from parking.learning.recipe import Recipe
 from parking.learning.samples import Sample
 from parking.learning.train import Fit
-from tests.parking.learning.scenes import TINY, make_samples
+from tests.parking.learning.scenes import TINY, box, make_samples
 
 SAMPLES = make_samples(6)
 
@@ -78,6 +80,30 @@ def test_a_fold_does_not_choose_its_own_calibration(even: Fits, monkeypatch: pyt
     owner = [fold for fold, part in enumerate(result.parts) for _ in part]
     left_out = [{owner[n] for n in range(6)} - {owner[order[id(seen)]] for seen in evidence} for evidence in folds]
     assert left_out == [{0}, {1}, {2}]
+
+
+def test_a_fold_does_not_choose_its_own_cuts(even: Fits, monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[list[Tried]] = []
+    monkeypatch.setattr(crossval, "learn_cuts", lambda tried, size: used.append(list(tried)))
+    result = cross_validate(TINY, SAMPLES, 3)
+    *folds, whole = sorted(used, key=len)
+    owner = [fold for fold, part in enumerate(result.parts) for _ in part]
+    order = {id(tried): number for number, tried in enumerate(whole)}
+    assert [{0, 1, 2} - {owner[order[id(tried)]] for tried in seen} for seen in folds] == [{0}, {1}, {2}]
+
+
+def test_a_fold_does_not_guess_the_size_of_its_own_places(even: Fits, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeing = TINY.model_copy(update={"encoder_weights": "imagenet"})
+    scenes = make_samples(12)
+    before = cross_validate(seeing, scenes, 3)
+    monkeypatch.setattr(crossval, "fit", Fits(0.8, 0.8, 0.8))
+    first = before.parts[0][0]
+    altered = [replace(s, rings=(box(8, 8, 60, 80),)) if s.name == first.name else s for s in scenes]
+    after = {p.name: p.size_px for p in cross_validate(seeing, altered, 3).predictions}
+    for index, part in enumerate(before.parts):
+        for prediction in part:
+            assert prediction.size_px is not None
+            assert (after[prediction.name] == pytest.approx(prediction.size_px, rel=1e-6)) == (index == 0)
 
 
 def test_a_fold_can_stop_the_rest(even: Fits) -> None:

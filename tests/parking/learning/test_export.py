@@ -66,6 +66,6 @@ def test_a_file_that_answers_otherwise_is_refused(
     contract: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = export._answer
-    monkeypatch.setattr(export, "_answer", lambda *given: real(*given) + 0.01)
+    monkeypatch.setattr(export, "_answer", lambda *given: [answer + 0.01 for answer in real(*given)])
     with pytest.raises(TrainingError, match=r"differs from the network by 0\.01"):
         export_onnx(NETWORK, TINY, tmp_path / "model.onnx", contract)

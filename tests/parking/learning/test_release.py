@@ -88,7 +88,7 @@ def test_a_cross_validation_that_was_made_already_is_used(release: Release, tmp_
     from parking.learning.bays import BaySize
     from parking.learning.crossval import CrossValidation
 
-    made = CrossValidation(release.fold_scores, (release.predictions,), BaySize(), AS_PREDICTED, complete=True)
+    made = CrossValidation(release.fold_scores, (release.predictions,), BaySize(), None, AS_PREDICTED, complete=True)
     said: list[str] = []
     built = build_version(
         RECIPE.model_copy(update={"steps": 1}),

@@ -39,7 +39,7 @@ def folds_of(ious: list[float]) -> Callable[..., CrossValidation]:
             ran.append(scores(iou))
             if not on_fold(fold, ran[-1]):
                 break
-        return CrossValidation(tuple(ran), (), BaySize(), AS_PREDICTED, complete=len(ran) == len(ious))
+        return CrossValidation(tuple(ran), (), BaySize(), None, AS_PREDICTED, complete=len(ran) == len(ious))
 
     return cross_validate
 

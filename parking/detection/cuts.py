@@ -1,0 +1,144 @@
+"""Several cuts of a free shape into places, and which of them looks most like what a person would draw."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from shapely import Polygon
+
+from parking.detection.bays import cut_into_bays
+from parking.detection.contract import CueWeights, CutChooser
+from parking.detection.pieces import split_to_rows
+
+SCALES = (0.7, 0.95, 1.25, 1.65, 2.2, 3.2, 5.0)
+"""Bays that a shape is cut by, in units of the usual one; the last leave most shapes whole, as outlines of rows are."""
+
+CUES = tuple(CueWeights.model_fields)
+"""What is looked at in a place, see `parking.detection.contract.CueWeights`."""
+
+_MARGIN = 6
+"""Pixels round a place that are looked at."""
+
+_AROUND, _NEAR = np.ones((9, 9), np.uint8), np.ones((3, 3), np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the cues of a place are read from."""
+
+    probability: NDArray[np.float32]
+    """(H, W), in [0, 1]."""
+
+    gradient: NDArray[np.float32]
+    """(H, W), how fast the brightness changes, 1 on average."""
+
+    size_px: float
+    """Root of the area that places are expected to have here."""
+
+
+def surroundings(probability: NDArray[np.float32], pixels: NDArray[np.uint8], size_px: float) -> Surroundings:
+    """The surroundings of all places in an image, RGB (H, W, 3)."""
+    light = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    across, down = cv2.Sobel(light, cv2.CV_32F, 1, 0), cv2.Sobel(light, cv2.CV_32F, 0, 1)
+    steepness = cv2.GaussianBlur(cv2.magnitude(across, down), (0, 0), 1.0)
+    gradient = np.asarray(steepness / (float(steepness.mean()) + 1e-3), np.float32)
+    return Surroundings(probability, gradient, size_px)
+
+
+def cuts_of(
+    shape: Polygon, bay_width: float, bay_length: float, smallest: float, check: Callable[[], None]
+) -> Iterator[list[Polygon]]:
+    """The places that each of `SCALES` makes of a free shape.
+
+    Args:
+        shape: a valid polygon, counterclockwise, in pixels.
+        bay_width: of a usual bay, in pixels.
+        bay_length: of a usual bay, in pixels.
+        smallest: area of the smallest place that is kept, in pixels.
+        check: called before every cut; what it raises ends the work.
+    """
+    for scale in SCALES:
+        width, length = bay_width * scale, bay_length * scale
+        rows = split_to_rows(shape, width, length, check)
+        yield [bay for row in rows for bay in cut_into_bays(row, width, length) if bay.area >= smallest]
+
+
+def cues(place: Polygon, shape_area: float, there: Surroundings) -> tuple[float, ...]:
+    """The `CUES` of one place.
+
+    Args:
+        place: its outline in pixels.
+        shape_area: of the free shape that it was cut from, in pixels.
+        there: what it lies in.
+    """
+    corners = np.array(place.exterior.coords[:-1])
+    x0, y0 = np.maximum(np.floor(corners.min(axis=0)).astype(int) - _MARGIN, 0)
+    x1, y1 = np.ceil(corners.max(axis=0)).astype(int) + _MARGIN + 1
+    chance, gradient = there.probability[y0:y1, x0:x1], there.gradient[y0:y1, x0:x1]
+    within = _filled(corners - (x0 + 0.5, y0 + 0.5), chance.shape)
+    core, rim = cv2.erode(within, _NEAR) > 0, cv2.dilate(within, _NEAR) > 0
+    around = (cv2.dilate(within, _AROUND) > 0) & ~rim
+    values = np.sort(chance[within > 0])
+    _, sides, _ = cv2.minAreaRect(corners.astype(np.float32))
+    area, (width, length) = len(values), sorted(sides)
+    larger = float(np.log(area) / 2 - np.log(there.size_px))
+    return (
+        float(values.mean()),
+        float(values[area // 10]),
+        _mean(chance, around, 0.0),
+        area / max(width * length, 1.0),
+        float(np.log(max(shape_area / area, 1.0))),
+        larger,
+        abs(larger),
+        float(np.log((length + 1) / (width + 1))),
+        _mean(gradient, (within > 0) & ~core, 1.0),
+        _mean(gradient, core, 1.0),
+    )
+
+
+def chances(seen: NDArray[np.float64], chooser: CutChooser) -> NDArray[np.float64]:
+    """How likely places are right, (N,), from their cues, (N, 10)."""
+    weights = np.array([getattr(chooser.weights, name) for name in CUES])
+    return np.asarray(1 / (1 + np.exp(-np.clip(seen @ weights + chooser.offset, -60, 60))), np.float64)
+
+
+def best_cut(
+    tried: Sequence[Sequence[Polygon]], shape_area: float, there: Surroundings, chooser: CutChooser
+) -> list[Polygon]:
+    """The places worth keeping of the cut that is worth most.
+
+    Where a place is kept that is right with chance p, F1 grows if p exceeds about half of it (Lipton et al., 2014): so
+    each place is worth p less that limit, and a cut is worth what its good places are.
+
+    Args:
+        tried: the places of each cut, see `cuts_of`.
+        shape_area: of the shape that was cut, in pixels.
+        there: what it lies in.
+        chooser: how likely a place is right, and the limit.
+    """
+    best, places = 0.0, list[Polygon]()
+    for cut in tried:
+        if not cut:
+            continue
+        chance = chances(np.array([cues(place, shape_area, there) for place in cut]), chooser)
+        good = chance > chooser.least
+        worth = float((chance - chooser.least)[good].sum())
+        if worth > best:
+            best, places = worth, [place for place, keep in zip(cut, good, strict=True) if keep]
+    return places
+
+
+def _filled(corners: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """1 inside the outline, 0 outside; never all 0."""
+    mask = np.zeros(shape, np.uint8)
+    cv2.fillPoly(mask, [np.round(corners * 16).astype(np.int32)], 1, shift=4)
+    if not mask.any():
+        mask[shape[0] // 2, shape[1] // 2] = 1
+    return mask
+
+
+def _mean(values: NDArray[np.float32], mask: NDArray[np.bool_], otherwise: float) -> float:
+    chosen = values[mask]
+    return float(chosen.mean()) if chosen.size else otherwise

@@ -1,0 +1,188 @@
+"""The look of a scene: what the first stages of a pretrained encoder see of it, before anything is learnt.
+
+They see texture: how fine the ground is drawn, how dense cars and lines are. That tells how large places are where
+nobody recorded the ground resolution, and whether scenes look like those that a model was trained on. The stages stay
+as they came, so what is learnt from them on some folds says something honest of the others.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import cast
+
+import cv2
+import numpy as np
+import segmentation_models_pytorch as smp
+import torch
+from numpy.typing import NDArray
+from timm.models.efficientnet import EfficientNetFeatures
+from torch import Tensor, nn
+
+from parking.data.tiles import cut_tiles
+from parking.learning.network import build_network, normalisation
+from parking.learning.recipe import Recipe
+from parking.learning.samples import Sample
+
+COMPONENTS = 8
+"""Numbers that a look is told by in the inference log."""
+
+_DEPTH = 3
+"""Halvings of the last stage looked at; later ones tell the size of places no better, measured out of fold."""
+
+_RIDGE = 1.0
+"""Penalty a feature and scene, of standardised features."""
+
+_MOST_PLACES = 15
+"""Places from which a scene's median size is as sure as it will be."""
+
+Looks = NDArray[np.float64]
+"""(scenes, features)."""
+
+
+class Stem(nn.Module):
+    """The first stages of a recipe's encoder with their pretrained weights."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        whole = cast(nn.Module, build_network(recipe).encoder).state_dict()
+        self.stages = smp.encoders.get_encoder(recipe.encoder, depth=_DEPTH, weights=None)
+        nn.Module.load_state_dict(self.stages, {name: whole[name] for name in self.stages.state_dict()})
+        _drop_what_follows(self.stages)
+        mean, scale = normalisation(recipe.encoder)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("scale", torch.tensor(scale).view(1, 3, 1, 1), persistent=False)
+        self.eval()
+
+    def forward(self, tiles: Tensor) -> Tensor:
+        """Looks, float (N, 2C), of RGB tiles, uint8 (N, H, W, 3): mean and spread of each feature."""
+        normalised = (tiles.permute(0, 3, 1, 2).float() - self.mean) / self.scale
+        features = self.stages(normalised)[-1].flatten(2)
+        mean = features.mean(dim=2)
+        spread = ((features - mean[..., None]) ** 2).mean(dim=2).sqrt()
+        return torch.cat([mean, spread], dim=1)
+
+
+def _drop_what_follows(stages: nn.Module) -> None:
+    """EfficientNets of timm run to their end, however few stages are asked of them: twice the time for nothing."""
+    model = getattr(stages, "model", None)
+    if isinstance(model, EfficientNetFeatures):
+        model.blocks = model.blocks[: max(model._stage_out_idx)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Linear:
+    """Numbers that follow from a look: `looks @ weights + offset`."""
+
+    weights: NDArray[np.float64]
+    """(features, K)."""
+
+    offset: NDArray[np.float64]
+    """(K,)."""
+
+    def __call__(self, looks: Looks) -> NDArray[np.float64]:
+        """(scenes, K)."""
+        return looks @ self.weights + self.offset
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Glance:
+    """What an exported model says of a tile besides its probabilities."""
+
+    stem: Stem
+    size: Linear | None
+    """To the log of the size of places in pixels."""
+
+    components: Linear
+    """To the embedding."""
+
+
+def build_stem(recipe: Recipe) -> Stem | None:
+    """The stem of a recipe; none where its encoder starts from nothing, and so sees nothing yet."""
+    return None if recipe.encoder_weights == "none" else Stem(recipe)
+
+
+def looks_of(recipe: Recipe, samples: Sequence[Sample]) -> Looks | None:
+    """The look of every scene, the mean over the tiles that the detector will cut; None without a stem."""
+    return _looks(recipe.encoder, recipe.encoder_weights, recipe.tile, recipe.overlap, tuple(samples))
+
+
+@lru_cache(maxsize=2)
+def _looks(encoder: str, weights: str, tile: int, overlap: int, samples: tuple[Sample, ...]) -> Looks | None:
+    stem = build_stem(Recipe(encoder=encoder, encoder_weights=weights))
+    if stem is None:
+        return None
+    return np.array([_look(stem, sample.pixels, tile, overlap) for sample in samples], np.float64)
+
+
+@torch.inference_mode()
+def _look(stem: Stem, pixels: NDArray[np.uint8], tile: int, overlap: int) -> NDArray[np.float64]:
+    looks = [stem(torch.from_numpy(cut[None])).numpy()[0] for cut in cut_tiles(pixels, tile, overlap)]
+    return np.asarray(np.mean(looks, axis=0, dtype=np.float64))
+
+
+def learn_glance(recipe: Recipe, samples: Sequence[Sample]) -> Glance | None:
+    """What scenes teach of their look; None where the encoder starts from nothing."""
+    stem, looks = build_stem(recipe), looks_of(recipe, samples)
+    if stem is None or looks is None:
+        return None
+    return Glance(stem, learn_size(looks, samples), learn_components(looks))
+
+
+def learn_size(looks: Looks, samples: Sequence[Sample]) -> Linear | None:
+    """The log of the size of places in pixels, from the look of their scene, by ridge regression.
+
+    The size of a scene's places is the root of the area of a rectangle round its median outline.
+
+    Args:
+        looks: of the scenes.
+        samples: the scenes; one without places teaches nothing.
+
+    Returns:
+        One number a scene; None where too few scenes have places.
+    """
+    kept = [n for n, sample in enumerate(samples) if sample.rings]
+    if len(kept) < COMPONENTS:
+        return None
+    sizes = np.log([median_size(samples[n]) for n in kept])
+    trust = np.sqrt([min(len(samples[n].rings), _MOST_PLACES) for n in kept])
+    return _ridge(looks[kept], sizes, trust / trust.mean())
+
+
+def usual_size(samples: Sequence[Sample]) -> float:
+    """The geometric mean of the scenes' sizes, in pixels; 1 where there is no place at all."""
+    sizes = [median_size(sample) for sample in samples if sample.rings]
+    return float(np.exp(np.mean(np.log(sizes)))) if sizes else 1.0
+
+
+def median_size(sample: Sample) -> float:
+    """Root of the area of the rectangle round a scene's median outline, in pixels; it has at least one."""
+    sides = [cv2.minAreaRect(np.array(ring, np.float32))[1] for ring in sample.rings]
+    return float(np.sqrt(max(float(np.median([a * b for a, b in sides])), 1.0)))
+
+
+def learn_components(looks: Looks) -> Linear:
+    """The directions in which scenes differ most, each in standard deviations (principal components, whitened).
+
+    Fewer scenes than directions leave the rest at 0.
+    """
+    middle, spread = looks.mean(axis=0), looks.std(axis=0) + 1e-3
+    _, strength, axes = np.linalg.svd((looks - middle) / spread, full_matrices=False)
+    deviation = strength[:COMPONENTS] / np.sqrt(max(len(looks), 1))
+    axes = axes[:COMPONENTS] * np.sign(axes[:COMPONENTS].sum(axis=1, keepdims=True) + 1e-12)
+    scaled = np.where(deviation[:, None] > 1e-6, axes / np.maximum(deviation[:, None], 1e-6), 0.0)
+    weights = np.zeros((looks.shape[1], COMPONENTS))
+    weights[:, : len(scaled)] = (scaled / spread).T
+    return Linear(weights, -middle @ weights)
+
+
+def _ridge(looks: Looks, values: NDArray[np.float64], trust: NDArray[np.float64]) -> Linear:
+    middle = np.average(looks, axis=0, weights=trust)
+    spread = np.sqrt(np.average((looks - middle) ** 2, axis=0, weights=trust)) + 1e-3
+    mean = np.average(values, weights=trust)
+    rows = (looks - middle) / spread * np.sqrt(trust)[:, None]
+    inner = rows @ rows.T + _RIDGE * looks.shape[1] * np.eye(len(rows))
+    weights = rows.T @ np.linalg.solve(inner, (values - mean) * np.sqrt(trust)) / spread
+    return Linear(weights[:, None], np.array([mean - middle @ weights]))

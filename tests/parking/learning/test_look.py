@@ -1,0 +1,102 @@
+"""What a scene's texture says of it, and that the exported file says the same."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from parking.data.imagery import Raster
+from parking.detection.detector import Detector
+from parking.detection.golden import decode_tile
+from parking.learning.export import export_onnx, golden_grid
+from parking.learning.look import (
+    COMPONENTS,
+    Stem,
+    build_stem,
+    learn_components,
+    learn_glance,
+    learn_size,
+    looks_of,
+    median_size,
+    usual_size,
+)
+from parking.learning.network import PixelNetwork, build_network
+from tests import doubles
+from tests.parking.learning.scenes import TINY, box, make_sample, make_samples
+
+SEEING = TINY.model_copy(update={"encoder_weights": "imagenet"})
+
+
+def test_the_stem_sees_what_the_first_stages_of_the_network_see() -> None:
+    tiles = torch.from_numpy(make_sample(0).pixels[None])
+    whole = build_network(SEEING).eval()
+    pixels = PixelNetwork(whole, SEEING)
+    with torch.inference_mode():
+        normalised = (tiles.permute(0, 3, 1, 2).float() - pixels.mean) / pixels.scale
+        features = whole.encoder(normalised)[3].flatten(2)  # type: ignore[operator]
+        look = Stem(SEEING)(tiles)[0]
+    torch.testing.assert_close(look[: len(look) // 2], features.mean(2)[0])
+    torch.testing.assert_close(look[len(look) // 2 :], features.std(2, correction=0)[0], rtol=1e-3, atol=1e-4)
+
+
+def test_an_encoder_that_starts_from_nothing_sees_nothing() -> None:
+    assert build_stem(TINY) is None
+    assert looks_of(TINY, make_samples(2)) is None
+    assert learn_glance(TINY, make_samples(2)) is None
+
+
+def test_the_size_is_learnt_where_the_look_tells_it() -> None:
+    rng = np.random.default_rng(0)
+    samples = [make_sample(n, rings=(box(5, 5, side, 2 * side),)) for n, side in enumerate(range(10, 40))]
+    looks = rng.normal(size=(30, 12))
+    looks[:, 3] = [np.log(median_size(sample)) for sample in samples]
+    guess = learn_size(looks, samples)
+    assert guess is not None
+    assert np.corrcoef(guess(looks)[:, 0], looks[:, 3])[0, 1] > 0.9
+    assert usual_size(samples) == pytest.approx(np.exp(looks[:, 3].mean()))
+
+
+def test_scenes_without_places_teach_no_size() -> None:
+    empty = [make_sample(n, rings=()) for n in range(20)]
+    assert learn_size(np.ones((20, 4)), empty) is None
+    assert usual_size(empty) == 1
+
+
+def test_components_are_in_standard_deviations() -> None:
+    looks = np.random.default_rng(1).normal(size=(60, 20)) * np.arange(1, 21)
+    seen = learn_components(looks)(looks)
+    assert seen.shape == (60, COMPONENTS)
+    np.testing.assert_allclose(seen.mean(axis=0), 0, atol=1e-9)
+    np.testing.assert_allclose(seen.std(axis=0), 1, atol=1e-6)
+    np.testing.assert_allclose(np.corrcoef(seen.T), np.eye(COMPONENTS), atol=1e-6)
+
+
+def test_few_scenes_leave_components_at_nothing() -> None:
+    looks = np.random.default_rng(1).normal(size=(3, 20))
+    seen = learn_components(looks)(looks)
+    assert np.isfinite(seen).all()
+    assert (seen[:, 3:] == 0).all()
+
+
+def test_the_exported_file_says_what_was_learnt(tmp_path: Path) -> None:
+    samples = make_samples(10)
+    network, glance = build_network(SEEING), learn_glance(SEEING, samples)
+    assert glance is not None
+    assert glance.size is not None
+    golden = decode_tile(doubles.contract().golden_tile)
+    contract = doubles.contract(golden_grid=golden_grid(network, SEEING, golden))
+    detector = Detector.load(export_onnx(network, SEEING, tmp_path / "model.onnx", contract, glance))
+    looks = looks_of(SEEING, samples)
+    assert looks is not None
+    for n, sample in enumerate(samples[:3]):
+        reading = detector.read(Raster(sample.pixels))
+        assert reading.size_px == pytest.approx(np.exp(glance.size(looks[n])[0]), rel=1e-3)
+        np.testing.assert_allclose(reading.embedding, glance.components(looks[n]), atol=0.02)
+
+
+def test_a_file_without_a_look_says_nothing_of_it(tmp_path: Path) -> None:
+    detector = Detector.load(doubles.write_bright_model(tmp_path / "model.onnx"))
+    reading = detector.read(Raster(make_sample(0).pixels))
+    assert reading.size_px is None
+    assert reading.embedding == ()
