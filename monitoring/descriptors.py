@@ -1,11 +1,11 @@
-"""What an image and its answer look like, in some twenty numbers: drift is seen in tables, not in images.
+"""What an image and its answer look like, in some thirty numbers: drift is seen in tables, not in images.
 
 The same functions describe a scene at training time and a request in the service, so that the two compare.
 Everything is measured on at most 512 x 512 pixels and so costs a few milliseconds whatever the image's size.
 """
 
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 import cv2
 import numpy as np
@@ -64,6 +64,31 @@ class PredictionDescriptors(TypedDict):
     """Share of pixels with a probability between 0.2 and 0.8."""
 
 
+class EmbeddingDescriptors(TypedDict):
+    """Where the look of an image lies among the training scenes', in their standard deviations; 0 is their mean.
+
+    The look is the mean and spread of what the encoder's first stages see: texture, density, scale. Unknown where the
+    model says nothing of it.
+    """
+
+    embedding_1: float | None
+    """The direction in which the training scenes differ most."""
+    embedding_2: float | None
+    """The second of these directions."""
+    embedding_3: float | None
+    """The third of these directions."""
+    embedding_4: float | None
+    """The fourth of these directions."""
+    embedding_5: float | None
+    """The fifth of these directions."""
+    embedding_6: float | None
+    """The sixth of these directions."""
+    embedding_7: float | None
+    """The seventh of these directions."""
+    embedding_8: float | None
+    """The eighth of these directions."""
+
+
 def describe(pixels: NDArray[np.uint8]) -> Descriptors:
     """Describes an image.
 
@@ -115,6 +140,17 @@ def describe_prediction(probability: NDArray[np.floating], spots: Sequence[Spot]
         entropy=float(entropy.mean()),
         uncertain_share=float(((chance > 0.2) & (chance < 0.8)).mean()),
     )
+
+
+def describe_embedding(embedding: Sequence[float]) -> EmbeddingDescriptors:
+    """Names the components of an embedding; one of another length is unknown.
+
+    Args:
+        embedding: see `parking.detection.detector.Detection`.
+    """
+    names = tuple(EmbeddingDescriptors.__annotations__)
+    known = list(embedding) if len(embedding) == len(names) else [None] * len(names)
+    return cast(EmbeddingDescriptors, dict(zip(names, known, strict=True)))
 
 
 def _reduced(image: NDArray[Any]) -> NDArray[Any]:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from monitoring.descriptors import Descriptors, PredictionDescriptors
+from monitoring.descriptors import Descriptors, EmbeddingDescriptors, PredictionDescriptors
 from monitoring.effects import ColumnDrift, Kind, Verdict, judge, limit
 from monitoring.furthest import Furthest
 from monitoring.sample import Sample
@@ -18,8 +18,10 @@ from monitoring.tally import Tally
 # The size of an image changes nothing for a model that works in tiles, so it has no vote.
 IMAGE_COLUMNS: tuple[str, ...] = tuple(name for name in Descriptors.__annotations__ if name != "megapixels")
 PREDICTION_COLUMNS: tuple[str, ...] = tuple(PredictionDescriptors.__annotations__)
+EMBEDDING_COLUMNS: tuple[str, ...] = tuple(EmbeddingDescriptors.__annotations__)
 KINDS: dict[str, Kind] = {
     **dict.fromkeys(IMAGE_COLUMNS, "image"),
+    **dict.fromkeys(EMBEDDING_COLUMNS, "embedding"),
     **dict.fromkeys(PREDICTION_COLUMNS, "prediction"),
 }
 _NAMED = 3

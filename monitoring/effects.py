@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 Verdict = Literal["ok", "warning", "drift", "insufficient_data"]
-Kind = Literal["image", "prediction"]
+Kind = Literal["image", "embedding", "prediction"]
 
 ROUNDS = 200
 _CHANCE = 0.99
@@ -78,17 +78,19 @@ def limit(reference: NDArray[np.float64], rows: int, threshold: float, *, rounds
 def judge(columns: Sequence[ColumnDrift], share: float) -> Verdict:
     """The verdict over the columns of a batch.
 
-    Images that drift are `drift`: when at least `share` of their columns have moved, or one has moved far. Half that
-    share is a `warning`, and so are predictions that drift alone: full car parks are news, not yet a fault.
+    Images that drift are `drift`: when at least `share` of their columns have moved, or one has moved far; so is that
+    share of the embedding's columns. Half that share is a `warning`, and so are predictions that drift alone: full car
+    parks are news, not yet a fault.
 
     Args:
-        columns: image and prediction columns.
-        share: of the image columns, or of the prediction columns.
+        columns: image, embedding and prediction columns.
+        share: of the columns of a kind.
     """
-    images, predictions = ([c for c in columns if c.kind == kind] for kind in ("image", "prediction"))
-    if _moved(images, share):
+    images, looks, predictions = ([c for c in columns if c.kind == kind] for kind in get_args(Kind))
+    if _moved(images, share) or _share(looks) >= share:
         return "drift"
-    return "warning" if _share(images) >= share / 2 or _moved(predictions, share) else "ok"
+    half = max(_share(images), _share(looks)) >= share / 2
+    return "warning" if half or _moved(predictions, share) else "ok"
 
 
 def _moved(columns: Sequence[ColumnDrift], share: float) -> bool:

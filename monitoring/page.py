@@ -66,7 +66,7 @@ def evaluate(
         Dataset.from_pandas(pd.DataFrame({n: values(t, n) for n in limits}), data_definition=definition)
         for t in (sample, reference)
     ]
-    images = [name for name in limits if KINDS[name] == "image"]
+    images = [name for name in limits if KINDS[name] != "prediction"]
     preset = DataDriftPreset(
         columns=images,
         num_method="wasserstein",

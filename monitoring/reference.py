@@ -40,4 +40,5 @@ def _row(prediction: ScenePrediction, rules: SpotRules, gsd: float) -> LogRow:
         gsd=gsd,
         gsd_source="assumed" if prediction.sample.scene.gsd is None else "file",
         latency_ms=0.0,
+        embedding=prediction.embedding,
     )

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from monitoring.descriptors import describe, describe_prediction
+from monitoring.descriptors import describe, describe_embedding, describe_prediction
 from parking.detection.spots import Spot
 from parking.errors import MonitoringError, StoreError
 from parking.storage import Store
@@ -61,6 +61,14 @@ class LogRow:
     confidence_mean: float | None
     entropy: float
     uncertain_share: float
+    embedding_1: float | None = None
+    embedding_2: float | None = None
+    embedding_3: float | None = None
+    embedding_4: float | None = None
+    embedding_5: float | None = None
+    embedding_6: float | None = None
+    embedding_7: float | None = None
+    embedding_8: float | None = None
 
 
 _ARROW_TYPES: dict[Any, pa.DataType] = {
@@ -92,6 +100,7 @@ def make_row(
     gsd: float,
     gsd_source: str,
     latency_ms: float,
+    embedding: Sequence[float] = (),
     time: dt.datetime | None = None,
 ) -> LogRow:
     """The row of one image and its answer; the service and the training reference both use it.
@@ -105,6 +114,7 @@ def make_row(
         gsd: metres per pixel.
         gsd_source: `file` or `assumed`.
         latency_ms: time of the inference, in milliseconds.
+        embedding: what the model says of the image's look; empty if nothing.
         time: when; now by default.
     """
     height, width = pixels.shape[:2]
@@ -119,6 +129,7 @@ def make_row(
         latency_ms=latency_ms,
         **describe(pixels),
         **describe_prediction(probability, spots),
+        **describe_embedding(embedding),
     )
 
 

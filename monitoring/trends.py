@@ -60,13 +60,14 @@ def _create(workspace: Any, name: str) -> Any:  # noqa: ANN401 - Evidently's, wh
     from evidently.sdk.models import PanelMetric
     from evidently.sdk.panels import line_plot_panel
 
-    from monitoring.drift import IMAGE_COLUMNS, PREDICTION_COLUMNS
+    from monitoring.drift import EMBEDDING_COLUMNS, IMAGE_COLUMNS, PREDICTION_COLUMNS
 
     def lines(columns: Iterable[str]) -> list[Any]:
         return [PanelMetric(legend=one, metric="ValueDrift", metric_labels={"column": one}) for one in columns]
 
     project = workspace.create_project(name)
-    for title, columns in (("Images", IMAGE_COLUMNS), ("Answers", PREDICTION_COLUMNS)):
+    titled = {"Images": IMAGE_COLUMNS, "Embedding": EMBEDDING_COLUMNS, "Answers": PREDICTION_COLUMNS}
+    for title, columns in titled.items():
         panel = line_plot_panel(f"{title}: distance from the training, in its spreads", lines(columns))
         project.dashboard.add_panel(panel, tab="Drift")
     return project.id

@@ -88,6 +88,7 @@ class Predictor:
                 gsd=found.gsd,
                 gsd_source=prediction.gsd_source,
                 latency_ms=prediction.elapsed_ms,
+                embedding=found.embedding,
             )
         except Exception:  # noqa: BLE001 - the caller has the answer; a row that fails is counted
             self._metrics.log_lost.inc()

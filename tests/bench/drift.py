@@ -90,7 +90,7 @@ def rows_of(scenes: Iterator[tuple[int, Pixels]], detector: Detector) -> Iterato
         found = detector.detect(Raster(pixels, name=str(seed)))
         yield make_row(
             pixels, found.probability, found.spots, request_id=str(seed), model_version="1",
-            gsd=found.gsd, gsd_source=found.gsd_source, latency_ms=0.0,
+            gsd=found.gsd, gsd_source=found.gsd_source, latency_ms=0.0, embedding=found.embedding,
         )  # fmt: skip
 
 

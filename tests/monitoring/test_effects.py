@@ -66,3 +66,11 @@ def test_predictions_that_drift_alone_are_a_warning() -> None:
     still = columns(*(0.5,) * 10)
     assert judge([*still, *columns(3.0, 3.0, kind="prediction")], share=0.4) == "warning"
     assert judge([*still, *columns(0.5, 0.5, kind="prediction")], share=0.4) == "ok"
+
+
+def test_the_look_of_images_drifts_by_several_components_and_not_by_one() -> None:
+    still = columns(0.1, 0.1, 0.1)
+    look = columns(*[0.1] * 6, kind="embedding")
+    assert judge([*still, *look, *columns(1.1, 1.1, 1.1, 1.1, kind="embedding")], share=0.4) == "drift"
+    assert judge([*still, *look, *columns(1.1, 1.1, kind="embedding")], share=0.4) == "warning"
+    assert judge([*still, *look, *columns(3.0, kind="embedding")], share=0.4) == "ok"
