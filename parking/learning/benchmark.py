@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from parking.errors import TrainingError
-from parking.learning.bays import estimate_bay, spot_rules
+from parking.learning.bays import estimate_bay
 from parking.learning.crossval import CrossValidation, cross_validate, judge
-from parking.learning.evaluate import ScenePrediction, Scores, choose_threshold, score
+from parking.learning.evaluate import ScenePrediction, Scores, score
 from parking.learning.recipe import Recipe, load_recipe
 from parking.learning.samples import Sample
 from parking.progress import Progress, silent
@@ -160,10 +160,8 @@ def slices(predictions: Sequence[ScenePrediction]) -> dict[str, Slice]:
 
 
 def score_slices(row: Row) -> dict[str, Scores]:
-    """Scores of each slice, at the threshold and bays that all folds together choose."""
-    predictions = row.validated.predictions
-    rules = spot_rules(row.entry.recipe, row.validated.bay, choose_threshold(predictions))
-    rules = replace(rules, calibration=row.validated.place)
+    """Scores of each slice, with what all folds together choose."""
+    predictions, rules = row.validated.predictions, row.validated.rules(row.entry.recipe)
     scored = {}
     for title, name_of in slices(predictions).items():
         for name in sorted({name_of(p) for p in predictions}):

@@ -52,6 +52,12 @@ class CrossValidation:
         """Out-of-fold, one a scene."""
         return tuple(prediction for part in self.parts for prediction in part)
 
+    def rules(self, recipe: Recipe) -> SpotRules:
+        """What counts as a place, as all folds together say: the rules of the contract to come."""
+        usual_px = self.cuts.usual_size_m / recipe.gsd if self.cuts else 0.0
+        plain = spot_rules(recipe, self.bay, choose_threshold(self.predictions))
+        return replace(plain, calibration=self.place, cuts=self.cuts, usual_size_px=usual_px)
+
     @property
     def mean(self) -> float:
         """Mean IoU of the folds: what tuning maximises."""

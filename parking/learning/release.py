@@ -14,14 +14,12 @@ from torch import nn
 
 from parking.detection.contract import Contract
 from parking.detection.golden import SIDE, encode_tile
-from parking.learning.bays import spot_rules
 from parking.learning.crossval import CrossValidation, cross_validate
 from parking.learning.evaluate import (
     SceneCounts,
     ScenePrediction,
     Scores,
     calibrate_count,
-    choose_threshold,
     evaluate_model,
     scene_counts,
 )
@@ -143,12 +141,10 @@ def _checkpoint(recipe: Recipe, workdir: Path) -> Path:
 
 
 def _contract(recipe: Recipe, validated: CrossValidation, fitted: Fit, dataset_version: str) -> Contract:
-    threshold, bay = choose_threshold(validated.predictions), validated.bay
-    usual_px = validated.cuts.usual_size_m / recipe.gsd if validated.cuts else 0.0
-    rules = replace(spot_rules(recipe, bay, threshold), cuts=validated.cuts, usual_size_px=usual_px)
+    rules, bay = validated.rules(recipe), validated.bay
     return blank_contract(fitted.network, recipe, dataset_version).model_copy(
         update={
-            "threshold": threshold,
+            "threshold": rules.threshold,
             "bay_width_m": bay.width,
             "bay_length_m": bay.length,
             "place": validated.place,
