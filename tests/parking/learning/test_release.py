@@ -6,8 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from parking.detection.contract import AS_PREDICTED
+from parking.detection.contract import AS_PREDICTED, CueWeights, CutChooser, PlaceCalibration
+from parking.detection.cuts import CUES
 from parking.detection.detector import Detector
+from parking.detection.spots import rules_for
 from parking.learning.evaluate import evaluate_model, score
 from parking.learning.plots import scene_sheet
 from parking.learning.release import Release, build_version
@@ -109,3 +111,16 @@ def test_scores_of_folds_are_not_those_of_scenes_they_learnt_from(release: Relea
 
     pooled = score(release.predictions, model_rules(release.contract), RECIPE.gsd)
     assert pooled.scenes == 6
+
+
+def test_the_contract_finds_the_places_that_the_folds_were_scored_with(release: Release, tmp_path: Path) -> None:
+    from parking.learning.bays import BaySize
+    from parking.learning.crossval import CrossValidation
+
+    cuts = CutChooser(weights=CueWeights(**dict.fromkeys(CUES, 0.5)), offset=1.0, least=0.1, usual_size_m=4.5)
+    place = PlaceCalibration(slope=1.5, offset=-0.5)
+    made = CrossValidation(release.fold_scores, (release.predictions,), BaySize(2.0, 4.0), cuts, place, complete=True)
+    again = build_version(
+        RECIPE, SAMPLES[:6], (), folds=2, dataset_version="0123456789ab", workdir=tmp_path, cross_validation=made
+    )
+    assert rules_for(again.contract, RECIPE.gsd) == made.rules(RECIPE)
