@@ -21,6 +21,9 @@ CUES = tuple(CueWeights.model_fields)
 _MARGIN = 6
 """Pixels round a place that are looked at."""
 
+_STRIP, _REACH = 512, 8
+"""Rows whose gradient is computed at once, and rows beyond them that it depends on, and a few more."""
+
 _AROUND, _NEAR = np.ones((9, 9), np.uint8), np.ones((3, 3), np.uint8)
 
 
@@ -31,8 +34,11 @@ class Surroundings:
     probability: NDArray[np.float32]
     """(H, W), in [0, 1]."""
 
-    gradient: NDArray[np.float32]
-    """(H, W), how fast the brightness changes, 1 on average."""
+    gradient: NDArray[np.float16]
+    """(H, W), how fast the brightness changes; in half precision, for an image can be large."""
+
+    mean_gradient: float
+    """Its mean."""
 
     size_px: float
     """Root of the area that places are expected to have here."""
@@ -40,11 +46,12 @@ class Surroundings:
 
 def surroundings(probability: NDArray[np.float32], pixels: NDArray[np.uint8], size_px: float) -> Surroundings:
     """The surroundings of all places in an image, RGB (H, W, 3)."""
-    light = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    across, down = cv2.Sobel(light, cv2.CV_32F, 1, 0), cv2.Sobel(light, cv2.CV_32F, 0, 1)
-    steepness = cv2.GaussianBlur(cv2.magnitude(across, down), (0, 0), 1.0)
-    gradient = np.asarray(steepness / (float(steepness.mean()) + 1e-3), np.float32)
-    return Surroundings(probability, gradient, size_px)
+    gradient = np.empty(pixels.shape[:2], np.float16)
+    for top in range(0, len(pixels), _STRIP):
+        start = max(0, top - _REACH)
+        strip = _steepness(pixels[start : top + _STRIP + _REACH])
+        gradient[top : top + _STRIP] = strip[top - start :][:_STRIP]
+    return Surroundings(probability, gradient, float(gradient.mean(dtype=np.float64)) + 1e-3, size_px)
 
 
 def cuts_of(
@@ -76,7 +83,8 @@ def cues(place: Polygon, shape_area: float, there: Surroundings) -> tuple[float,
     corners = np.array(place.exterior.coords[:-1])
     x0, y0 = np.maximum(np.floor(corners.min(axis=0)).astype(int) - _MARGIN, 0)
     x1, y1 = np.ceil(corners.max(axis=0)).astype(int) + _MARGIN + 1
-    chance, gradient = there.probability[y0:y1, x0:x1], there.gradient[y0:y1, x0:x1]
+    chance = there.probability[y0:y1, x0:x1]
+    gradient = there.gradient[y0:y1, x0:x1] / np.float32(there.mean_gradient)
     within = _filled(corners - (x0 + 0.5, y0 + 0.5), chance.shape)
     core, rim = cv2.erode(within, _NEAR) > 0, cv2.dilate(within, _NEAR) > 0
     around = (cv2.dilate(within, _AROUND) > 0) & ~rim
@@ -128,6 +136,13 @@ def best_cut(
         if worth > best:
             best, places = worth, [place for place, keep in zip(cut, good, strict=True) if keep]
     return places
+
+
+def _steepness(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Length of the brightness' gradient, a little blurred, in grey levels; (H, W)."""
+    light = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    across, down = cv2.Sobel(light, cv2.CV_32F, 1, 0), cv2.Sobel(light, cv2.CV_32F, 0, 1)
+    return np.asarray(cv2.GaussianBlur(cv2.magnitude(across, down), (0, 0), 1.0), np.float32)
 
 
 def _filled(corners: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.uint8]:

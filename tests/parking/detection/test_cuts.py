@@ -59,6 +59,14 @@ def test_the_cues_are_what_they_are_called() -> None:
     assert seen["edge"] > 5 * seen["inside"]
 
 
+def test_the_gradient_has_no_seams_where_it_is_computed_in_strips(monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 40, 3), dtype=np.uint8)
+    nothing = np.zeros((300, 40), np.float32)
+    whole = surroundings(nothing, pixels, 1.0).gradient
+    monkeypatch.setattr("parking.detection.cuts._STRIP", 64)
+    np.testing.assert_array_equal(surroundings(nothing, pixels, 1.0).gradient, whole)
+
+
 def test_a_place_at_the_rim_and_one_of_a_pixel_have_cues_too() -> None:
     probability, pixels = row_of(2)
     there = surroundings(probability, pixels, 28.0)
