@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
 from parking.errors import ModelError, NoVersionError
 from parking.mlflow_client import mlflow_client
+from parking.mlflow_rest import download, find_entry
 from parking.model_cache import mark_used, remove_others, version_folder
 
 if TYPE_CHECKING:
@@ -212,6 +213,9 @@ class Registry:
         return file
 
     def _find(self, which: str) -> Version | None:
+        entry = find_entry(self.tracking_uri, self.model_name, which)
+        if entry is not None:
+            return _from_json(entry)
         with mlflow_client(self.tracking_uri) as client:
             from mlflow.exceptions import MlflowException
 
@@ -243,6 +247,8 @@ class Registry:
 
     def _download(self, version: Version, name: str, file: Path) -> None:
         """Downloads beside the place and renames, so that no other process sees half a file."""
+        if download(self.tracking_uri, self.model_name, version.number, name, file):
+            return
         with mlflow_client(self.tracking_uri) as client:
             from mlflow.artifacts import download_artifacts
 
@@ -287,6 +293,18 @@ def _to_version(entry: "ModelVersion") -> Version:
         aliases=tuple(sorted(entry.aliases)),
         tags=dict(entry.tags),
         created=datetime.fromtimestamp(entry.creation_timestamp / 1000, UTC),
+    )
+
+
+def _from_json(entry: Mapping[str, Any]) -> Version:
+    """Of MLflow's REST API, which leaves out what is empty."""
+    return Version(
+        name=entry["name"],
+        number=int(entry["version"]),
+        run_id=entry.get("run_id") or None,
+        aliases=tuple(sorted(entry.get("aliases", ()))),
+        tags={tag["key"]: tag.get("value", "") for tag in entry.get("tags", ())},
+        created=datetime.fromtimestamp(int(entry["creation_timestamp"]) / 1000, UTC),
     )
 
 

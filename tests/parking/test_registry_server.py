@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from parking.errors import NoVersionError, RegistryError
 from parking.registry import Registry
@@ -100,3 +101,38 @@ def test_asking_for_the_alias_is_quick_enough_to_poll(uri: str, tmp_path: Path) 
     for _ in range(5):
         registry.resolve()
     assert (time.monotonic() - started) / 5 < 0.5
+
+
+WITHOUT_CLIENT = """
+import sys
+from pathlib import Path
+from parking.registry import Registry
+registry = Registry(sys.argv[1], sys.argv[2])
+print(registry.fetch(registry.resolve(), Path(sys.argv[3])).read_bytes().decode(), "mlflow" in sys.modules)
+"""
+
+
+def test_what_a_service_asks_needs_no_import_of_mlflow_and_is_the_same(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "m.onnx").write_bytes(b"model")
+    registry = Registry(uri, "asked")
+    with Tracker(uri, "asked", tmp_path).run("train") as run:
+        registry.register(tmp_path / "m.onnx", run_id=run.id, tags={"empty": "", "dataset_version": "abc"})
+    registry.promote(1, reason="the first", by="test")
+    command = [sys.executable, "-c", WITHOUT_CLIENT, uri, "asked", str(tmp_path / "cache")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == ["model", "False"]
+    short = [registry.resolve(which) for which in ("production", "1")]
+    monkeypatch.setattr("parking.registry.find_entry", lambda *_: None)
+    assert [registry.resolve(which) for which in ("production", "1")] == short
+
+
+def test_artifacts_that_the_server_does_not_hand_out_are_fetched_where_they_lie(uri: str, tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(b"model")
+    client = MlflowClient(uri, uri)
+    experiment = client.create_experiment("beside", artifact_location=(tmp_path / "beside").as_uri())
+    run_id = client.create_run(experiment).info.run_id
+    registry = Registry(uri, "beside")
+    version = registry.register(tmp_path / "m.onnx", run_id=run_id, tags={})
+    assert registry.fetch(version, tmp_path / "cache").read_bytes() == b"model"
