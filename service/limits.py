@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import BodyTooLargeError, BusyError
 from service.metrics import Metrics
 from service.patience import Patience
+
+_REST_SECONDS = 10.0
+"""How long an early answer waits for the rest of the body."""
 
 
 class InferenceSlots:
@@ -61,7 +64,12 @@ class InferenceSlots:
 
 
 class BodyLimit:
-    """ASGI middleware that counts a body while it streams in, whatever its headers say of its length."""
+    """ASGI middleware that counts a body while it streams in, whatever its headers say of its length.
+
+    An answer that comes before the end of the body, such as "too large" or "who are you", waits for the rest, which is
+    thrown away: a connection that is closed on bytes that nobody read is reset, and a proxy that is still sending makes
+    a 502 of that answer.
+    """
 
     def __init__(self, app: ASGIApp, *, most_bytes: int) -> None:
         self._app = app
@@ -72,21 +80,52 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        read = 0
+        body = _Body(scope, receive, self._most)
 
-        async def counted() -> Message:
-            nonlocal read
-            message = await receive()
-            read += len(message.get("body", b""))
-            if max(read, declared) > self._most:
-                raise BodyTooLargeError(self._most)
-            return message
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await body.finish()
+            await send(message)
 
-        declared = _declared_length(scope)
-        await self._app(scope, counted, send)
+        await self._app(scope, body.receive, answer)
 
 
-def _declared_length(scope: Scope) -> int:
-    """The Content-Length, 0 where there is none that is a number."""
-    text = dict(scope["headers"]).get(b"content-length", b"0")
-    return int(text) if text.isdigit() else 0
+class _Body:
+    """What has come of a request's body."""
+
+    def __init__(self, scope: Scope, receive: Receive, most_bytes: int) -> None:
+        headers = dict(scope["headers"])
+        text = headers.get(b"content-length", b"0")
+        self._declared = int(text) if text.isdigit() else 0
+        self._ended = not self._declared and b"transfer-encoding" not in headers
+        self._receive = receive
+        self._most = most_bytes
+        self._read = 0
+
+    async def receive(self) -> Message:
+        """The next part.
+
+        Raises:
+            BodyTooLargeError: it is more than may come.
+        """
+        if self._declared > self._most:
+            raise BodyTooLargeError(self._most)
+        message = await self._next()
+        if self._read > self._most:
+            raise BodyTooLargeError(self._most)
+        return message
+
+    async def finish(self) -> None:
+        """Throw the rest away, where it is not much and comes soon."""
+        # No less than the chart's proxy lets through: twice the limit, in whole MiB.
+        enough = 2 * (self._most + 2**20)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_REST_SECONDS):
+                while not self._ended and max(self._read, self._declared) <= enough:
+                    await self._next()
+
+    async def _next(self) -> Message:
+        message = await self._receive()
+        self._read += len(message.get("body", b""))
+        self._ended = not message.get("more_body", False)
+        return message

@@ -2,12 +2,20 @@
 
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from parking.settings import Settings
+from service.app import create_app
 from tests.service.conftest import Serve
 from tests.service.doubles import FlippingRegistry
+from tests.service.running import running
 from tests.service.waiting import wait_until
 
 
@@ -49,3 +57,48 @@ def test_health_answers_while_every_slot_is_busy(
         assert not busy.done()
         gate.set()
         assert busy.result().status_code == 200
+
+
+@pytest.fixture
+def guarded(models: dict[int, Path], tmp_path: Path) -> Iterator[tuple[str, int]]:
+    """Host and port of a service that takes 1 MiB, and only from those who know its token."""
+    settings = Settings(_env_file=None, state_dir=tmp_path / "state", max_upload_mb=1, auth=True, token="secret")
+    with running(create_app(settings, FlippingRegistry(models, serving=1)), grace=5) as address:
+        host, _, port = address.removeprefix("http://").partition(":")
+        yield host, int(port)
+
+
+@pytest.mark.parametrize(("size", "token", "status"), [(2**20 + 4, "secret", 413), (2**19, "wrong", 401)])
+def test_an_early_answer_waits_for_the_rest_of_the_body(
+    guarded: tuple[str, int], size: int, token: str, status: int
+) -> None:
+    with closing(HTTPConnection(*guarded, timeout=20)) as connection:
+        begin(connection, size, token)
+        for _ in range(4):
+            time.sleep(0.1)
+            connection.send(bytes(size // 4))
+        answer = connection.getresponse()
+        assert answer.status == status
+        assert answer.read()
+
+
+def test_nobody_is_waited_for_who_sends_far_too_much_or_nothing(
+    guarded: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(HTTPConnection(*guarded, timeout=5)) as connection:
+        begin(connection, 100 * 2**20, "secret")
+        assert connection.getresponse().status == 413
+    monkeypatch.setattr("service.limits._REST_SECONDS", 0.2)
+    with closing(HTTPConnection(*guarded, timeout=5)) as connection:
+        begin(connection, 2**20 + 1, "secret")
+        assert connection.getresponse().status == 413
+
+
+def begin(connection: HTTPConnection, size: int, token: str) -> None:
+    """A request up to its body, after whose answer the server closes the connection, as a proxy asks it to."""
+    connection.putrequest("POST", "/predict")
+    connection.putheader("Content-Type", "image/png")
+    connection.putheader("Content-Length", str(size))
+    connection.putheader("Authorization", f"Bearer {token}")
+    connection.putheader("Connection", "close")
+    connection.endheaders()
