@@ -5,11 +5,16 @@ Everything is measured on at most 512 x 512 pixels and so costs a few millisecon
 """
 
 from collections.abc import Sequence
-from typing import Any, TypedDict, cast
+from functools import cache
+from typing import Any, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ConfigDict, TypeAdapter, with_config
+
+# Before Python 3.12, Pydantic takes this one and not that of `typing`.
+from typing_extensions import TypedDict
 
 from parking.detection.spots import Spot
 
@@ -17,7 +22,11 @@ _SIDE = 512
 _DARK_PATCH = 15
 """Pixels of the window in which the dark channel looks for its darkest value; the paper's size."""
 
+_DOCUMENTED = ConfigDict(use_attribute_docstrings=True)
+"""The docstrings of the numbers are part of the report: see `meanings`."""
 
+
+@with_config(_DOCUMENTED)
 class Descriptors(TypedDict):
     """Numbers of an image, each with its unit."""
 
@@ -49,6 +58,7 @@ class Descriptors(TypedDict):
     """Size of the image, in million pixels."""
 
 
+@with_config(_DOCUMENTED)
 class PredictionDescriptors(TypedDict):
     """Numbers of an answer, each with its unit."""
 
@@ -64,6 +74,7 @@ class PredictionDescriptors(TypedDict):
     """Share of pixels with a probability between 0.2 and 0.8."""
 
 
+@with_config(_DOCUMENTED)
 class EmbeddingDescriptors(TypedDict):
     """Where the look of an image lies among the training scenes', in their standard deviations; 0 is their mean.
 
@@ -72,21 +83,29 @@ class EmbeddingDescriptors(TypedDict):
     """
 
     embedding_1: float | None
-    """The direction in which the training scenes differ most."""
+    """How the encoder sees the image, in standard deviations of the training: where its scenes differ most."""
     embedding_2: float | None
-    """The second of these directions."""
+    """How the encoder sees the image, in standard deviations of the training: the second of eight directions."""
     embedding_3: float | None
-    """The third of these directions."""
+    """How the encoder sees the image, in standard deviations of the training: the third of eight directions."""
     embedding_4: float | None
-    """The fourth of these directions."""
+    """How the encoder sees the image, in standard deviations of the training: the fourth of eight directions."""
     embedding_5: float | None
-    """The fifth of these directions."""
+    """How the encoder sees the image, in standard deviations of the training: the fifth of eight directions."""
     embedding_6: float | None
-    """The sixth of these directions."""
+    """How the encoder sees the image, in standard deviations of the training: the sixth of eight directions."""
     embedding_7: float | None
-    """The seventh of these directions."""
+    """How the encoder sees the image, in standard deviations of the training: the seventh of eight directions."""
     embedding_8: float | None
-    """The eighth of these directions."""
+    """How the encoder sees the image, in standard deviations of the training: the eighth of eight directions."""
+
+
+@cache
+def meanings() -> dict[str, str]:
+    """What each number says, and in which unit, by its name."""
+    kinds: tuple[type, ...] = (Descriptors, PredictionDescriptors, EmbeddingDescriptors)
+    columns = [TypeAdapter(kind).json_schema()["properties"] for kind in kinds]
+    return {name: column["description"] for some in columns for name, column in some.items()}
 
 
 def describe(pixels: NDArray[np.uint8]) -> Descriptors:

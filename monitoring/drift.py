@@ -62,7 +62,7 @@ class Comparison:
         self._trained = {name: _known(reference, name) for name in KINDS}
         known = {name: column for name, column in self._trained.items() if len(column)}
         self._tallies = {name: Tally(column) for name, column in known.items()}
-        self.furthest = Furthest({name: column for name, column in known.items() if KINDS[name] == "image"})
+        self.furthest = Furthest({name: column for name, column in known.items() if KINDS[name] != "prediction"})
         """Rows whose images are least like those of the training."""
 
     @property

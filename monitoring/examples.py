@@ -96,8 +96,8 @@ def section(examples: Sequence[Example]) -> str:
         return ""
     figures = "".join(_figure(example) for example in examples)
     return (
-        f'{_BEGIN}<section style="font: 14px/1.4 sans-serif; margin: 24px">'
-        '<h2 style="font-size: 18px">The images least like those of the training</h2>'
+        f"{_BEGIN}<section>"
+        "<h2>The images least like those of the training</h2>"
         f'<div style="display: flex; flex-wrap: wrap; gap: 16px">{figures}</div></section>{_END}'
     )
 
@@ -151,7 +151,7 @@ def _example(row: FarRow, column: ColumnDrift, jpeg: str) -> Example:
 
 def _figure(example: Example) -> str:
     low, high = example.trained
-    told = f"{example.column} {example.value:.3g}, in training {low:.3g} to {high:.3g}"
+    told = f"{example.column.replace('_', ' ')} {example.value:.3g}, in training {low:.3g} to {high:.3g}"
     asked = f"{example.time:%H:%M} UTC, request {example.request_id}"
     return (
         f'<figure style="margin: 0; max-width: {_SIDE}px"><img alt="" src="data:image/jpeg;base64,{example.jpeg}">'

@@ -16,6 +16,7 @@ from monitoring.page import bare_page, evaluate, page
 from monitoring.performance import DAYS, Performance, performance_of
 from monitoring.report import NightReport, keep_in_history, keep_report, make_report
 from monitoring.schema import log_keys, read_parts, table_from_parquet
+from monitoring.summary import summary
 from monitoring.trends import WORKSPACE, keep_run
 from parking.errors import MonitoringError, NoVersionError
 from parking.registry import REFERENCE_FILE, Registry
@@ -86,7 +87,7 @@ def monitor_day(
         finding = _judge(batches[name], performance, settings)
         report = make_report(finding, performance, problems, day=day, version=name, part=part)
         examples = _examples(store, settings, batches[name], finding)
-        html = _draw(batches[name], finding, examples, settings, day, name, whole=not part)
+        html = _draw(batches[name], finding, report, examples, settings, whole=not part)
         keep_report(store, report, finding, html, examples)
         if not part:
             keep_in_history(store, report, files)
@@ -177,24 +178,23 @@ def _examples(store: Store, settings: Settings, batch: _Batch, finding: Finding)
 def _draw(
     batch: _Batch,
     finding: Finding,
+    report: NightReport,
     examples: Sequence[Example],
     settings: Settings,
-    day: dt.date,
-    version: str,
     *,
     whole: bool,
 ) -> str:
     """The page; a whole day also joins the workspace in which Evidently shows trends."""
     if batch.comparison is None or not finding.columns:
-        return bare_page(finding)
+        return bare_page(summary(report))
     sample = batch.comparison.sample.table
-    snapshot = evaluate(finding, batch.comparison.reference, sample, settings.drift_share, day)
+    snapshot = evaluate(finding, batch.comparison.reference, sample, settings.drift_share, report.day)
     if whole:
         try:
-            keep_run(settings.state_dir / WORKSPACE, settings.model_name, snapshot, day, version)
+            keep_run(settings.state_dir / WORKSPACE, settings.model_name, snapshot, report.day, report.version)
         except Exception as error:  # noqa: BLE001 - another program's files may be damaged in any way; the report matters
-            logger.warning("The night of {} is not in Evidently's workspace: {}", day, error)
-    return page(finding, snapshot, sample.num_rows, examples)
+            logger.warning("The night of {} is not in Evidently's workspace: {}", report.day, error)
+    return page(summary(report, sample.num_rows, examples), snapshot)
 
 
 def heed(finding: Finding, performance: Performance | None, settings: Settings) -> Finding:

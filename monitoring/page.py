@@ -1,42 +1,34 @@
-"""The report for people: Evidently's page, with our verdict above it."""
+"""The report for people: Evidently's page, with our own head above it."""
 
 import datetime as dt
-import html
 import os
 import warnings
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from monitoring.drift import KINDS, Finding
-from monitoring.effects import Verdict
-from monitoring.examples import Example, section
 from monitoring.schema import values
 
 if TYPE_CHECKING:
     from evidently.core.report import Snapshot
 
 
-def page(finding: Finding, snapshot: "Snapshot", sampled: int, examples: Sequence[Example] = ()) -> str:
+def page(head: str, snapshot: "Snapshot") -> str:
     """A page that needs no network, under 5 MB.
 
     Args:
-        finding: the verdict.
+        head: see `monitoring.summary.summary`.
         snapshot: Evidently's run of the sample.
-        sampled: rows in it.
-        examples: images to show.
     """
-    banner = _banner(finding.verdict, finding.reason + _drawn_from(finding.rows, sampled))
     shown: str = snapshot.get_html_str(as_iframe=False)
-    return shown.replace("<body>", f"<body>{banner}{section(examples)}", 1)
+    return shown.replace("<body>", f"<body>{head}", 1)
 
 
-def bare_page(finding: Finding) -> str:
-    """The page of a batch about which nothing can be claimed."""
-    banner = _banner(finding.verdict, finding.reason)
-    return f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"></head><body>{banner}</body></html>'
+def bare_page(head: str) -> str:
+    """The page of a batch about which nothing can be claimed: its head alone."""
+    return f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"></head><body>{head}</body></html>'
 
 
 def evaluate(
@@ -82,15 +74,3 @@ def evaluate(
     with np.errstate(invalid="ignore", divide="ignore"):
         moment = dt.datetime.combine(day, dt.time()) if day else None
         return Report([preset, *predictions, *quality]).run(*datasets, timestamp=moment)
-
-
-def _drawn_from(rows: int, sampled: int) -> str:
-    if rows <= sampled:
-        return ""
-    return f" The verdict is of all {rows:,} rows; the charts below show {sampled:,} of them, drawn at random."
-
-
-def _banner(verdict: Verdict, reason: str) -> str:
-    """The verdict above Evidently's own page, which knows only shares of columns."""
-    text = f"<strong>{verdict.replace('_', ' ')}</strong>: {html.escape(reason)}"
-    return f'<p style="font: 16px/1.5 sans-serif; margin: 24px; max-width: 60em">{text}</p>'

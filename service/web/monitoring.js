@@ -25,6 +25,7 @@ function worst(nights) {
 
 function strip(nights) {
   const days = Array.from({ length: DAYS }, (_, number) => dayBefore(DAYS - 1 - number));
+  byId("first-day").textContent = days[0];
   byId("strip").replaceChildren(
     ...days.map((day) => {
       const night = worst(nights.filter((one) => one.day === day));

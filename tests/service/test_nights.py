@@ -197,6 +197,7 @@ def test_a_person_sees_the_strip_what_moved_and_what_people_say(
         page.get_by_text(re.compile(r"drift on \d{4}")).wait_for()
         days = page.locator("#strip > li > *")
         assert days.count() == 30
+        assert page.locator("#first-day").inner_text() == str(TODAY - dt.timedelta(days=29))
         looks = days.evaluate_all("days => days.map(day => day.className)")
         assert looks[-1] == "none", "today is looked at tomorrow"
         assert looks[-4:-1] == ["ok", "warning", "drift"]
