@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from monitoring.drift import KINDS, Finding
 from monitoring.schema import values
+from monitoring.slim import slim
 
 if TYPE_CHECKING:
     from evidently.core.report import Snapshot
@@ -23,7 +24,7 @@ def page(head: str, snapshot: "Snapshot") -> str:
         snapshot: Evidently's run of the sample.
     """
     shown: str = snapshot.get_html_str(as_iframe=False)
-    return shown.replace("<body>", f"<body>{head}", 1)
+    return slim(shown).replace("<body>", f"<body>{head}", 1)
 
 
 def bare_page(head: str) -> str:

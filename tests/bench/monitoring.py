@@ -26,6 +26,7 @@ if __name__ == "__main__":  # Run as a file, this folder comes first on the path
     sys.path[0] = str(Path(__file__).parents[2])
 
 from monitoring.descriptors import describe, describe_prediction
+from monitoring.drift import EMBEDDING_COLUMNS
 from monitoring.night import monitor_day
 from monitoring.schema import rows_to_table, table_to_parquet, write_table
 from parking.data.synthetic.scene import generate_scene
@@ -46,16 +47,24 @@ def write_day(store: Store, rows: int) -> None:
     scenes = rows_to_table(scene_rows(range(50, 114)))
     rng = np.random.default_rng(0)
     for hour, count in enumerate(np.diff(np.linspace(0, rows, FILES + 1).astype(int))):
-        part = scenes.take(rng.integers(0, scenes.num_rows, count))
+        part = seen(scenes.take(rng.integers(0, scenes.num_rows, count)), rng)
         noisy = pa.array(part["luminance"].to_numpy() + rng.normal(0, 0.01, count))
         part = part.set_column(part.schema.get_field_index("luminance"), "luminance", noisy)
         write_table(store, part, date=DAY, name=f"{hour:02}")
 
 
+def seen(table: pa.Table, rng: np.random.Generator) -> pa.Table:
+    """The rows with components of an embedding, as a model that has one gives them."""
+    for name in EMBEDDING_COLUMNS:
+        components = pa.array(rng.normal(size=table.num_rows))
+        table = table.set_column(table.schema.get_field_index(name), name, components)
+    return table
+
+
 def night(folder: Path, rows: int, answer: Connection) -> None:
     """Look at one day in this process, and say what it took."""
     store = open_store(str(folder / "store"))
-    reference = table_to_parquet(rows_to_table(scene_rows(range(40))))
+    reference = table_to_parquet(seen(rows_to_table(scene_rows(range(40))), np.random.default_rng(1)))
     settings = Settings(_env_file=None, state_dir=folder / "state")
     import evidently  # noqa: F401 - its import is the same for every day, and is not what is measured
 

@@ -6,15 +6,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from monitoring.drift import IMAGE_COLUMNS, Comparison, Finding, compare
+from monitoring.drift import IMAGE_COLUMNS, Finding, compare
 from monitoring.effects import distance
-from monitoring.page import bare_page, evaluate, page
-from monitoring.report import make_report
-from monitoring.sample import MOST_ROWS
+from monitoring.page import evaluate
 from monitoring.schema import LogRow, rows_to_table
-from monitoring.summary import summary
 from parking.data.shift import apply_shift
-from tests.monitoring.rows import NOON, Change, row, scene_rows
+from tests.monitoring.rows import Change, row, scene_rows
 
 SCENES = range(96)
 
@@ -77,25 +74,6 @@ def test_scores_are_those_that_evidently_finds() -> None:
         assert column.current_mean == pytest.approx(sides[1].mean())
 
 
-def head(found: Finding, sampled: int = 0) -> str:
-    return summary(make_report(found, None, (), day=NOON.date(), version="1", part=""), sampled)
-
-
-def test_the_page_of_many_rows_needs_no_network_stays_small_and_says_it_shows_a_sample() -> None:
-    reference, current = rows_to_table(scene_rows(SCENES) * 60), rows_to_table(scene_rows(SCENES, night) * 60)
-    batch = Comparison(reference)
-    batch.add(current)
-    found = batch.finding(min_rows=12, threshold=0.5, share=0.4)
-    snapshot = evaluate(found, reference, batch.sample.table, share=0.4)
-    shown = page(head(found, batch.sample.table.num_rows), snapshot)
-    assert found.rows == current.num_rows
-    assert batch.sample.table.num_rows == MOST_ROWS
-    assert "all 5,760 rows; the charts below show 5,000" in shown
-    assert len(shown.encode()) < 5e6
-    assert "<strong>drift</strong>: " in shown
-    assert 'src="http' not in shown
-
-
 def test_the_numbers_for_machines_say_what_the_page_says() -> None:
     reference, current = split(16, seed=7)
     found = report(scene_rows(reference), scene_rows(current, night))
@@ -121,4 +99,3 @@ def test_too_few_rows_are_insufficient_data_and_not_ok(reference: int, current: 
     assert found.verdict == "insufficient_data"
     assert f"{current} rows beside {reference} of the training" in found.reason
     assert "each side needs 12" in found.reason
-    assert "insufficient data" in bare_page(head(found))

@@ -1,0 +1,90 @@
+"""The report as a person opens it: one file that needs no network, small however much is in it."""
+
+import base64
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from monitoring.drift import KINDS, Comparison, Finding
+from monitoring.effects import ColumnDrift
+from monitoring.examples import SHOWN, Example
+from monitoring.page import bare_page, evaluate, page
+from monitoring.report import make_report
+from monitoring.sample import MOST_ROWS
+from monitoring.schema import LOG_SCHEMA, rows_to_table
+from monitoring.summary import summary
+from tests.monitoring.rows import NOON, scene_rows
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+LARGE_JPEG = base64.b64encode(bytes(25_000)).decode()
+
+
+def table(rows: int, seed: int, shift: float = 0.0) -> pa.Table:
+    """So many rows with a value in every column, no two of them alike."""
+    rng = np.random.default_rng(seed)
+    made = rows_to_table(scene_rows(range(4))).take(rng.integers(0, 4, rows))
+    for name in KINDS:
+        drawn = rng.normal(shift, 1, rows) if LOG_SCHEMA.field(name).type == pa.float64() else rng.poisson(9, rows)
+        made = made.set_column(made.schema.get_field_index(name), name, pa.array(drawn))
+    return made
+
+
+def head(found: Finding, sampled: int = 0, examples: tuple[Example, ...] = ()) -> str:
+    report = make_report(found, None, (), day=NOON.date(), version="1", part="")
+    return summary(report, sampled, examples)
+
+
+def example(column: ColumnDrift) -> Example:
+    told = {"request_id": "a", "time": NOON, "column": column.name, "value": 0.5, "trained": (0.25, 0.75)}
+    return Example.model_validate({**told, "jpeg": LARGE_JPEG})
+
+
+@pytest.fixture(scope="module")
+def shown() -> str:
+    """The largest page: every column there is, as many rows as are drawn, as many images as are shown."""
+    batch = Comparison(table(300, seed=1))
+    batch.add(table(MOST_ROWS + 760, seed=2, shift=1.5))
+    found = batch.finding(min_rows=12, threshold=0.5, share=0.4)
+    assert {column.name for column in found.columns} == set(KINDS)
+    sample = batch.sample.table
+    examples = (example(found.columns[0]),) * SHOWN
+    return page(head(found, sample.num_rows, examples), evaluate(found, batch.reference, sample, share=0.4))
+
+
+def test_it_needs_no_network_stays_small_and_says_that_it_shows_a_sample(shown: str) -> None:
+    assert "all 5,760 rows; the charts below show 5,000" in shown
+    assert len(shown.encode()) < 5e6
+    assert "<strong>drift</strong>: " in shown
+    assert 'src="http' not in shown
+
+
+def test_numbers_have_as_many_digits_as_a_chart_shows(shown: str) -> None:
+    data = shown[: shown.index("<body>")]
+    assert "white_line_share" in data
+    assert not re.findall(r"\d\.\d{9,}", data)
+
+
+def test_a_column_opens_and_shows_its_chart(shown: str, browser: "Browser", tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text(shown)
+    opened = browser.new_page()
+    problems: list[str] = []
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    opened.on("request", lambda request: problems.append(request.url) if request.url.startswith("http") else None)
+    opened.goto((tmp_path / "report.html").as_uri())
+    opened.get_by_text("Data Drift Summary").wait_for()
+    row = opened.locator("tr", has_text="Wasserstein distance").first
+    before = opened.locator(".js-plotly-plot").count()
+    row.locator("button").first.click()
+    opened.wait_for_function("before => document.querySelectorAll('.js-plotly-plot').length > before", arg=before)
+    opened.close()
+    assert problems == []
+
+
+def test_a_batch_of_which_nothing_can_be_claimed_has_a_page_that_says_so() -> None:
+    assert "insufficient data" in bare_page(head(Finding("insufficient_data", "Too few.")))
