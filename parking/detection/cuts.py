@@ -59,6 +59,8 @@ def cuts_of(
 ) -> Iterator[list[Polygon]]:
     """The places that each of `SCALES` makes of a free shape.
 
+    Its rows are looked for once, with the usual bay: that takes most of the time, and depends little on the size.
+
     Args:
         shape: a valid polygon, counterclockwise, in pixels.
         bay_width: of a usual bay, in pixels.
@@ -66,10 +68,11 @@ def cuts_of(
         smallest: area of the smallest place that is kept, in pixels.
         check: called before every cut; what it raises ends the work.
     """
+    rows = list(split_to_rows(shape, bay_width, bay_length, check))
     for scale in SCALES:
-        width, length = bay_width * scale, bay_length * scale
-        rows = split_to_rows(shape, width, length, check)
-        yield [bay for row in rows for bay in cut_into_bays(row, width, length) if bay.area >= smallest]
+        check()
+        cut = (bay for row in rows for bay in cut_into_bays(row, bay_width * scale, bay_length * scale))
+        yield [bay for bay in cut if bay.area >= smallest]
 
 
 def cues(place: Polygon, shape_area: float, there: Surroundings) -> tuple[float, ...]:
