@@ -20,7 +20,14 @@ with alone_in(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """
-FORK = "import os, time; os.fork() or time.sleep(60)"
+FORK = """import os, time
+    reader, writer = os.pipe()
+    if not os.fork():
+        os.write(writer, b"!")
+        time.sleep(60)
+    os.read(reader, 1)
+"""
+"""A child that lives on; its parent waits until it runs, because only then has it let go of what it inherited."""
 
 
 def holder(folder: Path, fork: str = "") -> "subprocess.Popen[str]":
