@@ -135,7 +135,7 @@ def _check_parity(model: ServedNetwork, path: Path, sizes: Sequence[tuple[int, i
             worst = max(worst, difference if np.isfinite(difference) else np.inf)
     if worst > TOLERANCE:
         raise TrainingError(
-            f"The exported file {path} differs from the network by {worst:.2g} in probability, more than "
+            f"The exported file {path} differs from the network by {worst:.2g} in what it answers, more than "
             f"{TOLERANCE:g}: it must not be registered. Train again with another encoder, or report this one."
         )
 

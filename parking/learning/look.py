@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import cast
+from weakref import WeakKeyDictionary
 
 import cv2
 import numpy as np
@@ -19,7 +20,7 @@ from timm.models.efficientnet import EfficientNetFeatures
 from torch import Tensor, nn
 
 from parking.data.tiles import cut_tiles
-from parking.learning.network import build_network, normalisation
+from parking.learning.network import Normalisation, build_network
 from parking.learning.recipe import Recipe
 from parking.learning.samples import Sample
 
@@ -42,24 +43,18 @@ Looks = NDArray[np.float64]
 class Stem(nn.Module):
     """The first stages of a recipe's encoder with their pretrained weights."""
 
-    mean: Tensor
-    scale: Tensor
-
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
         whole = cast(nn.Module, build_network(recipe).encoder).state_dict()
         self.stages = smp.encoders.get_encoder(recipe.encoder, depth=_DEPTH, weights=None)
         nn.Module.load_state_dict(self.stages, {name: whole[name] for name in self.stages.state_dict()})
         _drop_what_follows(self.stages)
-        mean, scale = normalisation(recipe.encoder)
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("scale", torch.tensor(scale).view(1, 3, 1, 1), persistent=False)
+        self.normalise = Normalisation(recipe.encoder)
         self.eval()
 
     def forward(self, tiles: Tensor) -> Tensor:
         """Looks, float (N, 2C), of RGB tiles, uint8 (N, H, W, 3): mean and spread of each feature."""
-        normalised = (tiles.permute(0, 3, 1, 2).float() - self.mean) / self.scale
-        features = self.stages(normalised)[-1].flatten(2)
+        features = self.stages(self.normalise(tiles))[-1].flatten(2)
         mean = features.mean(dim=2)
         spread = ((features - mean[..., None]) ** 2).mean(dim=2).sqrt()
         return torch.cat([mean, spread], dim=1)
@@ -99,33 +94,46 @@ class Glance:
     """To the embedding."""
 
 
-def build_stem(recipe: Recipe) -> Stem | None:
+def stem_of(recipe: Recipe) -> Stem | None:
     """The stem of a recipe; none where its encoder starts from nothing, and so sees nothing yet."""
-    return None if recipe.encoder_weights == "none" else Stem(recipe)
-
-
-def looks_of(recipe: Recipe, samples: Sequence[Sample]) -> Looks | None:
-    """The look of every scene, the mean over the tiles that the detector will cut; None without a stem."""
-    return _looks(recipe.encoder, recipe.encoder_weights, recipe.tile, recipe.overlap, tuple(samples))
+    return _stem(recipe.encoder, recipe.encoder_weights, recipe.decoder_channels)
 
 
 @lru_cache(maxsize=2)
-def _looks(encoder: str, weights: str, tile: int, overlap: int, samples: tuple[Sample, ...]) -> Looks | None:
-    stem = build_stem(Recipe(encoder=encoder, encoder_weights=weights))
+def _stem(encoder: str, weights: str, decoder_channels: tuple[int, ...]) -> Stem | None:
+    """Of what the weights depend on alone, for recipes that differ in their training to share it."""
+    if weights == "none":
+        return None
+    return Stem(Recipe(encoder=encoder, encoder_weights=weights, decoder_channels=decoder_channels))
+
+
+def looks_of(recipe: Recipe, samples: Sequence[Sample]) -> Looks | None:
+    """The look of every scene, the mean over the tiles that the detector will cut; None without a stem.
+
+    It depends on nothing that is learnt, so a scene is looked at once however many trials and folds ask.
+    """
+    stem = stem_of(recipe)
     if stem is None:
         return None
-    return np.array([_look(stem, sample.pixels, tile, overlap) for sample in samples], np.float64)
+    return np.array([_look(stem, sample, recipe.tile, recipe.overlap) for sample in samples], np.float64)
+
+
+_seen: WeakKeyDictionary[Sample, dict[tuple[Stem, int, int], NDArray[np.float64]]] = WeakKeyDictionary()
 
 
 @torch.inference_mode()
-def _look(stem: Stem, pixels: NDArray[np.uint8], tile: int, overlap: int) -> NDArray[np.float64]:
-    looks = [stem(torch.from_numpy(cut[None])).numpy()[0] for cut in cut_tiles(pixels, tile, overlap)]
-    return np.asarray(np.mean(looks, axis=0, dtype=np.float64))
+def _look(stem: Stem, sample: Sample, tile: int, overlap: int) -> NDArray[np.float64]:
+    seen, key = _seen.setdefault(sample, {}), (stem, tile, overlap)
+    if key not in seen:
+        tiles = cut_tiles(sample.pixels, tile, overlap)
+        looks = [stem(torch.from_numpy(cut[None])).numpy()[0] for cut in tiles]
+        seen[key] = np.asarray(np.mean(looks, axis=0, dtype=np.float64))
+    return seen[key]
 
 
 def learn_glance(recipe: Recipe, samples: Sequence[Sample]) -> Glance | None:
     """What scenes teach of their look; None where the encoder starts from nothing."""
-    stem, looks = build_stem(recipe), looks_of(recipe, samples)
+    stem, looks = stem_of(recipe), looks_of(recipe, samples)
     if stem is None or looks is None:
         return None
     return Glance(stem, learn_size(looks, samples), learn_components(looks))

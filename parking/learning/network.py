@@ -66,31 +66,42 @@ def _unet(recipe: Recipe) -> nn.Module:
     return cast(nn.Module, network)
 
 
-class PixelNetwork(nn.Module):
-    """A network with its normalisation in front and, at `forward`, the sigmoid behind: pixels in, probability out."""
+class Normalisation(nn.Module):
+    """Raw pixels as an encoder wants them."""
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, network: nn.Module, recipe: Recipe) -> None:
+    def __init__(self, encoder: str) -> None:
         super().__init__()
-        self.network = network
-        mean, scale = normalisation(recipe.encoder)
+        mean, scale = _normalisation(encoder)
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("scale", torch.tensor(scale).view(1, 3, 1, 1), persistent=False)
 
+    def forward(self, tiles: Tensor) -> Tensor:
+        """Float (N, 3, H, W), of RGB tiles, uint8 (N, H, W, 3)."""
+        # Channels-last pixels permuted are channels-last memory: no copy, and the layout convolutions are fastest in.
+        return (tiles.permute(0, 3, 1, 2).float() - self.mean) / self.scale
+
+
+class PixelNetwork(nn.Module):
+    """A network with its normalisation in front and, at `forward`, the sigmoid behind: pixels in, probability out."""
+
+    def __init__(self, network: nn.Module, recipe: Recipe) -> None:
+        super().__init__()
+        self.network = network
+        self.normalise = Normalisation(recipe.encoder)
+
     def logits(self, tiles: Tensor) -> Tensor:
         """Logits, float (N, H, W), of RGB tiles, uint8 (N, H, W, 3)."""
-        # Channels-last pixels permuted are channels-last memory: no copy, and the layout convolutions are fastest in.
-        normalised = (tiles.permute(0, 3, 1, 2).float() - self.mean) / self.scale
-        return cast(Tensor, self.network(normalised)).squeeze(1)
+        return cast(Tensor, self.network(self.normalise(tiles))).squeeze(1)
 
     def forward(self, tiles: Tensor) -> Tensor:
         """Probability of free parking, float32 (N, H, W), of RGB tiles, uint8 (N, H, W, 3)."""
         return torch.sigmoid(self.logits(tiles).float())
 
 
-def normalisation(encoder: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _normalisation(encoder: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and scale, in grey levels, that the encoder's pretraining used."""
     if from_wheel(encoder):
         return (127.0,) * 3, (128.0,) * 3

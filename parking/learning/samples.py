@@ -22,7 +22,7 @@ _GENERATED_SEED = 1_000_000
 """Far from the seeds that people draw scenes with: a demo's test scenes are none of these."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Sample:
     """One scene at the recipe's ground resolution."""
 

@@ -13,12 +13,12 @@ from parking.learning.export import export_onnx, golden_grid
 from parking.learning.look import (
     COMPONENTS,
     Stem,
-    build_stem,
     learn_components,
     learn_glance,
     learn_size,
     looks_of,
     median_size,
+    stem_of,
     usual_size,
 )
 from parking.learning.network import PixelNetwork, build_network
@@ -33,15 +33,37 @@ def test_the_stem_sees_what_the_first_stages_of_the_network_see() -> None:
     whole = build_network(SEEING).eval()
     pixels = PixelNetwork(whole, SEEING)
     with torch.inference_mode():
-        normalised = (tiles.permute(0, 3, 1, 2).float() - pixels.mean) / pixels.scale
-        features = whole.encoder(normalised)[3].flatten(2)  # type: ignore[operator]
+        features = whole.encoder(pixels.normalise(tiles))[3].flatten(2)  # type: ignore[operator]
         look = Stem(SEEING)(tiles)[0]
     torch.testing.assert_close(look[: len(look) // 2], features.mean(2)[0])
     torch.testing.assert_close(look[len(look) // 2 :], features.std(2, correction=0)[0], rtol=1e-3, atol=1e-4)
 
 
+def test_a_scene_is_looked_at_once_whatever_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = make_samples(3)
+    first = looks_of(SEEING, samples)
+    assert first is not None
+    monkeypatch.setattr("parking.learning.look.cut_tiles", lambda *_: pytest.fail("it was looked at again"))
+    again = looks_of(SEEING, samples[::-1])
+    assert again is not None
+    np.testing.assert_array_equal(again[::-1], first)
+
+
+@pytest.mark.parametrize(
+    "encoder", ["resnet18", "vgg11", "mobilenet_v2", "efficientnet-b0", "mit_b0", "tu-convnext_atto"]
+)
+def test_other_encoders_with_weights_of_their_own_have_a_look_too(encoder: str, tmp_path: Path) -> None:
+    recipe = SEEING.model_copy(update={"encoder": encoder, "encoder_weights": "none"})
+    torch.save(build_network(recipe).state_dict(), tmp_path / "weights.pt")
+    seeing = recipe.model_copy(update={"encoder_weights": str(tmp_path / "weights.pt")})
+    looks = looks_of(seeing, make_samples(2))
+    assert looks is not None
+    assert np.isfinite(looks).all()
+    assert np.ptp(looks) > 0
+
+
 def test_an_encoder_that_starts_from_nothing_sees_nothing() -> None:
-    assert build_stem(TINY) is None
+    assert stem_of(TINY) is None
     assert looks_of(TINY, make_samples(2)) is None
     assert learn_glance(TINY, make_samples(2)) is None
 
