@@ -10,6 +10,7 @@ from shapely import Polygon
 
 from parking.detection.bays import cut_into_bays
 from parking.detection.contract import CueWeights, CutChooser
+from parking.detection.outlines import pixels_of
 from parking.detection.pieces import split_to_rows
 
 SCALES = (0.7, 0.95, 1.25, 1.65, 2.2, 3.2, 5.0)
@@ -83,16 +84,16 @@ def cues(place: Polygon, shape_area: float, there: Surroundings) -> tuple[float,
         shape_area: of the free shape that it was cut from, in pixels.
         there: what it lies in.
     """
-    corners = np.array(place.exterior.coords[:-1])
-    x0, y0 = np.maximum(np.floor(corners.min(axis=0)).astype(int) - _MARGIN, 0)
-    x1, y1 = np.ceil(corners.max(axis=0)).astype(int) + _MARGIN + 1
-    chance = there.probability[y0:y1, x0:x1]
-    gradient = there.gradient[y0:y1, x0:x1] / np.float32(there.mean_gradient)
-    within = _filled(corners - (x0 + 0.5, y0 + 0.5), chance.shape)
-    core, rim = cv2.erode(within, _NEAR) > 0, cv2.dilate(within, _NEAR) > 0
-    around = (cv2.dilate(within, _AROUND) > 0) & ~rim
-    values = np.sort(chance[within > 0])
-    _, sides, _ = cv2.minAreaRect(corners.astype(np.float32))
+    rows, columns, within = pixels_of(place, there.probability.shape, _MARGIN)
+    if not within.any():
+        within[within.shape[0] // 2, within.shape[1] // 2] = True
+    chance = there.probability[rows, columns]
+    gradient = there.gradient[rows, columns] / np.float32(there.mean_gradient)
+    filled = within.view(np.uint8)
+    core, rim = cv2.erode(filled, _NEAR) > 0, cv2.dilate(filled, _NEAR) > 0
+    around = (cv2.dilate(filled, _AROUND) > 0) & ~rim
+    values = np.sort(chance[within])
+    _, sides, _ = cv2.minAreaRect(np.array(place.exterior.coords[:-1], np.float32))
     area, (width, length) = len(values), sorted(sides)
     larger = float(np.log(area) / 2 - np.log(there.size_px))
     return (
@@ -104,7 +105,7 @@ def cues(place: Polygon, shape_area: float, there: Surroundings) -> tuple[float,
         larger,
         abs(larger),
         float(np.log((length + 1) / (width + 1))),
-        _mean(gradient, (within > 0) & ~core, 1.0),
+        _mean(gradient, within & ~core, 1.0),
         _mean(gradient, core, 1.0),
     )
 
@@ -146,15 +147,6 @@ def _steepness(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     light = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     across, down = cv2.Sobel(light, cv2.CV_32F, 1, 0), cv2.Sobel(light, cv2.CV_32F, 0, 1)
     return np.asarray(cv2.GaussianBlur(cv2.magnitude(across, down), (0, 0), 1.0), np.float32)
-
-
-def _filled(corners: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """1 inside the outline, 0 outside; never all 0."""
-    mask = np.zeros(shape, np.uint8)
-    cv2.fillPoly(mask, [np.round(corners * 16).astype(np.int32)], 1, shift=4)
-    if not mask.any():
-        mask[shape[0] // 2, shape[1] // 2] = 1
-    return mask
 
 
 def _mean(values: NDArray[np.float32], mask: NDArray[np.bool_], otherwise: float) -> float:

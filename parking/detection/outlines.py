@@ -43,6 +43,29 @@ def free_shapes(free: NDArray[np.uint8], bay_width: float, bay_length: float) ->
         yield from polygons(shape.intersection(image))
 
 
+def pixels_of(place: Polygon, size: tuple[int, ...], margin: int = 0) -> tuple[slice, slice, NDArray[np.bool_]]:
+    """The pixels whose centre is inside a place.
+
+    Args:
+        place: an outline in the image, in pixels.
+        size: height and width of the image.
+        margin: pixels to look at beyond the outline.
+
+    Returns:
+        Rows and columns of a window round the place, and which pixels of the window are inside: none, maybe, where the
+        place is smaller than a pixel.
+    """
+    height, width = size
+    left, top, right, bottom = place.bounds
+    x0, y0 = max(0, math.floor(left) - margin), max(0, math.floor(top) - margin)
+    x1, y1 = min(width, math.ceil(right) + margin), min(height, math.ceil(bottom) + margin)
+    # Pixel centres stand at a half in the outline's coordinates and at whole numbers in OpenCV's.
+    corners = np.array(place.exterior.coords[:-1]) - (x0 + 0.5, y0 + 0.5)
+    inside = np.zeros((y1 - y0, x1 - x0), np.uint8)
+    cv2.fillPoly(inside, [np.round(corners * 16).astype(np.int32)], 1, shift=4)
+    return slice(y0, y1), slice(x0, x1), inside > 0
+
+
 def polygons(shape: BaseGeometry) -> list[Polygon]:
     """The polygons in any geometry, their outlines counterclockwise."""
     parts = getattr(shape, "geoms", [shape])

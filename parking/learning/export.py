@@ -40,7 +40,7 @@ class ServedNetwork(nn.Module):
         self.outputs = ["probability"]
         if glance and glance.size:
             self.outputs.append("size")
-            self.size = _linear(glance.size)
+            self.size, self.bounds = _linear(glance.size), (glance.size.low, glance.size.high)
         if glance:
             self.outputs.append("embedding")
             self.components = _linear(glance.components)
@@ -51,7 +51,7 @@ class ServedNetwork(nn.Module):
         answers = [self.pixels(tiles)]
         if self.stem is not None:
             look = self.stem(tiles)
-            answers += [self.size(look)[:, 0]] if "size" in self.outputs else []
+            answers += [self.size(look)[:, 0].clamp(*self.bounds)] if "size" in self.outputs else []
             answers.append(self.components(look))
         return tuple(answers)
 

@@ -5,6 +5,7 @@ nobody recorded the ground resolution, and whether scenes look like those that a
 as they came, so what is learnt from them on some folds says something honest of the others.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -77,9 +78,15 @@ class Linear:
     offset: NDArray[np.float64]
     """(K,)."""
 
+    low: float = -math.inf
+    """Smallest number that is given: what follows from an odd look must not be odder than all that was seen."""
+
+    high: float = math.inf
+    """Largest number that is given."""
+
     def __call__(self, looks: Looks) -> NDArray[np.float64]:
         """(scenes, K)."""
-        return looks @ self.weights + self.offset
+        return np.clip(looks @ self.weights + self.offset, self.low, self.high)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,7 +156,8 @@ def learn_size(looks: Looks, samples: Sequence[Sample]) -> Linear | None:
         samples: the scenes; one without places teaches nothing.
 
     Returns:
-        One number a scene; None where too few scenes have places.
+        One number a scene, between the smallest and the largest that were learnt from; None where too few scenes have
+        places.
     """
     kept = [n for n, sample in enumerate(samples) if sample.rings]
     if len(kept) < COMPONENTS:
@@ -193,4 +201,4 @@ def _ridge(looks: Looks, values: NDArray[np.float64], trust: NDArray[np.float64]
     rows = (looks - middle) / spread * np.sqrt(trust)[:, None]
     inner = rows @ rows.T + _RIDGE * looks.shape[1] * np.eye(len(rows))
     weights = rows.T @ np.linalg.solve(inner, (values - mean) * np.sqrt(trust)) / spread
-    return Linear(weights[:, None], np.array([mean - middle @ weights]))
+    return Linear(weights[:, None], np.array([mean - middle @ weights]), float(values.min()), float(values.max()))

@@ -79,6 +79,14 @@ def test_the_size_is_learnt_where_the_look_tells_it() -> None:
     assert usual_size(samples) == pytest.approx(np.exp(looks[:, 3].mean()))
 
 
+def test_a_look_that_nobody_has_seen_gives_no_size_that_nobody_has_seen() -> None:
+    samples = [make_sample(n, rings=(box(5, 5, side, 2 * side),)) for n, side in enumerate(range(10, 40))]
+    looks = np.log([[median_size(sample)] for sample in samples])
+    guess = learn_size(looks, samples)
+    assert guess is not None
+    assert np.exp(guess(np.array([[-1e6], [1e6]]))[:, 0]) == pytest.approx([np.sqrt(200), np.sqrt(2 * 39**2)])
+
+
 def test_scenes_without_places_teach_no_size() -> None:
     empty = [make_sample(n, rings=()) for n in range(20)]
     assert learn_size(np.ones((20, 4)), empty) is None
@@ -115,6 +123,9 @@ def test_the_exported_file_says_what_was_learnt(tmp_path: Path) -> None:
         reading = detector.read(Raster(sample.pixels))
         assert reading.size_px == pytest.approx(np.exp(glance.size(looks[n])[0]), rel=1e-3)
         np.testing.assert_allclose(reading.embedding, glance.components(looks[n]), atol=0.02)
+    noise = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
+    sizes = [median_size(sample) for sample in samples]
+    assert min(sizes) * 0.999 <= (detector.read(Raster(noise)).size_px or 0) <= max(sizes) * 1.001
 
 
 def test_a_file_without_a_look_says_nothing_of_it(tmp_path: Path) -> None:
