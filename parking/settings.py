@@ -56,10 +56,11 @@ class Settings(BaseSettings):
     """Metres per pixel of an image that does not say; it shapes areas in m², and the answer says `assumed`."""
 
     threads: int = Field(0, ge=0)
-    """CPU threads of one inference. 0: all cores."""
+    """CPU threads of all inferences together; one that is alone has them all. 0: all cores."""
 
-    slots: int = Field(1, ge=1)
-    """Inferences at once in the service; further requests wait."""
+    slots: int = Field(2, ge=1)
+    """Inferences at once in the service, which share the threads; further requests wait. With as many as there are
+    threads most requests are answered; each more wants memory for its image and for what the network computes."""
 
     queue: int = Field(16, ge=0)
     """Requests that may wait for a slot; beyond them the service answers 503 at once."""

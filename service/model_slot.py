@@ -81,7 +81,15 @@ class ModelSlot:
     """
 
     def __init__(
-        self, registry: Versions, cache: Path, memory: Memory, metrics: Metrics, *, threads: int, every_seconds: float
+        self,
+        registry: Versions,
+        cache: Path,
+        memory: Memory,
+        metrics: Metrics,
+        *,
+        threads: int,
+        at_once: int,
+        every_seconds: float,
     ) -> None:
         """A slot that is empty until `start`, or until the first `poll`.
 
@@ -90,7 +98,8 @@ class ModelSlot:
             cache: folder for downloaded files.
             memory: of the version that served last.
             metrics: where reloads are counted.
-            threads: CPU threads of one inference; 0 for all cores.
+            threads: CPU threads of all inferences together; 0 for all cores.
+            at_once: inferences that may be under way.
             every_seconds: time between two looks at the alias.
         """
         self._registry = registry
@@ -98,6 +107,7 @@ class ModelSlot:
         self._memory = memory
         self._metrics = metrics
         self._threads = threads
+        self._at_once = at_once
         self._every = every_seconds
         self._failures = 0
         self._random = random.Random()  # noqa: S311 - spreads load, guards nothing
@@ -212,7 +222,7 @@ class ModelSlot:
         return {one.version.number for one in held if one is not None}
 
     def _load(self, file: Path) -> Detector:
-        detector = Detector.load(file, threads=self._threads)
+        detector = Detector.load(file, threads=self._threads, at_once=self._at_once)
         detector.warm()
         return detector
 

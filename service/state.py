@@ -35,6 +35,7 @@ class ServiceState:
             memory_of(settings),
             self.metrics,
             threads=settings.threads,
+            at_once=settings.slots,
             every_seconds=settings.reload_seconds,
         )
 

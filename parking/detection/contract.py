@@ -4,9 +4,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-import onnxruntime
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from parking.detection.sessions import open_session
 from parking.errors import ModelError
 
 METADATA_KEY = "parking.contract"
@@ -191,34 +191,6 @@ def parse_contract(metadata: dict[str, str], name: str) -> Contract:
         raise ModelError(f"The contract of {name} is not valid ({wrong}). Export the model again.") from error
 
 
-def open_session(path: Path, *, threads: int = 0) -> onnxruntime.InferenceSession:
-    """Open a model file on the CPU.
-
-    Args:
-        path: an ONNX file.
-        threads: of one inference; 0 for all cores.
-
-    Raises:
-        ModelError: the file is missing, or not a model that ONNX Runtime can read.
-    """
-    if not path.is_file():
-        raise ModelError(f"There is no model file {path}. Give the path of an exported model.onnx.")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # A thread that spins while it waits takes a core from whoever shares the machine, and wins nothing measurable
-    # where nobody does (docs/performance.md).
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise ModelError(
-            f"{path} is not a model that ONNX Runtime can read ({_first_line(error)}). "
-            "Name another, or export it with `parking train`."
-        ) from error
-
-
 def read_contract(path: Path) -> Contract:
     """The contract that a model file carries.
 
@@ -227,7 +199,3 @@ def read_contract(path: Path) -> Contract:
     """
     session = open_session(path, threads=1)
     return parse_contract(session.get_modelmeta().custom_metadata_map, path.name)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

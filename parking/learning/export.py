@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from parking.detection.contract import METADATA_KEY, Contract, open_session
+from parking.detection.contract import METADATA_KEY, Contract
 from parking.detection.golden import Grid, block_means
+from parking.detection.sessions import open_session
 from parking.errors import TrainingError
 from parking.learning.look import Glance, Linear
 from parking.learning.network import PixelNetwork

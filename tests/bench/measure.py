@@ -105,7 +105,7 @@ def bare(detector: Detector, data: bytes, seconds: float) -> float:
     contract, done, started = detector.contract, 0, time.perf_counter()
 
     def run(tiles: Any) -> Any:
-        return detector._session.run(["probability"], {"tiles": tiles})[0]
+        return detector._sessions.alone.run(["probability"], {"tiles": tiles})[0]
 
     while done < 2 or time.perf_counter() - started < seconds:
         pixels = read_raster(data).pixels
