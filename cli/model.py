@@ -23,19 +23,25 @@ def tune(
     minutes: options.Minutes = None,
     recipe: options.RecipeName = "default",
     out: Annotated[Path, typer.Option(help="Where to write the best settings.")] = Path("recipe.json"),
+    report: Annotated[Path | None, typer.Option(help="Folder for search.md and its picture: what was tried.")] = None,
     state: options.State = None,
 ) -> None:
     """Search for the best settings by cross-validation; killed, it goes on where it stopped.
 
     Example: [bold]parking tune --trials 20 --minutes 60[/bold]
     """
-    check_writable(out)
+    for file in (out, *([report / "search.md"] if report else [])):
+        check_writable(file)
     session.start_flows(state)
+    from flows.tune import drawn
     from flows.tune import tune as flow
 
     with progress_shown():
         best = flow(dataset, trials, folds, minutes, recipe)
     write_file(out, f"{best.model_dump_json(indent=2)}\n".encode())
+    if report is not None:
+        for name, content in drawn(dataset, recipe, folds).items():
+            write_file(report / name, content)
     console.print(f"Best settings: {out}. Train with them: parking train --recipe {out}", markup=False, soft_wrap=True)
 
 

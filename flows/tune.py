@@ -1,10 +1,11 @@
 """The best settings by cross-validation: an Optuna study whose trials are tasks."""
 
+import base64
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from prefect import flow, task
-from prefect.artifacts import create_table_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture, as_completed
 from pydantic import Field
@@ -15,6 +16,7 @@ from flows.workdir import until_done, workdir
 from parking.learning.budget import steps_within
 from parking.learning.evaluate import Scores
 from parking.learning.recipe import Recipe, load_recipe
+from parking.learning.search import PAGE, PICTURE, search_page, search_picture
 from parking.learning.train import seconds_per_step
 from parking.learning.tune import Study, TrialResult, open_study, run_trial
 from parking.progress import report
@@ -84,9 +86,7 @@ def tune(
     """
     space, base = open_workspace(), load_recipe(recipe)
     snapshot = find_snapshot(dataset)
-    study = open_study(
-        space.settings.optuna_url, f"tune-{snapshot.version}-{base.fingerprint()}-{folds}folds", seed=base.seed
-    )
+    study = study_of(snapshot.version, base, folds)
     base = study.fix_steps(base, trial_steps(base, snapshot.version, trials * folds, minutes))
     tags = {"dataset_version": snapshot.version, "code_version": code_version(), "study": study.name}
     with until_done(study.name), space.tracker.run("tune", tags=tags) as run:
@@ -97,10 +97,35 @@ def tune(
         best = study.best_recipe(load_recipe(recipe))
         run.params(best.model_dump())
         run.metrics({"iou": study.best_score})
+        files = drawn(snapshot.version, recipe, folds)
+        for name, content in files.items():
+            run.file(content, name)
+    publish(files, rows, study)
+    return best
+
+
+def study_of(dataset: str, base: Recipe, folds: int) -> Study:
+    """The study of this search, begun or gone on with."""
+    name = f"tune-{dataset}-{base.fingerprint()}-{folds}folds"
+    return open_study(get_settings().optuna_url, name, seed=base.seed)
+
+
+def drawn(dataset: str, recipe: str, folds: int) -> dict[str, bytes]:
+    """A search as a page and its picture, by file name; the arguments are those of `tune`."""
+    version = find_snapshot(dataset).version
+    study = study_of(version, load_recipe(recipe), folds)
+    about = f"Around the recipe `{recipe}`, on the training scenes of the snapshot {version} in {folds} folds:"
+    page = search_page(study, title="The search for settings", about=about)
+    return {PAGE: page.encode(), PICTURE: search_picture(study)}
+
+
+def publish(files: dict[str, bytes], rows: list[dict[str, Any]], study: Study) -> None:
+    """Show in Prefect what was tried."""
     create_table_artifact(
         key="trials", table=rows, description=f"Best IoU over folds: {study.best_score:.3f} ({study.name})."
     )
-    return best
+    inline = f"data:image/png;base64,{base64.b64encode(files[PICTURE]).decode('ascii')}"
+    create_markdown_artifact(key="search", markdown=files[PAGE].decode().replace(PICTURE, inline))
 
 
 def trial_steps(base: Recipe, dataset: str, fits: int, minutes: float | None) -> int:

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Literal
 
 import optuna
@@ -20,6 +22,8 @@ TrialOutcome = Literal["complete", "pruned", "failed"]
 
 _INTERRUPTED = "interrupted"
 _STEPS = "steps"
+_FEWEST_TO_WEIGH = 10
+"""Complete trials below which nothing is said of what mattered."""
 _STATES: dict[TrialOutcome, TrialState] = {
     "complete": TrialState.COMPLETE,
     "pruned": TrialState.PRUNED,
@@ -68,6 +72,29 @@ class TrialResult:
     """Why it failed."""
 
 
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A trial that ended, as the study remembers it."""
+
+    number: int
+    outcome: TrialOutcome
+    fold_ious: tuple[float, ...]
+    """IoU of each fold that ran."""
+
+    params: dict[str, Any]
+    """What it chose, by name."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every fold ran."""
+        return self.outcome == "complete"
+
+    @property
+    def iou(self) -> float | None:
+        """Mean over the folds that ran; none where none did."""
+        return fmean(self.fold_ious) if self.fold_ious else None
+
+
 class Study:
     """A search by one process; its trials may run in others."""
 
@@ -82,8 +109,31 @@ class Study:
     @property
     def finished(self) -> int:
         """Trials that ended: complete, pruned or failed, in this run or an earlier one."""
+        return len(self.tried())
+
+    @property
+    def steps(self) -> int:
+        """Steps of each fold of a trial; 0 before they are fixed."""
+        return int(self._study.user_attrs.get(_STEPS, 0))
+
+    def tried(self) -> tuple[Tried, ...]:
+        """The trials that ended, in this run or an earlier one, oldest first; not those that were interrupted."""
+        outcomes = {state: outcome for outcome, state in _STATES.items()}
         trials = self._study.get_trials(deepcopy=False)
-        return sum(trial.state.is_finished() and not trial.user_attrs.get(_INTERRUPTED) for trial in trials)
+        ended = [trial for trial in trials if trial.state in outcomes and not trial.user_attrs.get(_INTERRUPTED)]
+        return tuple(Tried(t.number, outcomes[t.state], _fold_ious(t), dict(t.params)) for t in ended)
+
+    def importances(self) -> dict[str, float]:
+        """Share of the differences between complete trials that each setting explains, the largest first.
+
+        By fANOVA (Hutter, Hoos and Leyton-Brown, ICML 2014). Empty where there are too few trials to say, or all alike.
+        """
+        complete = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        if len({trial.value for trial in complete}) < _FEWEST_TO_WEIGH:
+            return {}
+        return optuna.importance.get_param_importances(
+            self._study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0)
+        )
 
     @property
     def best_score(self) -> float:
@@ -206,6 +256,13 @@ def _result(number: int, validated: CrossValidation) -> TrialResult:
 def _pruner() -> optuna.pruners.BasePruner:
     """Stops a trial whose mean over the folds so far is under the median of the trials before it."""
     return optuna.pruners.MedianPruner(n_startup_trials=3, n_min_trials=3)
+
+
+def _fold_ious(trial: FrozenTrial) -> tuple[float, ...]:
+    """What was reported are means over the folds so far."""
+    means = [mean for _, mean in sorted(trial.intermediate_values.items())]
+    sums = [0.0, *(count * mean for count, mean in enumerate(means, start=1))]
+    return tuple(after - before for before, after in pairwise(sums))
 
 
 def _storage(url: str) -> optuna.storages.RDBStorage:

@@ -32,7 +32,7 @@ from tests.bench.load import Load, press
 from tests.bench.models import write_network
 from tests.bench.peers.start import PEERS, Asks, peer
 from tests.bench.servers import Running, our_service
-from tests.doubles import write_bright_model
+from tests.doubles import golden_pixels, write_bright_model
 
 
 def main() -> None:
@@ -212,7 +212,7 @@ def peak(ours: Running, size: int) -> dict[str, float]:
 def leak(state: Path, folder: Path, requests: int) -> dict[str, float]:
     """Memory after a tenth and after all of many requests, with a model so small that the service is what works."""
     make_registry(state, write_bright_model(folder / "bright.onnx"))
-    data = image_of(256, "jpeg")
+    data = encode_png(golden_pixels())
     with our_service(state, folder / "leak.log") as ours:
         press(Asks.ask(ours.address, data), 4, 0, least=requests // 10)
         early = ours.memory_mb("VmRSS")

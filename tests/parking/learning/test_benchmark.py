@@ -58,6 +58,20 @@ def test_rows_of_two_real_runs_become_a_page_and_numbers(tmp_path: Path) -> None
     assert '"name": "squeezed"' in as_json(rows, {})
 
 
+def test_short_rows_are_run_on_some_folds_and_have_a_table_of_their_own(tmp_path: Path) -> None:
+    shipped = choose_entries("shipped")[0].model_copy(update={"recipe": TINY})
+    short = choose_entries("imagenet")[0].model_copy(update={"recipe": TINY, "most_folds": 2})
+    rows = [run_entry(entry, make_samples(6), 3, tmp_path / "work") for entry in (short, shipped)]
+    assert [len(row.validated.parts) for row in rows] == [2, 3]
+    write_page(rows, {}, "the command", tmp_path / "docs")
+    page = (tmp_path / "docs" / "quality.md").read_text()
+    first, second = page.split("## What single ideas are worth")
+    assert "| shipped |" in first
+    assert "| imagenet |" not in first
+    assert "on 2 of the folds" in second
+    assert "| imagenet |" in second.split("## Where `shipped` is good and where not")[0]
+
+
 def test_a_row_that_is_not_there_is_named() -> None:
     with pytest.raises(TrainingError, match=r"no row nonsense: choose from baseline-2024, "):
         choose_entries("shipped,nonsense")

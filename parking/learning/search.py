@@ -1,0 +1,135 @@
+"""A search for settings as a page and a picture: what was tried, what came of it, and what it hung on."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from parking.learning.plots import figure_png
+from parking.learning.tune import Study, Tried
+
+PAGE, PICTURE = "search.md", "search.png"
+"""Names of the page, and of the picture beside it."""
+
+_ROWS = 10
+"""Best trials in the page's table."""
+
+_LOGARITHMIC = 30.0
+"""Ratio of the largest to the smallest value from which an axis is logarithmic."""
+
+
+def search_page(study: Study, *, title: str, about: str) -> str:
+    """The page, in Markdown, with `PICTURE` beside it.
+
+    Args:
+        study: with at least one complete trial.
+        title: heading.
+        about: what was searched and on what, a sentence.
+
+    Raises:
+        TrainingError: no trial was completed.
+    """
+    best_score = study.best_score
+    tried = study.tried()
+    states = [one.outcome for one in tried]
+    first, best = tried[0], max(tried, key=_rank)
+    gain = f"{best.iou - first.iou:+.3f} against the settings it began with" if first.complete and best.iou else ""
+    return "\n".join(
+        [
+            f"# {title}",
+            "",
+            f"{about} {len(tried)} trials of {study.steps} steps a fold: {states.count('complete')} complete, "
+            f"{states.count('pruned')} stopped early because others were ahead, {states.count('failed')} failed. "
+            f"Best: trial {best.number}, IoU {best_score:.3f}{f', {gain}' if gain else ''}. "
+            "± is the standard deviation over folds: what differs by less may be chance, and short trials favour what "
+            "learns fast.",
+            "",
+            f"![Scores by trial, importance of each setting, and scores by its value]({PICTURE})",
+            "",
+            *_table(sorted(tried, key=_rank, reverse=True)[:_ROWS]),
+            "",
+            _weighed(study.importances()),
+            "",
+        ]
+    )
+
+
+def _rank(one: Tried) -> tuple[bool, float]:
+    """Complete trials first: a mean over some of the folds does not compare."""
+    return one.complete, one.iou if one.iou is not None else -1.0
+
+
+def _table(tried: Sequence[Tried]) -> list[str]:
+    names = sorted({name for one in tried for name in one.params})
+    lines = [f"| trial | IoU | folds | {' | '.join(names)} |", f"| ---: |{' ---: |' * (2 + len(names))}"]
+    for one in tried:
+        cells = [_short(one.params.get(name)) for name in names]
+        lines.append(f"| {one.number} | {_score(one)} | {len(one.fold_ious)} | {' | '.join(cells)} |")
+    return lines
+
+
+def _score(one: Tried) -> str:
+    if one.iou is None:
+        return "failed"
+    spread = f" ± {np.std(one.fold_ious, ddof=1):.3f}" if len(one.fold_ious) > 1 else ""
+    return f"{one.iou:.3f}{spread}"
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _weighed(importances: dict[str, float]) -> str:
+    if not importances:
+        return "There are too few complete trials to say which settings mattered."
+    told = ", ".join(f"{name} {share:.0%}" for name, share in importances.items())
+    return f"Share of the differences between complete trials that each setting explains (fANOVA): {told}."
+
+
+def search_picture(study: Study) -> bytes:
+    """Scores by trial, importances, and scores by each setting's value, as PNG."""
+    tried = [one for one in study.tried() if one.iou is not None]
+    names = sorted({name for one in tried for name in one.params})
+    columns = 4
+    rows = -(-len(names) // columns)
+    figure = Figure(figsize=(11, 3.2 + 2.2 * rows), layout="constrained")
+    top, bottom = figure.subfigures(2, 1, height_ratios=(3.2, 2.2 * rows))
+    left, right = top.subplots(1, 2)
+    _draw_history(left, tried)
+    _draw_importances(right, study.importances())
+    for axes, name in zip(bottom.subplots(rows, columns, sharey=True, squeeze=False).flat, names, strict=False):
+        _draw_setting(axes, name, tried)
+    return figure_png(figure)
+
+
+def _draw_history(axes: Axes, tried: Sequence[Tried]) -> None:
+    for complete, mark, label in ((True, "o", "complete"), (False, "x", "stopped early")):
+        points = [(one.number, one.iou) for one in tried if one.complete == complete]
+        if points:
+            axes.plot(*zip(*points, strict=True), mark, label=label)
+    done = [one for one in tried if one.complete and one.iou is not None]
+    best = np.maximum.accumulate([one.iou for one in done]) if done else []
+    axes.step([one.number for one in done], best, where="post", label="best so far")
+    axes.set(xlabel="trial", ylabel="IoU")
+    axes.legend()
+
+
+def _draw_importances(axes: Axes, importances: dict[str, float]) -> None:
+    names = list(importances)[::-1]
+    axes.barh(names, [importances[name] for name in names])
+    axes.set_xlabel("share of the differences it explains" if names else "too few complete trials to say")
+
+
+def _draw_setting(axes: Axes, name: str, tried: Sequence[Tried]) -> None:
+    for complete, mark in ((True, "o"), (False, "x")):
+        points = [(one.params[name], one.iou) for one in tried if one.complete == complete and name in one.params]
+        if points:
+            axes.plot(*zip(*points, strict=True), mark, color="tab:blue" if complete else "tab:orange")
+    values = [one.params[name] for one in tried if name in one.params]
+    numbers = [value for value in values if isinstance(value, float) and value > 0]
+    if len(numbers) == len(values) and max(numbers) > _LOGARITHMIC * min(numbers):
+        axes.set_xscale("log")
+    if isinstance(values[0], str):
+        axes.tick_params(axis="x", rotation=30)
+    axes.set_title(name, fontsize="medium")
