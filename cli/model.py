@@ -259,7 +259,7 @@ def load_detector(model: str, settings: "Settings") -> "Detector":
     from parking.detection.detector import Detector
 
     if not model:
-        return Detector.load(serving_or_shipped(settings), threads=settings.threads)
+        return Detector.load(serving_or_shipped(settings), threads=settings.threads, runtime=settings.runtime)
     path = Path(model)
     if path.suffix == ".onnx" and not path.is_file():
         raise ModelError(f"There is no model file {model}: correct the path, or name a version or an alias.")
@@ -268,7 +268,7 @@ def load_detector(model: str, settings: "Settings") -> "Detector":
 
         registry = open_workspace().registry
         path = registry.fetch(registry.resolve(model), settings.state_dir / "models")
-    return Detector.load(path, threads=settings.threads)
+    return Detector.load(path, threads=settings.threads, runtime=settings.runtime)
 
 
 def serving_or_shipped(settings: "Settings") -> Path:

@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -54,6 +55,10 @@ class Settings(BaseSettings):
 
     assumed_gsd: float = Field(0.15, gt=0.01, lt=5.0)
     """Metres per pixel of an image that does not say; it shapes areas in m², and the answer says `assumed`."""
+
+    runtime: Literal["onnxruntime", "openvino"] = "onnxruntime"
+    """What runs the model. `openvino` answers twice as much on CPUs that compute in bfloat16, a little differently
+    (docs/performance.md); it needs the dependency group of that name."""
 
     threads: int = Field(0, ge=0)
     """CPU threads of all inferences together; one that is alone has them all. 0: all cores."""

@@ -9,6 +9,7 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
+from parking.detection.runtime import check_runtime
 from parking.logs import configure_logs
 from parking.registry import Registry
 from parking.settings import Settings, get_settings
@@ -41,6 +42,7 @@ def create_app(settings: Settings | None = None, registry: Versions | None = Non
     """
     settings = settings or get_settings()
     check_guard(settings)
+    check_runtime(settings.runtime)
     state = ServiceState(settings, registry or _registry_of(settings))
 
     @asynccontextmanager

@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 from loguru import logger
 
 from parking.detection.detector import Detector
+from parking.detection.runtime import Runtime
 from parking.errors import ModelError, NoVersionError, ParkingError
 from parking.registry import PRODUCTION, Version
 from service.metrics import Metrics
@@ -89,6 +90,7 @@ class ModelSlot:
         *,
         threads: int,
         at_once: int,
+        runtime: Runtime,
         every_seconds: float,
     ) -> None:
         """A slot that is empty until `start`, or until the first `poll`.
@@ -100,6 +102,7 @@ class ModelSlot:
             metrics: where reloads are counted.
             threads: CPU threads of all inferences together; 0 for all cores.
             at_once: inferences that may be under way.
+            runtime: what runs the model.
             every_seconds: time between two looks at the alias.
         """
         self._registry = registry
@@ -108,6 +111,7 @@ class ModelSlot:
         self._metrics = metrics
         self._threads = threads
         self._at_once = at_once
+        self._runtime: Runtime = runtime
         self._every = every_seconds
         self._failures = 0
         self._random = random.Random()  # noqa: S311 - spreads load, guards nothing
@@ -222,7 +226,7 @@ class ModelSlot:
         return {one.version.number for one in held if one is not None}
 
     def _load(self, file: Path) -> Detector:
-        detector = Detector.load(file, threads=self._threads, at_once=self._at_once)
+        detector = Detector.load(file, threads=self._threads, at_once=self._at_once, runtime=self._runtime)
         detector.warm()
         return detector
 

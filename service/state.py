@@ -36,6 +36,7 @@ class ServiceState:
             self.metrics,
             threads=settings.threads,
             at_once=settings.slots,
+            runtime=settings.runtime,
             every_seconds=settings.reload_seconds,
         )
 

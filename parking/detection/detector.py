@@ -11,13 +11,13 @@ from typing import Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from onnxruntime import InferenceSession
 
 from parking.data.imagery import Raster, resample
 from parking.data.tiles import in_all_orientations, stitch
 from parking.detection.contract import Contract, parse_contract
 from parking.detection.golden import check_golden, decode_tile
-from parking.detection.sessions import Sessions
+from parking.detection.runtime import Model, Runtime, open_model
+from parking.detection.sessions import Signature
 from parking.detection.spots import Spot, count_interval, find_spots, never_stop, rules_for
 from parking.errors import ModelError
 
@@ -69,37 +69,39 @@ class Reading:
 class Detector:
     """A loaded model that keeps its contract. Safe to use from several threads at once."""
 
-    def __init__(self, sessions: Sessions, contract: Contract, sha256: str) -> None:
-        self._sessions = sessions
-        present = {output.name for output in sessions.alone.get_outputs()}
+    def __init__(self, model: Model, contract: Contract, sha256: str) -> None:
+        self._model = model
+        present = {name for name, _ in model.signature.outputs}
         self._outputs = [OUTPUT[0], *(name for name in GLANCE if name in present)]
         self.contract = contract
         self.sha256 = sha256
 
     @classmethod
-    def load(cls, path: Path, *, threads: int = 0, at_once: int = 1) -> "Detector":
+    def load(cls, path: Path, *, threads: int = 0, at_once: int = 1, runtime: Runtime = "onnxruntime") -> "Detector":
         """Load a model file and try it on its golden tile.
 
         Args:
             path: an exported model.onnx.
             threads: CPU threads of all inferences together; 0 for all cores.
             at_once: inferences that may be under way; they share the threads.
+            runtime: what runs the model.
 
         Raises:
             ModelError: the file is no model, carries no valid contract, or answers its golden tile otherwise than
                 when it was exported.
+            SettingsError: the runtime is not installed.
         """
-        sessions = Sessions(path, threads=threads, at_once=at_once)
-        contract = parse_contract(sessions.alone.get_modelmeta().custom_metadata_map, path.name)
-        _check_signature(sessions.alone, path.name)
-        detector = cls(sessions, contract, hashlib.sha256(path.read_bytes()).hexdigest())
-        check_golden(detector._answer_golden(path.name), contract.golden_grid, path.name)
+        model = open_model(path, runtime=runtime, threads=threads, at_once=at_once)
+        contract = parse_contract(model.metadata, path.name)
+        _check_signature(model.signature, path.name)
+        detector = cls(model, contract, hashlib.sha256(path.read_bytes()).hexdigest())
+        check_golden(detector._answer_golden(path.name), contract.golden_grid, path.name, model.tolerance)
         return detector
 
     def warm(self) -> None:
         """Run once at the size that requests use, so that the first request does not pay for it."""
         side = self.contract.tile
-        self._sessions.warm(self._outputs, np.zeros((BATCH, side, side, 3), np.uint8))
+        self._model.warm(self._outputs, np.zeros((BATCH, side, side, 3), np.uint8))
 
     def probability(
         self, raster: Raster, *, tta: bool = False, check: Callable[[], None] = never_stop
@@ -181,7 +183,7 @@ class Detector:
 
     def _run(self, tiles: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Probabilities (N, H, W), and all else side by side, (N, K)."""
-        probability, *glances = (np.asarray(o, np.float32) for o in self._sessions.run(self._outputs, tiles))
+        probability, *glances = (np.asarray(o, np.float32) for o in self._model.run(self._outputs, tiles))
         nothing = np.empty((len(tiles), 0), np.float32)
         return probability, np.concatenate([nothing, *(glance.reshape(len(tiles), -1) for glance in glances)], axis=1)
 
@@ -198,11 +200,9 @@ class Detector:
         return np.asarray(answer[0], np.float32)
 
 
-def _check_signature(session: InferenceSession, name: str) -> None:
-    inputs = [(value.name, value.type) for value in session.get_inputs()]
-    outputs = [(value.name, value.type) for value in session.get_outputs()]
-    if inputs != [INPUT] or OUTPUT not in outputs:
+def _check_signature(signature: Signature, name: str) -> None:
+    if signature.inputs != (INPUT,) or OUTPUT not in signature.outputs:
         raise ModelError(
-            f"{name} takes {inputs} and gives {outputs}; a model of ours takes {INPUT} and gives {OUTPUT}. "
-            "Export it with `parking train`."
+            f"{name} takes {signature.inputs} and gives {signature.outputs}; a model of ours takes {INPUT} and gives "
+            f"{OUTPUT}. Export it with `parking train`."
         )

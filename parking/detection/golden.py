@@ -63,13 +63,14 @@ def block_means(probability: NDArray[np.float32]) -> Grid:
     return tuple(tuple(round(float(value), 4) for value in row) for row in means)
 
 
-def check_golden(probability: NDArray[np.float32], grid: Grid, name: str) -> None:
+def check_golden(probability: NDArray[np.float32], grid: Grid, name: str, tolerance: float = TOLERANCE) -> None:
     """Refuse a model whose answer to the golden tile is not the one it was exported with.
 
     Args:
         probability: what the loaded model answers to the golden tile, (256, 256).
         grid: what it answered when it was exported.
         name: how to call the model in a message.
+        tolerance: largest difference of a cell that is still the same model.
 
     Raises:
         ModelError: the answer is not finite, or another one.
@@ -80,8 +81,8 @@ def check_golden(probability: NDArray[np.float32], grid: Grid, name: str) -> Non
     if expected.shape != (CELLS, CELLS):
         raise ModelError(f"The golden grid of {name} is {expected.shape}, not {(CELLS, CELLS)}. Export it again.")
     difference = float(np.abs(np.array(block_means(probability)) - expected).max())
-    if difference > TOLERANCE:
+    if difference > tolerance:
         raise ModelError(
             f"{name} answers its golden tile {difference:.3f} away from what it did when exported "
-            f"(at most {TOLERANCE}). The file was damaged or altered; export it again."
+            f"(at most {tolerance}). The file was damaged or altered; export it again."
         )

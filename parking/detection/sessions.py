@@ -2,6 +2,7 @@
 
 import os
 import threading
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,16 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from parking.detection.golden import TOLERANCE
 from parking.errors import ModelError
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Names and types of what a model takes and gives, such as ("tiles", "tensor(uint8)")."""
+
+    inputs: tuple[tuple[str, str], ...]
+    outputs: tuple[tuple[str, str], ...]
 
 
 class Sessions:
@@ -20,6 +30,8 @@ class Sessions:
     Runtime settles the threads when it opens one: two runs of one thread answer a sixth more than two runs one after
     the other with two (docs/performance.md). The answers are the same to the bit.
     """
+
+    tolerance = TOLERANCE
 
     def __init__(self, path: Path, *, threads: int = 0, at_once: int = 1) -> None:
         """Open a model file.
@@ -35,6 +47,11 @@ class Sessions:
         self.alone = open_session(path, threads=threads)
         share = max(1, (threads or os.cpu_count() or 1) // at_once)
         self.beside = open_session(path, threads=share) if at_once > 1 else self.alone
+        self.metadata: dict[str, str] = self.alone.get_modelmeta().custom_metadata_map
+        self.signature = Signature(
+            inputs=tuple((value.name, value.type) for value in self.alone.get_inputs()),
+            outputs=tuple((value.name, value.type) for value in self.alone.get_outputs()),
+        )
         self._under_way = 0
         self._counting = threading.Lock()
 
@@ -50,9 +67,8 @@ class Sessions:
                 self._under_way -= 1
 
     def warm(self, outputs: list[str], tiles: NDArray[np.uint8]) -> None:
-        """Run each session once, so that no request pays for its first run."""
-        for session in {id(one): one for one in (self.alone, self.beside)}.values():
-            session.run(outputs, {"tiles": tiles})
+        """Run once, so that no request pays for the first run: what it fetches of memory serves both sessions."""
+        self.alone.run(outputs, {"tiles": tiles})
 
 
 def open_session(path: Path, *, threads: int = 0) -> onnxruntime.InferenceSession:

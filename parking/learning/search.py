@@ -1,6 +1,7 @@
 """A search for settings as a page and a picture: what was tried, what came of it, and what it hung on."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -34,14 +35,14 @@ def search_page(study: Study, *, title: str, about: str) -> str:
     tried = study.tried()
     states = [one.outcome for one in tried]
     first, best = tried[0], max(tried, key=_rank)
-    gain = f"{best.iou - first.iou:+.3f} against the settings it began with" if first.complete and best.iou else ""
+    gain = f", {best_score - _iou(first):+.3f} against the settings it began with" if first.complete else ""
     return "\n".join(
         [
             f"# {title}",
             "",
             f"{about} {len(tried)} trials of {study.steps} steps a fold: {states.count('complete')} complete, "
             f"{states.count('pruned')} stopped early because others were ahead, {states.count('failed')} failed. "
-            f"Best: trial {best.number}, IoU {best_score:.3f}{f', {gain}' if gain else ''}. "
+            f"Best: trial {best.number}, IoU {best_score:.3f}{gain}. "
             "± is the standard deviation over folds: what differs by less may be chance, and short trials favour what "
             "learns fast.",
             "",
@@ -57,7 +58,12 @@ def search_page(study: Study, *, title: str, about: str) -> str:
 
 def _rank(one: Tried) -> tuple[bool, float]:
     """Complete trials first: a mean over some of the folds does not compare."""
-    return one.complete, one.iou if one.iou is not None else -1.0
+    return one.complete, _iou(one)
+
+
+def _iou(one: Tried) -> float:
+    """Its IoU; less than any where no fold ran."""
+    return -1.0 if one.iou is None else one.iou
 
 
 def _table(tried: Sequence[Tried]) -> list[str]:
@@ -94,10 +100,9 @@ def search_picture(study: Study) -> bytes:
     columns = 4
     rows = -(-len(names) // columns)
     figure = Figure(figsize=(11, 3.2 + 2.2 * rows), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=(3.2, 2.2 * rows))
-    left, right = top.subplots(1, 2)
-    _draw_history(left, tried)
-    _draw_importances(right, study.importances())
+    top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=(3.2, 2.2 * rows)).flat
+    _draw_history(top.add_subplot(1, 2, 1), tried)
+    _draw_importances(top.add_subplot(1, 2, 2), study.importances())
     for axes, name in zip(bottom.subplots(rows, columns, sharey=True, squeeze=False).flat, names, strict=False):
         _draw_setting(axes, name, tried)
     return figure_png(figure)
@@ -108,9 +113,9 @@ def _draw_history(axes: Axes, tried: Sequence[Tried]) -> None:
         points = [(one.number, one.iou) for one in tried if one.complete == complete]
         if points:
             axes.plot(*zip(*points, strict=True), mark, label=label)
-    done = [one for one in tried if one.complete and one.iou is not None]
-    best = np.maximum.accumulate([one.iou for one in done]) if done else []
-    axes.step([one.number for one in done], best, where="post", label="best so far")
+    done = [one for one in tried if one.complete]
+    best = accumulate(map(_iou, done), max)
+    axes.step([one.number for one in done], list(best), where="post", label="best so far")
     axes.set(xlabel="trial", ylabel="IoU")
     axes.legend()
 

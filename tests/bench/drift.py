@@ -97,7 +97,7 @@ def rows_of(scenes: Iterator[tuple[int, Pixels]], detector: Detector) -> Iterato
 def model() -> Detector:
     """The shipped model with a tile as large as the scenes: the same answers, without the work on its padding."""
     loaded = Detector.load(shipped_model(), threads=os.cpu_count() or 1)
-    return Detector(loaded._sessions, loaded.contract.model_copy(update={"tile": SIDE}), loaded.sha256)
+    return Detector(loaded._model, loaded.contract.model_copy(update={"tile": SIDE}), loaded.sha256)
 
 
 @dataclass(frozen=True)

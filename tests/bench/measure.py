@@ -24,7 +24,8 @@ import numpy as np
 from parking.data.imagery import encode_png, read_raster
 from parking.data.synthetic.scene import generate_scene
 from parking.data.tiles import stitch
-from parking.detection.detector import Detector
+from parking.detection.contract import read_contract
+from parking.detection.sessions import open_session
 from parking.registry import Registry
 from parking.settings import Settings
 from parking.tracking import Tracker
@@ -59,7 +60,7 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         wait_until_confirmed(ours)
         results["start"]["rest_mb"] = ours.memory_mb("VmRSS")
         print(f"at rest {rest:.0f} MiB, {results['start']['rest_mb']:.0f} MiB with MLflow loaded")
-        results["throughput"] = against_bare(ours, Detector.load(model), options)
+        results["throughput"] = against_bare(ours, model, options)
         results["health"] = health_while_busy(ours, options.seconds)
         results["swap"] = swap(ours, settings, options.seconds)
         results["peak"] = peak(ours, options.peak)
@@ -100,12 +101,13 @@ def image_of(size: int, form: str) -> bytes:
     return bytes(encoded.tobytes())
 
 
-def bare(detector: Detector, data: bytes, seconds: float) -> float:
+def bare(model: Path, data: bytes, seconds: float) -> float:
     """Images a second of a loop that decodes an image and runs the model over its tiles, and no more."""
-    contract, done, started = detector.contract, 0, time.perf_counter()
+    session, contract = open_session(model), read_contract(model)
+    done, started = 0, time.perf_counter()
 
     def run(tiles: Any) -> Any:
-        return detector._sessions.alone.run(["probability"], {"tiles": tiles})[0]
+        return session.run(["probability"], {"tiles": tiles})[0]
 
     while done < 2 or time.perf_counter() - started < seconds:
         pixels = read_raster(data).pixels
@@ -114,14 +116,14 @@ def bare(detector: Detector, data: bytes, seconds: float) -> float:
     return done / (time.perf_counter() - started)
 
 
-def against_bare(ours: Running, detector: Detector, options: argparse.Namespace) -> list[dict[str, Any]]:
+def against_bare(ours: Running, model: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Ratio of the service's throughput to the bare loop's; both in turns, so that other work hits both."""
     rows = []
     for size, form, clients in product(options.sizes, options.formats, options.clients):
         data = image_of(size, form)
         loops, loads = [], []
         for _ in range(options.rounds):
-            loops.append(bare(detector, data, options.seconds))
+            loops.append(bare(model, data, options.seconds))
             loads.append(press(Asks.ask(ours.address, data), clients, options.seconds))
         ratio = statistics.median(load.per_second / loop for load, loop in zip(loads, loops, strict=True))
         row = {"size": size, "form": form, "clients": clients, "bare": statistics.median(loops), "ratio": ratio}

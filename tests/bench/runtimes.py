@@ -91,7 +91,7 @@ def _onnx(model: Path, *, threads: int = 0, spin: str = "0", arena: bool = True,
 
 
 def _openvino(model: Path, threads: int) -> Run:
-    import openvino  # type: ignore[import-not-found,unused-ignore]
+    import openvino  # type: ignore[import-untyped]
 
     compiled = openvino.compile_model(str(model), "CPU", {"INFERENCE_NUM_THREADS": threads})
     return lambda tile: np.asarray(compiled({"tiles": tile[None]})["probability"][0], np.float32)

@@ -1,0 +1,66 @@
+"""What runs a model file: ONNX Runtime, or OpenVINO where that is asked for."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parking.detection.sessions import Sessions, Signature
+from parking.errors import SettingsError
+
+Runtime = Literal["onnxruntime", "openvino"]
+
+
+class Model(Protocol):
+    """A model file that was opened. Safe to use from several threads at once."""
+
+    metadata: dict[str, str]
+    """What the file says of itself, by key."""
+
+    signature: Signature
+
+    tolerance: float
+    """How far its answer to the golden tile may be from the one it was exported with, see `golden`."""
+
+    def run(self, outputs: list[str], tiles: NDArray[np.uint8]) -> list[Any]:
+        """Arrays of these outputs."""
+
+    def warm(self, outputs: list[str], tiles: NDArray[np.uint8]) -> None:
+        """Run once, so that no request pays for the first run."""
+
+
+def check_runtime(runtime: Runtime) -> None:
+    """Find out early whether a runtime is there.
+
+    Raises:
+        SettingsError: it is not installed.
+    """
+    if find_spec(runtime) is None:
+        raise SettingsError(
+            f"PARKING_RUNTIME='{runtime}' cannot work, for the package {runtime} is not installed: add it "
+            f"(`uv sync --group {runtime}`), or leave PARKING_RUNTIME at onnxruntime."
+        )
+
+
+def open_model(path: Path, *, runtime: Runtime = "onnxruntime", threads: int = 0, at_once: int = 1) -> Model:
+    """Open a model file.
+
+    Args:
+        path: an ONNX file.
+        runtime: what runs it.
+        threads: CPU threads of all runs together; 0 for all cores.
+        at_once: runs that may be under way; they share the threads.
+
+    Raises:
+        ModelError: the file is missing, or not a model that the runtime can read.
+        SettingsError: the runtime is not installed.
+    """
+    if runtime == "onnxruntime":
+        return Sessions(path, threads=threads, at_once=at_once)
+    check_runtime(runtime)
+    # Imported late: only who asks for it needs the package.
+    from parking.detection.openvino_model import OpenVinoModel
+
+    return OpenVinoModel(path, threads=threads, at_once=at_once)
