@@ -20,11 +20,18 @@ WORKDIR /app
 COPY pyproject.toml uv.lock ./
 
 FROM build AS service-dependencies
+# `openvino` adds the other runtime for the model, 180 MB; PARKING_RUNTIME says which one runs it.
+ARG RUNTIME=onnxruntime
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 # hadolint ignore=DL3008  # any `strip` will do, and it stays in this stage
 RUN apt-get update && apt-get install -y --no-install-recommends binutils && rm -rf /var/lib/apt/lists/*
 RUN --mount=type=cache,target=/root/.cache/uv \
-    UV_COMPILE_BYTECODE=0 uv sync --frozen --no-install-project --no-default-groups
+    case "$RUNTIME" in \
+      onnxruntime) groups=(--no-default-groups) ;; \
+      openvino) groups=(--no-default-groups --group openvino) ;; \
+      *) echo "RUNTIME=$RUNTIME: give onnxruntime or openvino" >&2; exit 1 ;; \
+    esac; \
+    UV_COMPILE_BYTECODE=0 uv sync --frozen --no-install-project "${groups[@]}"
 # A third of the size goes: tests, parts of wheels that serving never loads, debug symbols (auditwheel's own copies in
 # `*.libs` do not survive stripping), and bytecode of what is never imported.
 RUN packages=$(echo /app/.venv/lib/python3*/site-packages); \
@@ -38,7 +45,8 @@ RUN packages=$(echo /app/.venv/lib/python3*/site-packages); \
     python -c 'import boto3.session, cv2, fastapi.applications, loguru, mlflow.artifacts, mlflow.tracking, multipart' \
     && python -c 'import mlflow.store.artifact.mlflow_artifacts_repo, mlflow.store.model_registry.rest_store, onnxruntime' \
     && python -c 'import pyarrow.compute, pyarrow.parquet, pydantic_settings, rasterio.warp, rich.progress, shapely.ops' \
-    && python -c 'import prometheus_client, s3transfer.manager, typer, uvicorn.protocols.http.h11_impl, PIL.TiffImagePlugin'
+    && python -c 'import prometheus_client, s3transfer.manager, typer, uvicorn.protocols.http.h11_impl, PIL.TiffImagePlugin' \
+    && { [ "$RUNTIME" = onnxruntime ] || python -c 'import openvino; openvino.Core().get_versions("CPU")'; }
 
 FROM build AS servers-dependencies
 RUN --mount=type=cache,target=/root/.cache/uv \

@@ -6,18 +6,16 @@ from itertools import accumulate
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from parking.learning.plots import figure_png
-from parking.learning.tune import Study, Tried
+from parking.learning.tune import LOGARITHMIC, Study, Tried
 
 PAGE, PICTURE = "search.md", "search.png"
 """Names of the page, and of the picture beside it."""
 
 _ROWS = 10
 """Best trials in the page's table."""
-
-_LOGARITHMIC = 30.0
-"""Ratio of the largest to the smallest value from which an axis is logarithmic."""
 
 
 def search_page(study: Study, *, title: str, about: str) -> str:
@@ -117,6 +115,7 @@ def _draw_history(axes: Axes, tried: Sequence[Tried]) -> None:
     best = accumulate(map(_iou, done), max)
     axes.step([one.number for one in done], list(best), where="post", label="best so far")
     axes.set(xlabel="trial", ylabel="IoU")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend()
 
 
@@ -131,10 +130,8 @@ def _draw_setting(axes: Axes, name: str, tried: Sequence[Tried]) -> None:
         points = [(one.params[name], one.iou) for one in tried if one.complete == complete and name in one.params]
         if points:
             axes.plot(*zip(*points, strict=True), mark, color="tab:blue" if complete else "tab:orange")
-    values = [one.params[name] for one in tried if name in one.params]
-    numbers = [value for value in values if isinstance(value, float) and value > 0]
-    if len(numbers) == len(values) and max(numbers) > _LOGARITHMIC * min(numbers):
+    if name in LOGARITHMIC:
         axes.set_xscale("log")
-    if isinstance(values[0], str):
+    if any(isinstance(one.params.get(name), str) for one in tried):
         axes.tick_params(axis="x", rotation=30)
     axes.set_title(name, fontsize="medium")

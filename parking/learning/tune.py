@@ -22,7 +22,7 @@ TrialOutcome = Literal["complete", "pruned", "failed"]
 
 _INTERRUPTED = "interrupted"
 _STEPS = "steps"
-_FEWEST_TO_WEIGH = 10
+_FEWEST_TO_WEIGH = 25
 """Complete trials below which nothing is said of what mattered."""
 _STATES: dict[TrialOutcome, TrialState] = {
     "complete": TrialState.COMPLETE,
@@ -39,6 +39,8 @@ _RANGES: dict[str, tuple[float, float, Literal["log", "linear"]]] = {
     "scale_min": (0.5, 0.95, "linear"),
     "scale_max": (1.05, 1.9, "linear"),
 }
+LOGARITHMIC = frozenset(name for name, (_, _, scale) in _RANGES.items() if scale == "log")
+"""Settings of which factors matter, not differences."""
 
 
 def suggest(trial: optuna.Trial, base: Recipe) -> Recipe:

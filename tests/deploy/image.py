@@ -24,7 +24,8 @@ from tests.doubles import write_bright_model
 from tests.servers import free_ports
 
 IMAGE = os.environ.get("SERVICE_IMAGE", "localhost/free-parking-service:test")
-MOST_MB = 700
+RUNTIME = os.environ.get("RUNTIME", "onnxruntime")
+MOST_MB = {"onnxruntime": 700, "openvino": 900}[RUNTIME]
 MOST_SECONDS = 5.0
 LEAST_RIGHTS = ("--read-only", "--read-only-tmpfs=false", "--cap-drop=ALL", "--security-opt=no-new-privileges")
 NAME = f"free-parking-check-{os.getpid()}"
@@ -117,7 +118,7 @@ def check_service(mlflow_uri: str) -> None:
     url = f"http://127.0.0.1:{port}"
     podman(
         *("run", "--detach", "--name", NAME, "--network=host", *LEAST_RIGHTS, "--memory=2g", "--volume=/state"),
-        *("--env", f"PARKING_MLFLOW_TRACKING_URI={mlflow_uri}", IMAGE),
+        *("--env", f"PARKING_MLFLOW_TRACKING_URI={mlflow_uri}", "--env", f"PARKING_RUNTIME={RUNTIME}", IMAGE),
         *("serve", "--host", "127.0.0.1", "--port", str(port)),
     )
     seconds = wait_for(f"{url}/health/ready", 60)
