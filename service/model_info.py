@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from parking.detection.contract import Contract
+from parking.detection.runtime import Runtime
 from parking.settings import Settings
 from service.model_slot import ModelSlot
 
@@ -49,6 +50,8 @@ class ModelInfo(BaseModel):
     this machine, and the registry has not answered yet."""
     sha256: str | None
     """Of its file."""
+    runtime: Runtime
+    """What runs it."""
     contract: dict[str, object] | None
     """What it declares, without the golden tile that proves it."""
     history: list[VersionChange]
@@ -72,6 +75,7 @@ def model_info(slot: ModelSlot, settings: Settings) -> ModelInfo:
         loaded_at=loaded.loaded_at if loaded else None,
         confirmed=loaded.confirmed if loaded else False,
         sha256=loaded.detector.sha256 if loaded else None,
+        runtime=settings.runtime,
         contract=_declared(loaded.detector.contract) if loaded else None,
         history=[
             VersionChange(time=change.time, version=change.version, result=change.result, detail=change.detail)

@@ -89,3 +89,18 @@ def test_with_auth_on_every_image_needs_the_token(serve: Serve, models: dict[int
 def test_auth_without_a_token_refuses_to_start(serve: Serve, models: dict[int, Path]) -> None:
     with pytest.raises(SettingsError, match="PARKING_TOKEN is empty"):
         serve(FlippingRegistry(models, serving=1), auth=True)
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_the_service_answers_with_the_runtime_that_is_asked_for(
+    serve: Serve, models: dict[int, Path], image: bytes, runtime: str
+) -> None:
+    registry = FlippingRegistry(models, serving=1)
+    client = serve(registry, runtime=runtime, token="open-sesame", reload_seconds=3600)
+    ready(client)
+    found = [client.post("/predict", files={"file": ("scene.png", image)}).json()["count"]]
+    registry.serving = 2
+    client.post("/model/reload", headers=TOKEN)
+    found.append(client.post("/predict?threshold=0.99", files={"file": ("scene.png", image)}).json()["model_version"])
+    assert found == [1, "2"]
+    assert client.get("/model").json()["runtime"] == runtime

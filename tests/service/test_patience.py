@@ -70,7 +70,7 @@ def test_the_rags_of_a_model_that_has_hardly_learnt_are_answered(
 def test_a_caller_that_waits_too_long_for_a_slot_is_told(
     serve: Serve, models: dict[int, Path], image: bytes, gate: threading.Event
 ) -> None:
-    client = serve(FlippingRegistry(models, serving=1), request_seconds=0.5)
+    client = serve(FlippingRegistry(models, serving=1), request_seconds=0.5, slots=1)
     wait_until(lambda: client.get("/health/ready").status_code == 200)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(client.post, "/predict", files={"file": ("a.png", image)})

@@ -125,7 +125,7 @@ def test_requests_are_counted_by_route_and_version(client: TestClient, image: by
     assert 'parking_request_seconds_count{model_version="1",route="/predict"} 1.0' in text
     assert 'parking_confidence_bucket{le="0.9"} 0.0' in text
     assert "parking_confidence_count 1.0" in text
-    assert "parking_slots 1.0" in text
+    assert "parking_slots 2.0" in text
     assert "parking_model_trained_timestamp_seconds 1.7672256e+09" in text
 
 
