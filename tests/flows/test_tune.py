@@ -9,6 +9,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from mlflow import MlflowClient
 from optuna.trial import FrozenTrial
 from prefect.settings import PREFECT_API_URL
 
@@ -29,6 +30,15 @@ def finished(space: Workspace, name: str) -> int:
     return sum(trial.state.is_finished() for trial in trials(space, name))
 
 
+def kept_files(space: Workspace) -> set[str]:
+    """Names of the files that the newest run of a search keeps in MLflow."""
+    client = MlflowClient(space.settings.tracking_uri)
+    experiment = client.get_experiment_by_name(space.settings.model_name)
+    assert experiment is not None
+    (run, *_) = client.search_runs([experiment.experiment_id], "run_name = 'tune'", order_by=["start_time DESC"])
+    return {file.path for file in client.list_artifacts(run.info.run_id)}
+
+
 def test_a_second_run_goes_on_where_the_first_stopped(space: Workspace, dataset: str, recipe: str) -> None:
     tune(dataset, trials=1, folds=2, recipe=recipe)
     (first,) = trials(space, "2folds")
@@ -38,6 +48,7 @@ def test_a_second_run_goes_on_where_the_first_stopped(space: Workspace, dataset:
     better = max((kept, second), key=lambda trial: trial.value if trial.value is not None else -1.0)
     assert best.learning_rate == pytest.approx(better.params["learning_rate"])
     assert best.steps == load_recipe(recipe).steps
+    assert kept_files(space) == {"search.md", "search.png"}
 
 
 def test_another_recipe_of_the_same_file_name_is_another_study(
@@ -76,6 +87,7 @@ def test_killed_it_goes_on_where_it_stopped_and_on_dask_if_that_is_set(
     killed.communicate()
     before = trials(space, "4folds")
     assert finished(space, "4folds") == 1
+    words += ("--report", str(tmp_path / "report"))
     again = start(space, dataset, recipe, tmp_path / "best.json", *words, PARKING_TASK_RUNNER="dask")
     output, _ = again.communicate(timeout=600)
     assert again.returncode == 0, output
@@ -84,3 +96,6 @@ def test_killed_it_goes_on_where_it_stopped_and_on_dask_if_that_is_set(
     assert len(after) == 2 + len([trial for trial in before if not trial.state.is_finished()])
     assert after[-1].value is not None
     assert load_recipe(str(tmp_path / "best.json"))
+    page = (tmp_path / "report" / "search.md").read_text()
+    assert f"on the training scenes of the snapshot {dataset} in 4 folds" in page
+    assert (tmp_path / "report" / "search.png").read_bytes().startswith(b"\x89PNG")
