@@ -87,8 +87,8 @@ def test_killed_it_goes_on_where_it_stopped_and_on_dask_if_that_is_set(
     killed.communicate()
     before = trials(space, "4folds")
     assert finished(space, "4folds") == 1
-    words += ("--report", str(tmp_path / "report"))
-    again = start(space, dataset, recipe, tmp_path / "best.json", *words, PARKING_TASK_RUNNER="dask")
+    more = ("--report", str(tmp_path / "report"))
+    again = start(space, dataset, recipe, tmp_path / "best.json", *words, *more, PARKING_TASK_RUNNER="dask")
     output, _ = again.communicate(timeout=600)
     assert again.returncode == 0, output
     after = trials(space, "4folds")
