@@ -37,4 +37,4 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def _refused(path: Path, reason: str) -> OutputError:
-    return OutputError(f"{path} cannot be written ({reason}): free some space, or name another file with --out.")
+    return OutputError(f"{path} cannot be written ({reason}): free some space, or name another place for it.")

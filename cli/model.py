@@ -33,14 +33,14 @@ def tune(
     for file in (out, *([report / "search.md"] if report else [])):
         check_writable(file)
     session.start_flows(state)
-    from flows.tune import drawn
+    from flows.tune import searched
     from flows.tune import tune as flow
 
     with progress_shown():
         best = flow(dataset, trials, folds, minutes, recipe)
     write_file(out, f"{best.model_dump_json(indent=2)}\n".encode())
     if report is not None:
-        for name, content in drawn(dataset, recipe, folds).items():
+        for name, content in searched(dataset, recipe, folds).items():
             write_file(report / name, content)
     console.print(f"Best settings: {out}. Train with them: parking train --recipe {out}", markup=False, soft_wrap=True)
 

@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -90,17 +90,15 @@ def tune(
     base = study.fix_steps(base, trial_steps(base, snapshot.version, trials * folds, minutes))
     tags = {"dataset_version": snapshot.version, "code_version": code_version(), "study": study.name}
     with until_done(study.name), space.tracker.run("tune", tags=tags) as run:
-        rows = []
-        for result in trials_in_flight(study, base, trials, snapshot.version, folds, run.id):
-            rows.append({"trial": result.number, "state": result.state, "iou": result.score})
+        for _ in trials_in_flight(study, base, trials, snapshot.version, folds, run.id):
             report(study.finished, trials, "trials")
         best = study.best_recipe(load_recipe(recipe))
         run.params(best.model_dump())
         run.metrics({"iou": study.best_score})
-        files = drawn(snapshot.version, recipe, folds)
+        files = drawn(study, snapshot.version, recipe, folds)
         for name, content in files.items():
             run.file(content, name)
-    publish(files, rows, study)
+    publish(files, study)
     return best
 
 
@@ -110,17 +108,22 @@ def study_of(dataset: str, base: Recipe, folds: int) -> Study:
     return open_study(get_settings().optuna_url, name, seed=base.seed)
 
 
-def drawn(dataset: str, recipe: str, folds: int) -> dict[str, bytes]:
-    """A search as a page and its picture, by file name; the arguments are those of `tune`."""
+def searched(dataset: str, recipe: str, folds: int) -> dict[str, bytes]:
+    """A search that was made, as `drawn` shows it; the arguments are those of `tune`."""
     version = find_snapshot(dataset).version
-    study = study_of(version, load_recipe(recipe), folds)
-    about = f"Around the recipe `{recipe}`, on the training scenes of the snapshot {version} in {folds} folds:"
+    return drawn(study_of(version, load_recipe(recipe), folds), version, recipe, folds)
+
+
+def drawn(study: Study, dataset: str, recipe: str, folds: int) -> dict[str, bytes]:
+    """A search as a page and its picture, by file name."""
+    about = f"Around the recipe `{recipe}`, on the training scenes of the snapshot {dataset} in {folds} folds:"
     page = search_page(study, title="The search for settings", about=about)
     return {PAGE: page.encode(), PICTURE: search_picture(study)}
 
 
-def publish(files: dict[str, bytes], rows: list[dict[str, Any]], study: Study) -> None:
-    """Show in Prefect what was tried."""
+def publish(files: dict[str, bytes], study: Study) -> None:
+    """Show in Prefect what was tried, in this run and in those that it goes on from."""
+    rows = [{"trial": one.number, "state": one.outcome, "iou": one.iou} for one in study.tried()]
     create_table_artifact(
         key="trials", table=rows, description=f"Best IoU over folds: {study.best_score:.3f} ({study.name})."
     )

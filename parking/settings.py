@@ -57,8 +57,8 @@ class Settings(BaseSettings):
     """Metres per pixel of an image that does not say; it shapes areas in m², and the answer says `assumed`."""
 
     runtime: Literal["onnxruntime", "openvino"] = "onnxruntime"
-    """What runs the model. `openvino` answers twice as much on CPUs that compute in bfloat16, a little differently
-    (docs/performance.md); it needs the dependency group of that name."""
+    """What runs the model. `openvino` answers nearly twice as many callers at once on CPUs that compute in bfloat16, a
+    little differently (docs/performance.md); it needs the dependency group of that name."""
 
     threads: int = Field(0, ge=0)
     """CPU threads of all inferences together; one that is alone has them all. 0: all cores."""

@@ -66,7 +66,7 @@ class Entry(BaseModel, frozen=True):
 
 
 def entries() -> tuple[Entry, ...]:
-    """The rows, each one idea more than the one above; those of short trainings by themselves."""
+    """The rows: the earlier recipe and the shipped one at full length; then short trainings, each one idea more."""
     imagenet = SHORT.model_copy(update={"encoder_weights": "imagenet"})
     generated = imagenet.model_copy(update={"pretrain_steps": SHORT.steps, "pretrain_scenes": 150})
     shipped = load_recipe("shipped")

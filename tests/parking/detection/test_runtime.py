@@ -1,7 +1,7 @@
 """Whatever runs a model, the file says the same of itself and answers nearly the same."""
 
-import importlib.util
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +73,8 @@ def test_openvino_refuses_what_is_no_model_of_ours(tmp_path: Path) -> None:
 def test_a_runtime_that_is_not_installed_is_named_before_the_service_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runtime, "find_spec", lambda name: None if name == "openvino" else importlib.util.find_spec)
+    check_runtime("openvino")
+    monkeypatch.setattr(runtime, "find_spec", lambda name: None if name == "openvino" else find_spec(name))
     check_runtime("onnxruntime")
     with pytest.raises(SettingsError, match="uv sync --group openvino"):
         create_app(Settings(_env_file=None, state_dir=tmp_path, runtime="openvino"))
