@@ -169,6 +169,8 @@ def test_broken_images_leave_no_file_and_no_memory_behind(client: TestClient) ->
     assert not [path for path in left if path.name.startswith("tmp")]
 
 
+# The service runs in this process: its threads, and what they import late, may draw numbers while a case is made.
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module:hypothesis.errors.HypothesisDeprecationWarning")
 def test_the_api_does_what_it_says(app: FastAPI) -> None:
     """Every operation of the OpenAPI document, with values that it allows and values that it does not."""
     with running(app) as address:
