@@ -12,6 +12,21 @@ STRIDE = 32
 """Sides of everything the network sees are multiples of this: five halvings."""
 
 
+SEARCHED = frozenset(
+    {
+        "learning_rate",
+        "weight_decay",
+        "loss",
+        "positive_weight",
+        "free_share",
+        "scale_min",
+        "scale_max",
+        "light",
+    }
+)
+"""Settings that a search varies."""
+
+
 class Recipe(BaseModel):
     """How a model is trained. Two fits of one recipe on one snapshot give the same model."""
 
@@ -84,7 +99,7 @@ class Recipe(BaseModel):
     """Generated scenes to learn from before the real ones. More are more varied, and take longer to draw."""
 
     pretrain_steps: int = Field(0, ge=0)
-    """Steps on them. 0 starts from the encoder's weights alone."""
+    """Steps on them, with the defaults of what a search varies. 0 starts from the encoder's weights alone."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes a GPU where there is one; `cuda` insists on it."""
@@ -104,6 +119,16 @@ class Recipe(BaseModel):
         if self.overlap >= self.tile:
             raise ValueError(f"overlap {self.overlap} leaves nothing of a tile of {self.tile}")
         return self
+
+    def pretraining(self) -> "Recipe":
+        """How the generated scenes are learnt from.
+
+        What a search varies is left at its defaults there: all trials then start from the same weights, which are
+        made once, and differ by what they were meant to try on the real scenes.
+        """
+        varied = {name: type(self).model_fields[name].default for name in SEARCHED}
+        apart = {"steps": self.pretrain_steps, "pretrain_steps": 0, "pretrain_scenes": 0}
+        return self.model_copy(update=varied | apart)
 
     def fingerprint(self) -> str:
         """12 hex digits of everything that shapes the weights: where and how parallel it ran does not."""

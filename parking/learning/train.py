@@ -105,10 +105,14 @@ def seconds_per_step(recipe: Recipe, samples: Sequence[Sample], steps: int = 4) 
 
 
 def _pretrained(recipe: Recipe, checkpoint: Path | None, progress: Progress) -> dict[str, Tensor]:
-    """Weights that have learnt from generated scenes; kept beside the checkpoint, for all folds start from them."""
-    first = recipe.model_copy(update={"steps": recipe.pretrain_steps, "pretrain_steps": 0, "pretrain_scenes": 0})
+    """Weights that have learnt from generated scenes; kept beside the checkpoint: all folds and trials start there."""
+
+    def told(done: int, total: int, what: str) -> None:
+        progress(done, total, f"generated scenes first, {what}")
+
+    first = recipe.pretraining()
     path = checkpoint.with_name(f"{first.fingerprint()}-generated{recipe.pretrain_scenes}.pt") if checkpoint else None
-    fitted = fit(first, generated_samples(recipe.pretrain_scenes), checkpoint=path, progress=progress)
+    fitted = fit(first, generated_samples(recipe.pretrain_scenes), checkpoint=path, progress=told)
     return fitted.network.state_dict()
 
 

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from parking.errors import TrainingError
-from parking.learning.recipe import Recipe, load_recipe, recipe_names
+from parking.learning.recipe import SEARCHED, Recipe, load_recipe, recipe_names
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -48,3 +48,21 @@ def test_a_recipe_that_cannot_work_is_refused(wrong: dict[str, float]) -> None:
 def test_where_a_recipe_runs_does_not_change_what_it_is() -> None:
     assert Recipe(device="cpu", workers=3).fingerprint() == Recipe().fingerprint()
     assert Recipe(learning_rate=2e-3).fingerprint() != Recipe().fingerprint()
+
+
+def test_a_search_does_not_vary_how_generated_scenes_are_learnt_from() -> None:
+    base = load_recipe("search")
+    varied = base.model_copy(update={"learning_rate": 4e-3, "loss": "focal", "light": 0.9})
+    assert varied.pretraining() == base.pretraining()
+    wider = base.model_copy(update={"decoder_channels": (128, 64, 32, 16, 16)})
+    assert wider.pretraining() != base.pretraining()
+
+
+def test_the_shipped_model_learns_from_generated_scenes_with_its_own_settings() -> None:
+    shipped = load_recipe("shipped")
+    assert shipped.pretraining().model_dump(include=SEARCHED) == shipped.model_dump(include=SEARCHED)
+    assert shipped.pretraining().steps == shipped.pretrain_steps
+
+
+def test_a_search_begins_with_the_shipped_settings() -> None:
+    assert load_recipe("search").model_dump(include=SEARCHED) == load_recipe("shipped").model_dump(include=SEARCHED)

@@ -56,6 +56,26 @@ def test_it_learns_to_find_bright_places() -> None:
     assert np.mean(losses[-5:]) < 0.7 * np.mean(losses[:5])
 
 
+def test_generated_scenes_are_learnt_from_first_and_once_for_all_trials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[dict[str, Tensor]] = []
+    begin = state.TrainingState.start_from
+
+    def note(self: state.TrainingState, given: dict[str, Tensor]) -> None:
+        started.append({name: value.clone() for name, value in given.items()})
+        begin(self, given)
+
+    monkeypatch.setattr(state.TrainingState, "start_from", note)
+    base = recipe(pretrain_scenes=1, pretrain_steps=3)
+    for number, trial in enumerate((base, recipe(pretrain_scenes=1, pretrain_steps=3, learning_rate=5e-3))):
+        fit(trial, SAMPLES, checkpoint=tmp_path / f"trial{number}.pt")
+    assert len(list(tmp_path.glob("*-generated1.pt"))) == 1
+    assert_same(*started)
+    fresh = weights(fit(recipe(steps=1), SAMPLES))
+    assert any(not torch.equal(value, fresh[name]) for name, value in started[0].items())
+
+
 def test_a_fit_can_be_repeated() -> None:
     assert_same(weights(fit(TINY, SAMPLES)), weights(fit(TINY, SAMPLES)))
 
