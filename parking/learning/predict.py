@@ -7,6 +7,7 @@ from torch import nn
 
 from parking.data.tiles import in_all_orientations, stitch
 from parking.learning.network import PixelNetwork, find_device
+from parking.learning.precision import probability
 from parking.learning.recipe import Recipe
 
 _TILES_AT_ONCE = {"cpu": 2, "cuda": 16}
@@ -29,8 +30,8 @@ def predict(network: nn.Module, recipe: Recipe, pixels: NDArray[np.uint8], flips
 
     @torch.inference_mode()
     def answer(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        probability: NDArray[np.float32] = model(torch.from_numpy(tiles).to(device)).cpu().numpy()
-        return probability
+        answers: NDArray[np.float32] = probability(model, torch.from_numpy(tiles).to(device)).cpu().numpy()
+        return answers
 
     ask = in_all_orientations(answer) if flips else answer
     return stitch(pixels, ask, tile=recipe.tile, overlap=recipe.overlap, batch=_TILES_AT_ONCE[device.type])

@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from parking.learning.ema import AveragedNetwork
 from parking.learning.losses import loss_of
 from parking.learning.network import PixelNetwork, build_network
+from parking.learning.precision import training_logits
 from parking.learning.recipe import Recipe
 
 Record = dict[str, float]
@@ -72,8 +73,7 @@ class TrainingState:
             The loss before the step, still on the device: reading it waits for the GPU.
         """
         tiles, labels = (t.to(self.device, non_blocking=True) for t in (tiles, labels))
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            logits = self._pixels.logits(tiles)
+        logits = training_logits(self._pixels, tiles)
         loss = loss_of(self.recipe.loss, logits, labels, self.recipe.positive_weight)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
