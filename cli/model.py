@@ -22,6 +22,9 @@ def tune(
     folds: options.Folds = 4,
     minutes: options.Minutes = None,
     recipe: options.RecipeName = "default",
+    finals: Annotated[
+        int, typer.Option(min=0, max=20, help="Best trials to run again for all the recipe's steps; 0 for none.")
+    ] = 0,
     out: Annotated[Path, typer.Option(help="Where to write the best settings.")] = Path("recipe.json"),
     report: Annotated[Path | None, typer.Option(help="Folder for search.md and its picture: what was tried.")] = None,
     state: options.State = None,
@@ -37,7 +40,7 @@ def tune(
     from flows.tune import tune as flow
 
     with progress_shown():
-        best = flow(dataset, trials, folds, minutes, recipe)
+        best = flow(dataset, trials, folds, minutes, recipe, finals)
     write_file(out, f"{best.model_dump_json(indent=2)}\n".encode())
     if report is not None:
         for name, content in searched(dataset, recipe, folds).items():

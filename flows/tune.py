@@ -2,7 +2,8 @@
 
 import base64
 from collections.abc import Iterator
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Literal
 
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -18,29 +19,36 @@ from parking.learning.evaluate import Scores
 from parking.learning.recipe import Recipe, load_recipe
 from parking.learning.search import PAGE, PICTURE, search_page, search_picture
 from parking.learning.train import seconds_per_step
-from parking.learning.tune import Study, TrialResult, open_study, run_trial
+from parking.learning.tune import Study, TrialResult, open_study, run_final, run_trial
 from parking.progress import report
 from parking.settings import get_settings
 from parking.version import code_version
 from parking.workspace import open_workspace
 
 
-@task(cache_policy=NO_CACHE, task_run_name="trial-{number}")
-def try_recipe(study: str, number: int, recipe: Recipe, dataset: str, folds: int, parent_run: str) -> TrialResult:
+@task(cache_policy=NO_CACHE, task_run_name="{kind}-{number}")
+def try_recipe(
+    study: str,
+    number: int,
+    recipe: Recipe,
+    dataset: str,
+    folds: int,
+    parent_run: str,
+    kind: Literal["trial", "final"] = "trial",
+) -> TrialResult:
     """Cross-validate one recipe, each fold a run under the trial's run in MLflow."""
     tracker = open_workspace().tracker
     samples = samples_of(dataset, "train", recipe.gsd)
-    with tracker.run(f"trial-{number}", parent=parent_run) as run:
+    with tracker.run(f"{kind}-{number}", parent=parent_run) as run:
         run.params(recipe.model_dump())
 
         def keep(fold: int, scores: Scores) -> None:
             with tracker.run(f"fold-{fold}", parent=run.id) as child:
                 child.metrics(scores.model_dump())
 
-        url, folder = get_settings().optuna_url, workdir(study)
-        result = run_trial(
-            url, study, number, recipe, samples, folds, on_fold=keep, checkpoint_dir=folder, progress=report
-        )
+        folder = workdir(study)
+        attempt = partial(run_trial, get_settings().optuna_url, study) if kind == "trial" else run_final
+        result = attempt(number, recipe, samples, folds, on_fold=keep, checkpoint_dir=folder, progress=report)
         for checkpoint in folder.glob(f"{recipe.fingerprint()}-*"):
             checkpoint.unlink(missing_ok=True)
         run.metrics({"iou": result.score} if result.score is not None else {})
@@ -65,6 +73,17 @@ def trials_in_flight(
         yield result
 
 
+def run_finals(study: Study, full: Recipe, finals: int, dataset: str, folds: int, run_id: str) -> None:
+    """Run those finals that were not run yet, as many at once as there are workers."""
+    finalists = study.finalists(full, finals)
+    running = [
+        try_recipe.submit(study.name, one.number, one.recipe, dataset, folds, run_id, kind="final") for one in finalists
+    ]
+    for done, final in enumerate(as_completed(running), 1):
+        study.tell_final(final.result(), full.steps)
+        report(done, len(running), "finals")
+
+
 @flow(task_runner=task_runner())
 def tune(
     dataset: str = "latest",
@@ -72,6 +91,7 @@ def tune(
     folds: Annotated[int, Field(ge=2, le=20)] = 4,
     minutes: Annotated[float | None, Field(gt=0)] = None,
     recipe: str = "default",
+    finals: Annotated[int, Field(ge=0, le=20)] = 0,
 ) -> Recipe:
     """Search for the best settings by cross-validation over scenes.
 
@@ -82,19 +102,25 @@ def tune(
         trials: how many settings to try in all, those of an earlier, interrupted run included.
         folds: parts that the training scenes are cut into.
         minutes: time for all trials; fixes the steps of each fold. Empty: a quarter of the recipe's own steps.
-        recipe: settings to start from: `default`, `demo`, or a file.
+        recipe: settings to start from: one by name, or a file.
+        finals: how many of the best trials are run again for all the recipe's steps, beside the settings that the
+            search began with, before the best is named. 0: the best trial is taken at its word.
     """
-    space, base = open_workspace(), load_recipe(recipe)
+    space, full = open_workspace(), load_recipe(recipe)
     snapshot = find_snapshot(dataset)
-    study = study_of(snapshot.version, base, folds)
-    base = study.fix_steps(base, trial_steps(base, snapshot.version, trials * folds, minutes))
+    study = study_of(snapshot.version, full, folds)
+    base = study.fix_steps(full, trial_steps(full, snapshot.version, trials * folds, minutes))
     tags = {"dataset_version": snapshot.version, "code_version": code_version(), "study": study.name}
     with until_done(study.name), space.tracker.run("tune", tags=tags) as run:
         for _ in trials_in_flight(study, base, trials, snapshot.version, folds, run.id):
             report(study.finished, trials, "trials")
-        best = study.best_recipe(load_recipe(recipe))
+        if finals:
+            run_finals(study, full, finals, snapshot.version, folds, run.id)
+        best = study.best_recipe(full)
         run.params(best.model_dump())
         run.metrics({"iou": study.best_score})
+        if study.finals():
+            run.metrics({"final_iou": study.finals()[0].iou})
         files = drawn(study, snapshot.version, recipe, folds)
         for name, content in files.items():
             run.file(content, name)

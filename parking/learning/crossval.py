@@ -80,6 +80,26 @@ def cross_validate(
 ) -> CrossValidation:
     """Train and score a recipe on grouped, stratified folds.
 
+    Args and errors: as of `run_folds`.
+    """
+    parts = run_folds(
+        recipe, samples, folds, on_fold=on_fold, checkpoint_dir=checkpoint_dir, flips=flips, progress=progress
+    )
+    return judge(parts, recipe, estimate_bay(samples, recipe), complete=len(parts) == folds)
+
+
+def run_folds(
+    recipe: Recipe,
+    samples: Sequence[Sample],
+    folds: int,
+    *,
+    on_fold: OnFold = _go_on,
+    checkpoint_dir: Path | None = None,
+    flips: bool = False,
+    progress: Progress = silent,
+) -> list[list[ScenePrediction]]:
+    """Predict every scene by a network that has learnt from the other folds.
+
     Args:
         recipe: to try.
         samples: training scenes, all of them.
@@ -89,24 +109,22 @@ def cross_validate(
         flips: whether scenes are predicted in all eight orientations, as the detector's `tta` does.
         progress: told of steps, counted over all folds.
 
+    Returns:
+        The predictions of each fold; fewer folds where `on_fold` stopped them.
+
     Raises:
         DatasetError: too few scenes for so many folds.
         TrainingError: training cannot start or go on.
     """
-    bay = estimate_bay(samples, recipe)
-    rules = spot_rules(recipe, bay, 0.5)
+    rules = spot_rules(recipe, estimate_bay(samples, recipe), 0.5)
     parts: list[list[ScenePrediction]] = []
-    complete = True
     for index, (train, validation) in enumerate(_split(samples, folds)):
         path = checkpoint_dir / f"{recipe.fingerprint()}-fold{index}of{folds}" if checkpoint_dir else None
         parts.append(_predict_fold(recipe, train, validation, path, flips, _counting_on(progress, index, folds)))
         threshold = choose_threshold([prediction for part in parts for prediction in part])
-        complete = (
-            on_fold(index, score(parts[-1], replace(rules, threshold=threshold), recipe.gsd)) or index == folds - 1
-        )
-        if not complete:
+        if not on_fold(index, score(parts[-1], replace(rules, threshold=threshold), recipe.gsd)):
             break
-    return judge(parts, recipe, bay, complete=complete)
+    return parts
 
 
 def judge(

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from parking.learning.plots import figure_png
-from parking.learning.tune import LOGARITHMIC, Study, Tried
+from parking.learning.tune import LOGARITHMIC, Final, Study, Tried
 
 PAGE, PICTURE = "search.md", "search.png"
 """Names of the page, and of the picture beside it."""
@@ -50,6 +50,7 @@ def search_page(study: Study, *, title: str, about: str) -> str:
             "",
             _weighed(study.importances()),
             "",
+            *_finals(study.finals(), first.number),
         ]
     )
 
@@ -73,8 +74,28 @@ def _table(tried: Sequence[Tried]) -> list[str]:
     return lines
 
 
-def _score(one: Tried) -> str:
-    if one.iou is None:
+def _finals(finals: Sequence[Final], first: int) -> list[str]:
+    if not finals:
+        return []
+    return [
+        "## Run again at full length",
+        "",
+        f"{finals[0].steps} steps a fold, on the same folds. The best of these is what the search answered with.",
+        "",
+        "| trial | IoU | of each fold |",
+        "| ---: | ---: | ---: |",
+        *(_final_row(final, " (where the search began)" if final.number == first else "") for final in finals),
+        "",
+    ]
+
+
+def _final_row(final: Final, remark: str) -> str:
+    ious = ", ".join(f"{iou:.3f}" for iou in final.fold_ious)
+    return f"| {final.number}{remark} | {_score(final)} | {ious} |"
+
+
+def _score(one: Tried | Final) -> str:
+    if not one.fold_ious:
         return "failed"
     spread = f" ± {np.std(one.fold_ious, ddof=1):.3f}" if len(one.fold_ious) > 1 else ""
     return f"{one.iou:.3f}{spread}"

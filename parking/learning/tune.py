@@ -12,7 +12,7 @@ from loguru import logger
 from optuna.trial import FrozenTrial, TrialState
 
 from parking.errors import TrainingError
-from parking.learning.crossval import CrossValidation, cross_validate
+from parking.learning.crossval import OnFold, run_folds
 from parking.learning.evaluate import Scores
 from parking.learning.recipe import Recipe
 from parking.learning.samples import Sample
@@ -22,6 +22,7 @@ TrialOutcome = Literal["complete", "pruned", "failed"]
 
 _INTERRUPTED = "interrupted"
 _STEPS = "steps"
+_FINALS = "finals"
 _FEWEST_TO_WEIGH = 25
 """Complete trials below which nothing is said of what mattered."""
 _STATES: dict[TrialOutcome, TrialState] = {
@@ -97,6 +98,23 @@ class Tried:
         return fmean(self.fold_ious) if self.fold_ious else None
 
 
+@dataclass(frozen=True, slots=True)
+class Final:
+    """A trial's settings, tried again for all the steps of the recipe."""
+
+    number: int
+    """Of the trial."""
+
+    steps: int
+    fold_ious: tuple[float, ...]
+    """Empty where the training failed."""
+
+    @property
+    def iou(self) -> float:
+        """Mean over the folds; less than any where the training failed."""
+        return fmean(self.fold_ious) if self.fold_ious else -1.0
+
+
 class Study:
     """A search by one process; its trials may run in others."""
 
@@ -146,6 +164,36 @@ class Study:
         """
         return float(self._best().values[0])
 
+    def finals(self) -> tuple[Final, ...]:
+        """The finals that were run, in this run or an earlier one, best first."""
+        noted = self._study.user_attrs.get(_FINALS, {})
+        finals = (Final(int(number), one["steps"], tuple(one["ious"])) for number, one in noted.items())
+        return tuple(sorted(finals, key=lambda final: final.iou, reverse=True))
+
+    def finalists(self, base: Recipe, count: int) -> tuple[Trial, ...]:
+        """The best trials, and the settings that the search began with, for all the steps of the base.
+
+        Short trials favour what learns fast: whether that lasts, only a full length tells.
+
+        Args:
+            base: as the search was asked for.
+            count: how many of the best; those that had their final are left out of what is returned.
+        """
+        tried = self.tried()
+        best = sorted((one for one in tried if one.complete), key=lambda one: one.iou or 0.0, reverse=True)[:count]
+        chosen = {one.number: one for one in (tried[0], *best)}
+        for final in self.finals():
+            chosen.pop(final.number, None)
+        return tuple(Trial(number, _changed(base, one.params)) for number, one in chosen.items())
+
+    def tell_final(self, result: TrialResult, steps: int) -> None:
+        """Note what came of a final."""
+        noted = self._study.user_attrs.get(_FINALS, {})
+        ious = [scores.iou for scores in result.fold_scores] if result.state == "complete" else []
+        self._study.set_user_attr(_FINALS, noted | {str(result.number): {"steps": steps, "ious": ious}})
+        if result.reason:
+            logger.warning("The final of trial {} failed: {}", result.number, result.reason)
+
     def fix_steps(self, base: Recipe, steps: int) -> Recipe:
         """The base with the steps of this study's trials: those of its first run, so that all can be compared."""
         if _STEPS not in self._study.user_attrs:
@@ -167,12 +215,13 @@ class Study:
             logger.warning("Trial {} failed: {}", result.number, result.reason)
 
     def best_recipe(self, base: Recipe) -> Recipe:
-        """The base with the best trial's choices.
+        """The base with the choices of the best final, or of the best trial where there were no finals.
 
         Raises:
             TrainingError: no trial was completed.
         """
-        return _changed(base, self._best().params)
+        winner = next((final.number for final in self.finals() if final.fold_ious), self._best().number)
+        return _changed(base, self._study.get_trials(deepcopy=False)[winner].params)
 
     def _best(self) -> FrozenTrial:
         try:
@@ -233,26 +282,57 @@ def run_trial(
     """
     study = optuna.load_study(storage=_storage(url), study_name=study_name, pruner=_pruner())
     trial = optuna.Trial(study, _find(study, number)._trial_id)
-    scores: list[Scores] = []
+    ious: list[float] = []
 
     def report(fold: int, fold_scores: Scores) -> bool:
-        scores.append(fold_scores)
+        ious.append(fold_scores.iou)
         if on_fold is not None:
             on_fold(fold, fold_scores)
-        trial.report(sum(s.iou for s in scores) / len(scores), fold)
+        trial.report(fmean(ious), fold)
         return not trial.should_prune()
 
+    return _validated(Trial(number, recipe), samples, folds, report, checkpoint_dir, progress)
+
+
+def run_final(
+    number: int,
+    recipe: Recipe,
+    samples: Sequence[Sample],
+    folds: int,
+    *,
+    on_fold: Callable[[int, Scores], None] | None = None,
+    checkpoint_dir: Path | None = None,
+    progress: Progress = silent,
+) -> TrialResult:
+    """Cross-validate a finalist's recipe, every fold of it. Does not tell the study.
+
+    Args: as of `run_trial`.
+    """
+
+    def report(fold: int, fold_scores: Scores) -> bool:
+        if on_fold is not None:
+            on_fold(fold, fold_scores)
+        return True
+
+    return _validated(Trial(number, recipe), samples, folds, report, checkpoint_dir, progress)
+
+
+def _validated(
+    trial: Trial, samples: Sequence[Sample], folds: int, on_fold: OnFold, kept: Path | None, progress: Progress
+) -> TrialResult:
+    scores: list[Scores] = []
+
+    def note(fold: int, fold_scores: Scores) -> bool:
+        scores.append(fold_scores)
+        return on_fold(fold, fold_scores)
+
     try:
-        validated = cross_validate(
-            recipe, samples, folds, on_fold=report, checkpoint_dir=checkpoint_dir, progress=progress
-        )
+        # Not the whole of `cross_validate`: what a trial is for needs no cuts and no calibration.
+        run_folds(trial.recipe, samples, folds, on_fold=note, checkpoint_dir=kept, progress=progress)
     except TrainingError as error:
-        return TrialResult(number, "failed", None, tuple(scores), str(error))
-    return _result(number, validated)
-
-
-def _result(number: int, validated: CrossValidation) -> TrialResult:
-    return TrialResult(number, "complete" if validated.complete else "pruned", validated.mean, validated.fold_scores)
+        return TrialResult(trial.number, "failed", None, tuple(scores), str(error))
+    outcome: TrialOutcome = "complete" if len(scores) == folds else "pruned"
+    return TrialResult(trial.number, outcome, fmean(one.iou for one in scores), tuple(scores))
 
 
 def _pruner() -> optuna.pruners.BasePruner:

@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from optuna.trial import FrozenTrial
 from prefect.settings import PREFECT_API_URL
 
-from flows.tune import tune
+from flows.tune import searched, study_of, tune
 from parking.learning.recipe import load_recipe
 from parking.workspace import Workspace
 
@@ -49,6 +49,19 @@ def test_a_second_run_goes_on_where_the_first_stopped(space: Workspace, dataset:
     assert best.learning_rate == pytest.approx(better.params["learning_rate"])
     assert best.steps == load_recipe(recipe).steps
     assert kept_files(space) == {"search.md", "search.png"}
+
+
+def test_the_best_trials_run_again_at_full_length_before_one_is_named(
+    space: Workspace, dataset: str, recipe: str
+) -> None:
+    best = tune(dataset, trials=2, folds=2, recipe=recipe, finals=1)
+    study = study_of(dataset, load_recipe(recipe), 2)
+    finals = study.finals()
+    assert 0 in {final.number for final in finals}
+    assert {(final.steps, len(final.fold_ious)) for final in finals} == {(load_recipe(recipe).steps, 2)}
+    winner = next(one for one in study.tried() if one.number == finals[0].number)
+    assert best.learning_rate == pytest.approx(winner.params["learning_rate"])
+    assert "full length" in searched(dataset, recipe, 2)["search.md"].decode()
 
 
 def test_another_recipe_of_the_same_file_name_is_another_study(

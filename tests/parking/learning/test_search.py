@@ -23,7 +23,7 @@ def url(tmp_path: Path) -> str:
 def try_once(url: str, study: Study, monkeypatch: pytest.MonkeyPatch, ious: list[float]) -> None:
     """A trial whose folds have these scores."""
     trial = study.ask(TINY)
-    monkeypatch.setattr(tune, "cross_validate", folds_of(ious))
+    monkeypatch.setattr(tune, "run_folds", folds_of(ious))
     study.tell(run_trial(url, study.name, trial.number, trial.recipe, [], len(ious)))
 
 
@@ -55,6 +55,17 @@ def test_a_trial_that_was_stopped_ranks_below_complete_ones(url: str, monkeypatc
     text = page(study)
     assert "4 complete, 1 stopped early" in text
     assert [line for line in text.splitlines() if line.startswith("| 4 | 0.390 | 1 |")]
+
+
+def test_finals_have_a_table_of_their_own(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = search(url, monkeypatch, [0.2, 0.3], [0.5, 0.3])
+    assert "full length" not in page(study)
+    study.tell_final(complete(1, 0.4), 100)
+    study.tell_final(complete(0, 0.6), 100)
+    _, text = page(study).split("## Run again at full length")
+    assert "100 steps a fold" in text
+    rows = [line for line in text.splitlines() if re.match(r"\| \d", line)]
+    assert rows == ["| 0 (where the search began) | 0.600 | 0.600 |", "| 1 | 0.400 | 0.400 |"]
 
 
 def test_what_matters_is_said_once_there_are_trials_to_say_it_by(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,14 +6,11 @@ from typing import Any
 
 import pytest
 
-from parking.detection.contract import AS_PREDICTED
 from parking.errors import TrainingError
 from parking.learning import tune
-from parking.learning.bays import BaySize
-from parking.learning.crossval import CrossValidation
 from parking.learning.evaluate import Scores
-from parking.learning.recipe import Recipe
-from parking.learning.tune import TrialResult, open_study, run_trial
+from parking.learning.recipe import SEARCHED, Recipe
+from parking.learning.tune import Study, TrialResult, open_study, run_final, run_trial
 from tests.parking.learning.scenes import TINY
 
 
@@ -30,18 +27,15 @@ def complete(number: int, score: float) -> TrialResult:
     return TrialResult(number, "complete", score, (scores(score),))
 
 
-def folds_of(ious: list[float]) -> Callable[..., CrossValidation]:
-    """Stands in for cross-validation: folds with these scores, stopped where it is told to."""
+def folds_of(ious: list[float]) -> Callable[..., None]:
+    """Stands in for the training of folds: they have these scores, and stop where they are told to."""
 
-    def cross_validate(*given: Any, on_fold: Callable[[int, Scores], bool], **more: Any) -> CrossValidation:
-        ran = []
+    def run_folds(*given: Any, on_fold: Callable[[int, Scores], bool], **more: Any) -> None:
         for fold, iou in enumerate(ious):
-            ran.append(scores(iou))
-            if not on_fold(fold, ran[-1]):
+            if not on_fold(fold, scores(iou)):
                 break
-        return CrossValidation(tuple(ran), (), BaySize(), None, AS_PREDICTED, complete=len(ran) == len(ious))
 
-    return cross_validate
+    return run_folds
 
 
 def test_the_first_trial_is_the_base_itself(url: str) -> None:
@@ -59,6 +53,7 @@ def test_later_trials_differ_and_keep_what_is_not_searched(url: str) -> None:
         study.tell(complete(trial.number, 0.1 * number))
     assert len({recipe.learning_rate for recipe in recipes}) == 4
     assert {(recipe.crop, recipe.steps, recipe.seed) for recipe in recipes} == {(64, 4, 0)}
+    assert study.tried()[0].params.keys() == SEARCHED
 
 
 def test_the_best_recipe_is_the_base_with_the_best_trials_choices(url: str) -> None:
@@ -109,7 +104,7 @@ def test_the_steps_of_a_study_stay_those_of_its_first_run(url: str) -> None:
 
 
 def test_a_trial_runs_anywhere_and_is_told_here(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tune, "cross_validate", folds_of([0.4, 0.6]))
+    monkeypatch.setattr(tune, "run_folds", folds_of([0.4, 0.6]))
     study = open_study(url, "study")
     trial = study.ask(TINY)
     told: list[tuple[int, float]] = []
@@ -123,7 +118,7 @@ def test_a_trial_runs_anywhere_and_is_told_here(url: str, monkeypatch: pytest.Mo
 def test_a_trial_is_pruned_after_a_bad_fold(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     study = open_study(url, "study")
     for ious in ([0.5, 0.5], [0.6, 0.6], [0.4, 0.4], [0.1, 0.9]):
-        monkeypatch.setattr(tune, "cross_validate", folds_of(ious))
+        monkeypatch.setattr(tune, "run_folds", folds_of(ious))
         trial = study.ask(TINY)
         result = run_trial(url, "study", trial.number, trial.recipe, [], 2)
         study.tell(result)
@@ -133,10 +128,10 @@ def test_a_trial_is_pruned_after_a_bad_fold(url: str, monkeypatch: pytest.Monkey
 
 
 def test_a_trial_whose_training_fails_ends_and_says_why(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*given: Any, **more: Any) -> CrossValidation:
+    def fails(*given: Any, **more: Any) -> None:
         raise TrainingError("The loss is no number at step 3.")
 
-    monkeypatch.setattr(tune, "cross_validate", fails)
+    monkeypatch.setattr(tune, "run_folds", fails)
     study = open_study(url, "study")
     trial = study.ask(TINY)
     result = run_trial(url, "study", trial.number, trial.recipe, [], 2)
@@ -148,3 +143,60 @@ def test_a_trial_whose_training_fails_ends_and_says_why(url: str, monkeypatch: p
 def test_a_database_that_cannot_be_opened_is_named() -> None:
     with pytest.raises(TrainingError, match="PARKING_STUDY_URL"):
         open_study("sqlite:////proc/no/such.db", "study")
+
+
+def tried(url: str, monkeypatch: pytest.MonkeyPatch, *values: float) -> Study:
+    """A study whose trials have these scores."""
+    study = open_study(url, "study")
+    for value in values:
+        trial = study.ask(TINY)
+        monkeypatch.setattr(tune, "run_folds", folds_of([value]))
+        study.tell(run_trial(url, "study", trial.number, trial.recipe, [], 1))
+    return study
+
+
+def test_finals_are_run_by_the_best_trials_and_by_what_the_search_began_with(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = tried(url, monkeypatch, 0.2, 0.5, 0.1, 0.4)
+    full = TINY.model_copy(update={"steps": 40})
+    finalists = study.finalists(full, 2)
+    assert [one.number for one in finalists] == [0, 1, 3]
+    assert finalists[0].recipe == full
+    assert finalists[1].recipe.learning_rate == study.tried()[1].params["learning_rate"]
+    assert {one.recipe.steps for one in finalists} == {40}
+
+
+def test_the_best_final_wins_whatever_its_trial_came_to(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = tried(url, monkeypatch, 0.2, 0.5, 0.4)
+    for number, iou in ((0, 0.3), (1, 0.35), (2, 0.45)):
+        study.tell_final(complete(number, iou), 40)
+    assert [(final.number, final.iou, final.steps) for final in study.finals()] == [
+        (2, 0.45, 40),
+        (1, 0.35, 40),
+        (0, 0.3, 40),
+    ]
+    assert study.best_recipe(TINY).learning_rate == study.tried()[2].params["learning_rate"]
+
+
+def test_a_search_that_was_killed_among_its_finals_runs_the_others_only(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried(url, monkeypatch, 0.2, 0.5, 0.4).tell_final(complete(1, 0.6), 40)
+    assert [one.number for one in open_study(url, "study").finalists(TINY, 2)] == [0, 2]
+
+
+def test_finals_that_all_fail_leave_the_word_to_the_trials(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = tried(url, monkeypatch, 0.2, 0.5)
+    for number in (0, 1):
+        study.tell_final(TrialResult(number, "failed", None, (scores(0.9),), "the loss is no number"), 40)
+    assert [final.fold_ious for final in study.finals()] == [(), ()]
+    assert study.best_recipe(TINY).learning_rate == study.tried()[1].params["learning_rate"]
+
+
+def test_a_final_runs_all_its_folds_however_they_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tune, "run_folds", folds_of([0.0, 0.1, 0.2]))
+    seen: list[int] = []
+    result = run_final(4, TINY, [], 3, on_fold=lambda fold, _: seen.append(fold))
+    assert (result.number, result.state, seen) == (4, "complete", [0, 1, 2])
+    assert result.score == pytest.approx(0.1)
