@@ -110,8 +110,10 @@ def in_time(recipe: Recipe, minutes: float, dataset: str, folds: int, folder: Pa
     chosen = folder / "recipe.json"
     if not chosen.exists():
         pace = seconds_per_step(recipe, samples_of(dataset, "train", recipe.gsd))
-        recipe = recipe.model_copy(update={"steps": steps_within(minutes, folds + 1, pace)})
-        chosen.write_text(recipe.model_dump_json(indent=2), encoding="utf-8")
+        steps = steps_within(minutes, folds + 1, pace, before=recipe.pretrain_steps)
+        unfinished = chosen.with_suffix(".part")
+        unfinished.write_text(recipe.model_copy(update={"steps": steps}).model_dump_json(indent=2), encoding="utf-8")
+        unfinished.replace(chosen)
     return load_recipe(str(chosen))
 
 

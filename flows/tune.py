@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Annotated, Literal
 
+from loguru import logger
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
@@ -19,7 +20,7 @@ from parking.learning.evaluate import Scores
 from parking.learning.recipe import Recipe, load_recipe
 from parking.learning.search import PAGE, PICTURE, search_page, search_picture
 from parking.learning.train import seconds_per_step
-from parking.learning.tune import Study, TrialResult, open_study, run_final, run_trial
+from parking.learning.tune import Study, TrialResult, find_study, open_study, run_final, run_trial
 from parking.progress import report
 from parking.settings import get_settings
 from parking.version import code_version
@@ -46,19 +47,24 @@ def try_recipe(
             with tracker.run(f"fold-{fold}", parent=run.id) as child:
                 child.metrics(scores.model_dump())
 
-        folder = workdir(study)
-        attempt = partial(run_trial, get_settings().optuna_url, study) if kind == "trial" else run_final
+        url, folder = get_settings().optuna_url, workdir(study)
+        attempt = partial(run_trial, url, study) if kind == "trial" else run_final
         result = attempt(number, recipe, samples, folds, on_fold=keep, checkpoint_dir=folder, progress=report)
+        # Told here, not where the search is led, which may have ended meanwhile; and before the files go.
+        if kind == "trial":
+            find_study(url, study).tell(result)
+        else:
+            find_study(url, study).tell_final(result, recipe.steps)
         for checkpoint in folder.glob(f"{recipe.fingerprint()}-*"):
             checkpoint.unlink(missing_ok=True)
-        run.metrics({"iou": result.score} if result.score is not None else {})
+        run.metrics({"iou": result.iou} if result.iou is not None else {})
     return result
 
 
 def trials_in_flight(
     study: Study, base: Recipe, trials: int, dataset: str, folds: int, run_id: str
 ) -> Iterator[TrialResult]:
-    """Keep as many trials running as there are workers; yield each as it ends, already told to the study."""
+    """Keep as many trials running as there are workers; yield each as it ends."""
     workers, running = get_settings().task_workers, list[PrefectFuture[TrialResult]]()
     started = study.finished
     while running or started < trials:
@@ -68,9 +74,7 @@ def trials_in_flight(
             started += 1
         done = next(iter(as_completed(running)))
         running.remove(done)
-        result = done.result()
-        study.tell(result)
-        yield result
+        yield done.result()
 
 
 def run_finals(study: Study, full: Recipe, finals: int, dataset: str, folds: int, run_id: str) -> None:
@@ -80,7 +84,7 @@ def run_finals(study: Study, full: Recipe, finals: int, dataset: str, folds: int
         try_recipe.submit(study.name, one.number, one.recipe, dataset, folds, run_id, kind="final") for one in finalists
     ]
     for done, final in enumerate(as_completed(running), 1):
-        study.tell_final(final.result(), full.steps)
+        final.result()
         report(done, len(running), "finals")
 
 
@@ -108,19 +112,18 @@ def tune(
     """
     space, full = open_workspace(), load_recipe(recipe)
     snapshot = find_snapshot(dataset)
-    study = study_of(snapshot.version, full, folds)
-    base = study.fix_steps(full, trial_steps(full, snapshot.version, trials * folds, minutes))
-    tags = {"dataset_version": snapshot.version, "code_version": code_version(), "study": study.name}
-    with until_done(study.name), space.tracker.run("tune", tags=tags) as run:
+    name = study_name(snapshot.version, full, folds)
+    tags = {"dataset_version": snapshot.version, "code_version": code_version(), "study": name}
+    with until_done(name), space.tracker.run("tune", tags=tags) as run:
+        study = open_study(get_settings().optuna_url, name, seed=full.seed)
+        base = with_steps(study, full, snapshot.version, trials * folds, minutes)
         for _ in trials_in_flight(study, base, trials, snapshot.version, folds, run.id):
             report(study.finished, trials, "trials")
         if finals:
             run_finals(study, full, finals, snapshot.version, folds, run.id)
-        best = study.best_recipe(full)
+        best = study.best_recipe(full, by_finals=finals > 0)
         run.params(best.model_dump())
         run.metrics({"iou": study.best_score})
-        if study.finals():
-            run.metrics({"final_iou": study.finals()[0].iou})
         files = drawn(study, snapshot.version, recipe, folds)
         for name, content in files.items():
             run.file(content, name)
@@ -128,16 +131,16 @@ def tune(
     return best
 
 
-def study_of(dataset: str, base: Recipe, folds: int) -> Study:
-    """The study of this search, begun or gone on with."""
-    name = f"tune-{dataset}-{base.fingerprint()}-{folds}folds"
-    return open_study(get_settings().optuna_url, name, seed=base.seed)
+def study_name(dataset: str, recipe: Recipe, folds: int) -> str:
+    """What the study of a search goes by; the same search asked for again goes on with it."""
+    return f"tune-{dataset}-{recipe.fingerprint()}-{folds}folds"
 
 
 def searched(dataset: str, recipe: str, folds: int) -> dict[str, bytes]:
     """A search that was made, as `drawn` shows it; the arguments are those of `tune`."""
     version = find_snapshot(dataset).version
-    return drawn(study_of(version, load_recipe(recipe), folds), version, recipe, folds)
+    study = find_study(get_settings().optuna_url, study_name(version, load_recipe(recipe), folds))
+    return drawn(study, version, recipe, folds)
 
 
 def drawn(study: Study, dataset: str, recipe: str, folds: int) -> dict[str, bytes]:
@@ -157,8 +160,16 @@ def publish(files: dict[str, bytes], study: Study) -> None:
     create_markdown_artifact(key="search", markdown=files[PAGE].decode().replace(PICTURE, inline))
 
 
-def trial_steps(base: Recipe, dataset: str, fits: int, minutes: float | None) -> int:
+def with_steps(study: Study, full: Recipe, dataset: str, fits: int, minutes: float | None) -> Recipe:
+    """The recipe with the steps of a fold of a trial, which the study's first run fixed, so that all compare."""
+    if study.steps and minutes:
+        logger.info("The search goes on with {} steps a fold, as it began: minutes change nothing.", study.steps)
+    return study.fix_steps(full, study.steps or trial_steps(full, dataset, fits, minutes))
+
+
+def trial_steps(full: Recipe, dataset: str, fits: int, minutes: float | None) -> int:
     """Steps of one fold of one trial."""
     if minutes is None:
-        return max(1, base.steps // 4)
-    return steps_within(minutes, fits, seconds_per_step(base, samples_of(dataset, "train", base.gsd)))
+        return max(1, full.steps // 4)
+    pace = seconds_per_step(full, samples_of(dataset, "train", full.gsd))
+    return steps_within(minutes, fits, pace, before=full.pretrain_steps)

@@ -58,7 +58,7 @@ def _softness(strength: float) -> albumentations.OneOf:
     return albumentations.OneOf(
         [
             albumentations.GaussianBlur(blur_limit=0, sigma_limit=(0.4, 0.6 + 1.6 * strength)),
-            albumentations.Downscale((1 - 0.6 * strength, 0.95)),
+            albumentations.Downscale((0.95 - 0.5 * strength, 0.95)),
             albumentations.ImageCompression(quality_range=(round(95 - 55 * strength), 95)),
             albumentations.Sharpen(alpha=(0.1, 0.2 + 0.4 * strength)),
         ],

@@ -1,8 +1,8 @@
 """A fit on disk, so that one that was killed goes on."""
 
 import hashlib
-import os
 import pickle
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ def identity(recipe: Recipe, train: Sequence[Sample], validation: Sequence[Sampl
 def save_checkpoint(path: Path, belongs_to: str, state: dict[str, Any]) -> None:
     """Write a checkpoint whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
+    unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
     try:
         torch.save({"belongs_to": belongs_to, **state}, unfinished)
         unfinished.replace(path)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean
 
 import numpy as np
 
@@ -13,9 +12,10 @@ from parking.learning.bays import BaySize, estimate_bay, spot_rules
 from parking.learning.checkpoint import identity
 from parking.learning.confidence import Evidence, calibrate_places, place_evidence
 from parking.learning.cuts import Tried, learn_cuts, try_cuts
-from parking.learning.evaluate import ScenePrediction, Scores, choose_threshold, score
+from parking.learning.evaluate import ScenePrediction, Scores, choose_threshold, histogram_of, score
 from parking.learning.look import learn_size, looks_of, usual_size
 from parking.learning.maps import coarse, load_maps, save_maps
+from parking.learning.metrics import Histogram, iou
 from parking.learning.recipe import Recipe
 from parking.learning.samples import Sample
 from parking.learning.train import fit, predict
@@ -44,9 +44,6 @@ class CrossValidation:
     place: PlaceCalibration
     """How sure places are, as all folds together say."""
 
-    complete: bool
-    """Whether every fold ran."""
-
     @property
     def predictions(self) -> tuple[ScenePrediction, ...]:
         """Out-of-fold, one a scene."""
@@ -57,11 +54,6 @@ class CrossValidation:
         usual_px = self.cuts.usual_size_m / recipe.gsd if self.cuts else 0.0
         plain = spot_rules(recipe, self.bay, choose_threshold(self.predictions))
         return replace(plain, calibration=self.place, cuts=self.cuts, usual_size_px=usual_px)
-
-    @property
-    def mean(self) -> float:
-        """Mean IoU of the folds: what tuning maximises."""
-        return fmean(scores.iou for scores in self.fold_scores)
 
 
 def _go_on(fold: int, scores: Scores) -> bool:
@@ -85,7 +77,7 @@ def cross_validate(
     parts = run_folds(
         recipe, samples, folds, on_fold=on_fold, checkpoint_dir=checkpoint_dir, flips=flips, progress=progress
     )
-    return judge(parts, recipe, estimate_bay(samples, recipe), complete=len(parts) == folds)
+    return judge(parts, recipe, estimate_bay(samples, recipe))
 
 
 def run_folds(
@@ -127,16 +119,24 @@ def run_folds(
     return parts
 
 
-def judge(
-    parts: Sequence[Sequence[ScenePrediction]], recipe: Recipe, bay: BaySize, *, complete: bool = True
-) -> CrossValidation:
+def ious_apart(parts: Sequence[Sequence[ScenePrediction]]) -> tuple[float, ...]:
+    """IoU of each fold at the threshold that the other folds choose; a fold that is alone chooses its own."""
+    histograms = [histogram_of(part) for part in parts]
+    ious = []
+    for own in histograms:
+        others = [other for other in histograms if other is not own] or [own]
+        threshold, _ = sum(others, start=Histogram.empty()).best_threshold()
+        ious.append(iou(own.counts(threshold)))
+    return tuple(ious)
+
+
+def judge(parts: Sequence[Sequence[ScenePrediction]], recipe: Recipe, bay: BaySize) -> CrossValidation:
     """Score predictions fold by fold, each with what the other folds choose.
 
     Args:
         parts: out-of-fold predictions of each fold.
         recipe: that made them.
         bay: the usual outline of the scenes.
-        complete: whether these are all the folds.
     """
     parts = _sized(parts, recipe)
     predictions = [prediction for part in parts for prediction in part]
@@ -151,7 +151,6 @@ def judge(
         bay=bay,
         cuts=cuts,
         place=calibrate_places(evidence),
-        complete=complete,
     )
 
 

@@ -32,8 +32,8 @@ def search_page(study: Study, *, title: str, about: str) -> str:
     best_score = study.best_score
     tried = study.tried()
     states = [one.outcome for one in tried]
-    first, best = tried[0], max(tried, key=_rank)
-    gain = f", {best_score - _iou(first):+.3f} against the settings it began with" if first.complete else ""
+    best, start = max(tried, key=_rank), next((one for one in tried if one.is_start and one.complete), None)
+    gain = f", {best_score - _iou(start):+.3f} against the settings it began with" if start else ""
     return "\n".join(
         [
             f"# {title}",
@@ -50,7 +50,7 @@ def search_page(study: Study, *, title: str, about: str) -> str:
             "",
             _weighed(study.importances()),
             "",
-            *_finals(study.finals(), first.number),
+            *_finals(study.finals(), {one.number for one in tried if one.is_start}),
         ]
     )
 
@@ -74,17 +74,17 @@ def _table(tried: Sequence[Tried]) -> list[str]:
     return lines
 
 
-def _finals(finals: Sequence[Final], first: int) -> list[str]:
+def _finals(finals: Sequence[Final], starts: set[int]) -> list[str]:
     if not finals:
         return []
     return [
         "## Run again at full length",
         "",
-        f"{finals[0].steps} steps a fold, on the same folds. The best of these is what the search answered with.",
+        f"{finals[0].steps} steps a fold, on the same folds, best first.",
         "",
         "| trial | IoU | of each fold |",
         "| ---: | ---: | ---: |",
-        *(_final_row(final, " (where the search began)" if final.number == first else "") for final in finals),
+        *(_final_row(final, " (where the search began)" if final.number in starts else "") for final in finals),
         "",
     ]
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from threading import Lock
 
 import cv2
 import numpy as np
@@ -33,6 +34,9 @@ Map = NDArray[np.float16]
 
 CHECKPOINT_SECONDS = 60.0
 """Work that a killed fit loses at most, next to one validation round."""
+
+_ONE_AT_A_TIME = Lock()
+"""Trials in threads wait for the weights that all of them start from, and do not each make them."""
 
 _READ_EVERY = {"cpu": 1, "cuda": 20}
 """Steps between looks at the loss: each look makes a GPU wait."""
@@ -112,7 +116,8 @@ def _pretrained(recipe: Recipe, checkpoint: Path | None, progress: Progress) -> 
 
     first = recipe.pretraining()
     path = checkpoint.with_name(f"{first.fingerprint()}-generated{recipe.pretrain_scenes}.pt") if checkpoint else None
-    fitted = fit(first, generated_samples(recipe.pretrain_scenes), checkpoint=path, progress=told)
+    with _ONE_AT_A_TIME:
+        fitted = fit(first, generated_samples(recipe.pretrain_scenes), checkpoint=path, progress=told)
     return fitted.network.state_dict()
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
@@ -12,7 +11,7 @@ from loguru import logger
 from optuna.trial import FrozenTrial, TrialState
 
 from parking.errors import TrainingError
-from parking.learning.crossval import OnFold, run_folds
+from parking.learning.crossval import OnFold, ious_apart, run_folds
 from parking.learning.evaluate import Scores
 from parking.learning.recipe import Recipe
 from parking.learning.samples import Sample
@@ -22,7 +21,9 @@ TrialOutcome = Literal["complete", "pruned", "failed"]
 
 _INTERRUPTED = "interrupted"
 _STEPS = "steps"
-_FINALS = "finals"
+_IOUS = "ious"
+_START = "start"
+_FINAL = "final-"
 _FEWEST_TO_WEIGH = 25
 """Complete trials below which nothing is said of what mattered."""
 _STATES: dict[TrialOutcome, TrialState] = {
@@ -66,13 +67,17 @@ class TrialResult:
     """What came of a trial."""
 
     number: int
-    state: TrialOutcome
-    score: float | None
-    """Mean IoU of the folds that ran; none where the training failed."""
+    outcome: TrialOutcome
+    fold_ious: tuple[float, ...]
+    """IoU of each fold that ran, at the threshold that the other folds choose; empty where the training failed."""
 
-    fold_scores: tuple[Scores, ...]
     reason: str = ""
     """Why it failed."""
+
+    @property
+    def iou(self) -> float | None:
+        """Mean over the folds that ran; none where the training failed."""
+        return fmean(self.fold_ious) if self.fold_ious else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,9 @@ class Tried:
 
     params: dict[str, Any]
     """What it chose, by name."""
+
+    is_start: bool = False
+    """Whether these are the settings that the search began with."""
 
     @property
     def complete(self) -> bool:
@@ -141,7 +149,16 @@ class Study:
         outcomes = {state: outcome for outcome, state in _STATES.items()}
         trials = self._study.get_trials(deepcopy=False)
         ended = [trial for trial in trials if trial.state in outcomes and not trial.user_attrs.get(_INTERRUPTED)]
-        return tuple(Tried(t.number, outcomes[t.state], _fold_ious(t), dict(t.params)) for t in ended)
+        return tuple(
+            Tried(
+                number=trial.number,
+                outcome=outcomes[trial.state],
+                fold_ious=tuple(trial.user_attrs.get(_IOUS, ())),
+                params=dict(trial.params),
+                is_start=bool(trial.user_attrs.get(_START)),
+            )
+            for trial in ended
+        )
 
     def importances(self) -> dict[str, float]:
         """Share of the differences between complete trials that each setting explains, the largest first.
@@ -166,8 +183,8 @@ class Study:
 
     def finals(self) -> tuple[Final, ...]:
         """The finals that were run, in this run or an earlier one, best first."""
-        noted = self._study.user_attrs.get(_FINALS, {})
-        finals = (Final(int(number), one["steps"], tuple(one["ious"])) for number, one in noted.items())
+        noted = [value for name, value in self._study.user_attrs.items() if name.startswith(_FINAL)]
+        finals = (Final(one["number"], one["steps"], tuple(one["ious"])) for one in noted)
         return tuple(sorted(finals, key=lambda final: final.iou, reverse=True))
 
     def finalists(self, base: Recipe, count: int) -> tuple[Trial, ...]:
@@ -177,20 +194,21 @@ class Study:
 
         Args:
             base: as the search was asked for.
-            count: how many of the best; those that had their final are left out of what is returned.
+            count: how many of the best; those that have run their final are left out of what is returned.
         """
         tried = self.tried()
         best = sorted((one for one in tried if one.complete), key=lambda one: one.iou or 0.0, reverse=True)[:count]
-        chosen = {one.number: one for one in (tried[0], *best)}
+        chosen = {one.number: one for one in (*(one for one in tried if one.is_start), *best)}
         for final in self.finals():
-            chosen.pop(final.number, None)
+            if final.fold_ious:
+                chosen.pop(final.number, None)
         return tuple(Trial(number, _changed(base, one.params)) for number, one in chosen.items())
 
     def tell_final(self, result: TrialResult, steps: int) -> None:
         """Note what came of a final."""
-        noted = self._study.user_attrs.get(_FINALS, {})
-        ious = [scores.iou for scores in result.fold_scores] if result.state == "complete" else []
-        self._study.set_user_attr(_FINALS, noted | {str(result.number): {"steps": steps, "ious": ious}})
+        # A key for each: finals that end at once in two processes would overwrite a common one.
+        noted = {"number": result.number, "steps": steps, "ious": result.fold_ious}
+        self._study.set_user_attr(f"{_FINAL}{result.number}", noted)
         if result.reason:
             logger.warning("The final of trial {} failed: {}", result.number, result.reason)
 
@@ -201,27 +219,34 @@ class Study:
         return _changed(base, {"steps": self._study.user_attrs[_STEPS]})
 
     def ask(self, base: Recipe) -> Trial:
-        """The next settings to try; the first are the base's own."""
+        """The next settings to try; the first are the base's own, or the nearest that the search space has."""
         if not self._study.get_trials(deepcopy=False):
-            self._study.enqueue_trial(_within_ranges(base))
+            self._study.enqueue_trial(_within_ranges(base), user_attrs={_START: True})
         trial = self._study.ask()
         return Trial(trial.number, suggest(trial, base))
 
     def tell(self, result: TrialResult) -> None:
-        """Note what came of a trial."""
-        value = result.score if result.state == "complete" else None
-        self._study.tell(result.number, value, state=_STATES[result.state])
+        """Note what came of a trial; safe to do in the process that ran it."""
+        optuna.Trial(self._study, _find(self._study, result.number)._trial_id).set_user_attr(_IOUS, result.fold_ious)
+        value = result.iou if result.outcome == "complete" else None
+        self._study.tell(result.number, value, state=_STATES[result.outcome])
         if result.reason:
             logger.warning("Trial {} failed: {}", result.number, result.reason)
 
-    def best_recipe(self, base: Recipe) -> Recipe:
-        """The base with the choices of the best final, or of the best trial where there were no finals.
+    def best_recipe(self, base: Recipe, *, by_finals: bool = False) -> Recipe:
+        """The base with the choices of the best trial.
+
+        Args:
+            base: as the search was asked for.
+            by_finals: whether the best final names it, where one ran to its end.
 
         Raises:
             TrainingError: no trial was completed.
         """
-        winner = next((final.number for final in self.finals() if final.fold_ious), self._best().number)
-        return _changed(base, self._study.get_trials(deepcopy=False)[winner].params)
+        best = next(iter(self.finals()), None)
+        if by_finals and best is not None and best.fold_ious:
+            return _changed(base, _find(self._study, best.number).params)
+        return _changed(base, self._best().params)
 
     def _best(self) -> FrozenTrial:
         try:
@@ -232,11 +257,23 @@ class Study:
             ) from error
 
 
-def open_study(url: str, name: str, *, seed: int = 0) -> Study:
-    """Begin a study, or go on with it.
+def find_study(url: str, name: str) -> Study:
+    """A study that there is, to look at it or to tell it something, whoever leads it.
 
-    Trials that a killed run left behind are marked as failed and their settings put first in the queue, so only one
-    process at a time may lead a study.
+    Args:
+        url: SQLAlchemy URL of the studies' database.
+        name: of the study.
+
+    Raises:
+        TrainingError: the database cannot be opened.
+    """
+    return Study(optuna.load_study(storage=_storage(url), study_name=name, pruner=_pruner()))
+
+
+def open_study(url: str, name: str, *, seed: int = 0) -> Study:
+    """Begin a study, or go on with it, to lead it: nobody else may at the same time.
+
+    Trials that a killed run left behind are marked as failed, and their settings put first in the queue.
 
     Args:
         url: SQLAlchemy URL of the studies' database.
@@ -267,7 +304,9 @@ def run_trial(
     checkpoint_dir: Path | None = None,
     progress: Progress = silent,
 ) -> TrialResult:
-    """Cross-validate a trial's recipe; stop after a fold that leaves it behind the others. Does not tell the study.
+    """Cross-validate a trial's recipe; stop after a fold that leaves it behind the others.
+
+    Does not tell the study how it ended.
 
     Args:
         url: the studies' database.
@@ -304,7 +343,7 @@ def run_final(
     checkpoint_dir: Path | None = None,
     progress: Progress = silent,
 ) -> TrialResult:
-    """Cross-validate a finalist's recipe, every fold of it. Does not tell the study.
+    """Cross-validate a finalist's recipe, every fold of it. Does not tell the study how it ended.
 
     Args: as of `run_trial`.
     """
@@ -320,31 +359,19 @@ def run_final(
 def _validated(
     trial: Trial, samples: Sequence[Sample], folds: int, on_fold: OnFold, kept: Path | None, progress: Progress
 ) -> TrialResult:
-    scores: list[Scores] = []
-
-    def note(fold: int, fold_scores: Scores) -> bool:
-        scores.append(fold_scores)
-        return on_fold(fold, fold_scores)
-
     try:
-        # Not the whole of `cross_validate`: what a trial is for needs no cuts and no calibration.
-        run_folds(trial.recipe, samples, folds, on_fold=note, checkpoint_dir=kept, progress=progress)
-    except TrainingError as error:
-        return TrialResult(trial.number, "failed", None, tuple(scores), str(error))
-    outcome: TrialOutcome = "complete" if len(scores) == folds else "pruned"
-    return TrialResult(trial.number, outcome, fmean(one.iou for one in scores), tuple(scores))
+        # Not the whole of `cross_validate`: a trial needs no cuts and no calibration.
+        parts = run_folds(trial.recipe, samples, folds, on_fold=on_fold, checkpoint_dir=kept, progress=progress)
+    except (TrainingError, ValueError, RuntimeError) as error:
+        # The libraries' own too, such as a GPU out of memory: one trial's settings must not end the search.
+        logger.opt(exception=error).debug("Trial {} failed.", trial.number)
+        return TrialResult(trial.number, "failed", (), str(error))
+    return TrialResult(trial.number, "complete" if len(parts) == folds else "pruned", ious_apart(parts))
 
 
 def _pruner() -> optuna.pruners.BasePruner:
-    """Stops a trial whose mean over the folds so far is under the median of the trials before it."""
+    """Stops a trial whose best mean so far is under the median of those that the trials before it had by then."""
     return optuna.pruners.MedianPruner(n_startup_trials=3, n_min_trials=3)
-
-
-def _fold_ious(trial: FrozenTrial) -> tuple[float, ...]:
-    """What was reported are means over the folds so far."""
-    means = [mean for _, mean in sorted(trial.intermediate_values.items())]
-    sums = [0.0, *(count * mean for count, mean in enumerate(means, start=1))]
-    return tuple(after - before for before, after in pairwise(sums))
 
 
 def _storage(url: str) -> optuna.storages.RDBStorage:
@@ -367,7 +394,8 @@ def _requeue_interrupted(study: optuna.Study) -> None:
         study._storage.set_trial_user_attr(trial._trial_id, _INTERRUPTED, True)
         study.tell(trial.number, state=TrialState.FAIL)
         if trial.params:
-            study.enqueue_trial(trial.params)
+            begun = {name: value for name, value in trial.user_attrs.items() if name == _START}
+            study.enqueue_trial(trial.params, user_attrs=begun)
         logger.info("Trial {} of the study {} was interrupted and is tried again.", trial.number, study.study_name)
 
 

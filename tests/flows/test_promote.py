@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from flows.promote import promote
+from parking.data.dataset import ingest, load_snapshot
 from parking.errors import ModelError, NoVersionError, RegistryError
 from parking.workspace import Workspace
 from tests.doubles import write_corrupt_model
@@ -47,6 +48,18 @@ def test_a_better_candidate_serves_and_the_other_becomes_previous(
     assert verdict.promote, verdict.reason
     assert shelf.serving() == better
     assert space.registry.resolve("previous").number == before
+
+
+def test_scenes_that_the_serving_version_learnt_from_do_not_count(
+    space: Workspace, shelf: Shelf, annotated: Path, sharp: Path, blind: Path
+) -> None:
+    earlier = ingest(str(annotated), space.store, test_share=0.1).snapshot
+    today = load_snapshot(space.store, shelf.dataset)
+    kept = {scene.sha256 for scene in today.test} - {scene.sha256 for scene in earlier.train}
+    assert 0 < len(kept) < len(today.test)
+    promote(shelf.put(sharp, dataset_version=earlier.version), force=True)
+    verdict = promote(shelf.put(blind))
+    assert f"on {len(kept)} test scenes" in verdict.reason
 
 
 def test_promoting_what_serves_changes_nothing(space: Workspace, serving: int) -> None:

@@ -10,11 +10,15 @@ from pathlib import Path
 import optuna
 import pytest
 from mlflow import MlflowClient
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 from prefect.settings import PREFECT_API_URL
 
-from flows.tune import searched, study_of, tune
+from flows.tune import searched, study_name, tune
+from flows.workdir import workdir
+from parking.errors import FolderError
 from parking.learning.recipe import load_recipe
+from parking.learning.tune import find_study, open_study
+from parking.lock import alone_in
 from parking.workspace import Workspace
 
 
@@ -54,14 +58,14 @@ def test_a_second_run_goes_on_where_the_first_stopped(space: Workspace, dataset:
 def test_the_best_trials_run_again_at_full_length_before_one_is_named(
     space: Workspace, dataset: str, recipe: str
 ) -> None:
-    best = tune(dataset, trials=2, folds=2, recipe=recipe, finals=1)
-    study = study_of(dataset, load_recipe(recipe), 2)
+    best = tune(dataset, trials=2, folds=3, recipe=recipe, finals=1)
+    study = find_study(space.settings.optuna_url, study_name(dataset, load_recipe(recipe), 3))
     finals = study.finals()
     assert 0 in {final.number for final in finals}
-    assert {(final.steps, len(final.fold_ious)) for final in finals} == {(load_recipe(recipe).steps, 2)}
+    assert {(final.steps, len(final.fold_ious)) for final in finals} == {(load_recipe(recipe).steps, 3)}
     winner = next(one for one in study.tried() if one.number == finals[0].number)
     assert best.learning_rate == pytest.approx(winner.params["learning_rate"])
-    assert "full length" in searched(dataset, recipe, 2)["search.md"].decode()
+    assert "full length" in searched(dataset, recipe, 3)["search.md"].decode()
 
 
 def test_another_recipe_of_the_same_file_name_is_another_study(
@@ -72,6 +76,17 @@ def test_another_recipe_of_the_same_file_name_is_another_study(
     before = len(optuna.get_all_study_names(space.settings.optuna_url))
     tune(dataset, trials=1, folds=2, recipe=str(other))
     assert len(optuna.get_all_study_names(space.settings.optuna_url)) == before + 1
+
+
+def test_a_search_beside_the_same_one_is_refused_and_takes_nothing_from_it(
+    space: Workspace, dataset: str, recipe: str
+) -> None:
+    base = load_recipe(recipe)
+    name = study_name(dataset, base, 5)
+    open_study(space.settings.optuna_url, name).ask(base)
+    with alone_in(workdir(name)), pytest.raises(FolderError, match="same work is under way"):
+        tune(dataset, trials=1, folds=5, recipe=recipe)
+    assert [trial.state for trial in trials(space, "5folds")] == [TrialState.RUNNING]
 
 
 def start(space: Workspace, dataset: str, recipe: str, out: Path, *words: str, **env: str) -> "subprocess.Popen[str]":

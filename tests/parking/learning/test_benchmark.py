@@ -26,7 +26,7 @@ def validated(cuts: CutChooser | None) -> CrossValidation:
     """Out-of-fold predictions that are the truth, of scenes with one place and with four."""
     scenes = [make_sample(0, rings=(box(10, 10, 22, 45),)), make_sample(1, rings=(box(4, 30, 88, 45),))]
     predictions = tuple(ScenePrediction(s.name, np.where(s.mask, 0.9, 0.1).astype(np.float16), s) for s in scenes)
-    made = CrossValidation((), (predictions,), BaySize(), cuts, PlaceCalibration(slope=2.0), complete=True)
+    made = CrossValidation((), (predictions,), BaySize(), cuts, PlaceCalibration(slope=2.0))
     return replace(made, fold_scores=(score(predictions, made.rules(RECIPE), RECIPE.gsd),) * 2)
 
 

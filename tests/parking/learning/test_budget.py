@@ -9,6 +9,10 @@ def test_trainings_share_the_time() -> None:
     assert steps_within(minutes=2, fits=4, seconds_per_step=0.5) == 60
 
 
+def test_what_all_trainings_begin_with_takes_its_time_once() -> None:
+    assert steps_within(minutes=2, fits=4, seconds_per_step=0.5, before=80) == 40
+
+
 def test_too_little_time_trains_a_little_and_says_how_long_it_takes() -> None:
     told: list[str] = []
     sink = logger.add(told.append, level="WARNING", format="{message}")

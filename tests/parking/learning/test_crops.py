@@ -80,7 +80,7 @@ def test_scenes_without_a_place_can_be_cut() -> None:
     assert (crops[0][1] != 1).all()
 
 
-@pytest.mark.parametrize("light", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("light", [0.0, 1e-6, 0.01, 0.05, 0.1, 0.5, 1.0])
 def test_any_strength_of_light_keeps_shape_and_type(light: float) -> None:
     crops = Crops(make_samples(2), TINY.model_copy(update={"light": light, "steps": 20}))
     for index in range(30):

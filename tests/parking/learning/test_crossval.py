@@ -13,7 +13,7 @@ from parking.detection.contract import AS_PREDICTED, PlaceCalibration
 from parking.errors import DatasetError
 from parking.learning import crossval
 from parking.learning.confidence import Evidence
-from parking.learning.crossval import cross_validate
+from parking.learning.crossval import cross_validate, ious_apart, run_folds
 from parking.learning.cuts import Tried
 from parking.learning.evaluate import Scores
 from parking.learning.recipe import Recipe
@@ -52,8 +52,7 @@ def test_every_scene_is_predicted_once_by_a_network_that_has_not_seen_it(even: F
     for train, validation in even.seen:
         assert not train & validation
         assert train | validation == {s.name for s in SAMPLES}
-    assert result.complete
-    assert result.mean == 1
+    assert [scores.iou for scores in result.fold_scores] == [1, 1, 1]
 
 
 def test_a_fold_does_not_choose_its_own_threshold(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,6 +62,14 @@ def test_a_fold_does_not_choose_its_own_threshold(monkeypatch: pytest.MonkeyPatc
     assert result.fold_scores[0].recall == 1
     assert result.fold_scores[0].precision < 0.3
     assert result.fold_scores[1].recall == 0
+
+
+def test_nor_does_it_where_only_the_iou_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crossval, "fit", Fits(0.9, 0.4, 0.9, 0.4))
+    parts = run_folds(TINY, SAMPLES, 2)
+    assert ious_apart(parts) == pytest.approx([s.iou for s in cross_validate(TINY, SAMPLES, 2).fold_scores])
+    assert ious_apart(parts)[1] == 0
+    assert ious_apart(parts[1:]) == (1,)
 
 
 def test_a_fold_does_not_choose_its_own_calibration(even: Fits, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +121,6 @@ def test_a_fold_can_stop_the_rest(even: Fits) -> None:
         return fold < 1
 
     result = cross_validate(TINY, SAMPLES, 3, on_fold=stop_after_the_second)
-    assert not result.complete
     assert len(even.seen) == len(result.fold_scores) == 2
     assert [fold for fold, _ in told] == [0, 1]
     assert len(result.predictions) == 4

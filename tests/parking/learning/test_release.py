@@ -90,7 +90,7 @@ def test_a_cross_validation_that_was_made_already_is_used(release: Release, tmp_
     from parking.learning.bays import BaySize
     from parking.learning.crossval import CrossValidation
 
-    made = CrossValidation(release.fold_scores, (release.predictions,), BaySize(), None, AS_PREDICTED, complete=True)
+    made = CrossValidation(release.fold_scores, (release.predictions,), BaySize(), None, AS_PREDICTED)
     said: list[str] = []
     built = build_version(
         RECIPE.model_copy(update={"steps": 1}),
@@ -119,7 +119,7 @@ def test_the_contract_finds_the_places_that_the_folds_were_scored_with(release: 
 
     cuts = CutChooser(weights=CueWeights(**dict.fromkeys(CUES, 0.5)), offset=1.0, least=0.1, usual_size_m=4.5)
     place = PlaceCalibration(slope=1.5, offset=-0.5)
-    made = CrossValidation(release.fold_scores, (release.predictions,), BaySize(2.0, 4.0), cuts, place, complete=True)
+    made = CrossValidation(release.fold_scores, (release.predictions,), BaySize(2.0, 4.0), cuts, place)
     again = build_version(
         RECIPE, SAMPLES[:6], (), folds=2, dataset_version="0123456789ab", workdir=tmp_path, cross_validation=made
     )

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from parking.errors import TrainingError
-from parking.learning import tune
 from parking.learning.search import PICTURE, search_page, search_picture
 from parking.learning.tune import Study, open_study, run_trial
 from tests.parking.learning.scenes import TINY
-from tests.parking.learning.test_tune import complete, folds_of
+from tests.parking.learning.test_tune import complete, let_folds_have
 
 
 @pytest.fixture
@@ -23,7 +22,7 @@ def url(tmp_path: Path) -> str:
 def try_once(url: str, study: Study, monkeypatch: pytest.MonkeyPatch, ious: list[float]) -> None:
     """A trial whose folds have these scores."""
     trial = study.ask(TINY)
-    monkeypatch.setattr(tune, "run_folds", folds_of(ious))
+    let_folds_have(monkeypatch, *ious)
     study.tell(run_trial(url, study.name, trial.number, trial.recipe, [], len(ious)))
 
 

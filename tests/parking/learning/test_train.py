@@ -1,5 +1,6 @@
 """Training: it learns, it goes on where it stopped, and it says what is wrong."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -67,9 +68,15 @@ def test_generated_scenes_are_learnt_from_first_and_once_for_all_trials(
         begin(self, given)
 
     monkeypatch.setattr(state.TrainingState, "start_from", note)
-    base = recipe(pretrain_scenes=1, pretrain_steps=3)
-    for number, trial in enumerate((base, recipe(pretrain_scenes=1, pretrain_steps=3, learning_rate=5e-3))):
-        fit(trial, SAMPLES, checkpoint=tmp_path / f"trial{number}.pt")
+    told: list[str] = []
+
+    def run(rate: float) -> None:
+        trial = recipe(pretrain_scenes=1, pretrain_steps=3, learning_rate=rate)
+        fit(trial, SAMPLES, checkpoint=tmp_path / f"{rate}.pt", progress=lambda *words: told.append(str(words[2])))
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(run, (1e-3, 5e-3)))
+    assert sum("generated scenes first" in what for what in told) == 3
     assert len(list(tmp_path.glob("*-generated1.pt"))) == 1
     assert_same(*started)
     fresh = weights(fit(recipe(steps=1), SAMPLES))

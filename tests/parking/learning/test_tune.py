@@ -10,7 +10,7 @@ from parking.errors import TrainingError
 from parking.learning import tune
 from parking.learning.evaluate import Scores
 from parking.learning.recipe import SEARCHED, Recipe
-from parking.learning.tune import Study, TrialResult, open_study, run_final, run_trial
+from parking.learning.tune import Study, TrialResult, find_study, open_study, run_final, run_trial
 from tests.parking.learning.scenes import TINY
 
 
@@ -23,19 +23,23 @@ def scores(iou: float) -> Scores:
     return Scores.model_validate(dict.fromkeys(Scores.model_fields, 0) | {"iou": iou})
 
 
-def complete(number: int, score: float) -> TrialResult:
-    return TrialResult(number, "complete", score, (scores(score),))
+def complete(number: int, *ious: float) -> TrialResult:
+    return TrialResult(number, "complete", ious)
 
 
-def folds_of(ious: list[float]) -> Callable[..., None]:
-    """Stands in for the training of folds: they have these scores, and stop where they are told to."""
+def let_folds_have(monkeypatch: pytest.MonkeyPatch, *ious: float) -> None:
+    """Stand in for the training of folds: they come to these scores, and stop where they are told to."""
 
-    def run_folds(*given: Any, on_fold: Callable[[int, Scores], bool], **more: Any) -> None:
+    def run_folds(*given: Any, on_fold: Callable[[int, Scores], bool], **more: Any) -> list[float]:
+        ran = []
         for fold, iou in enumerate(ious):
+            ran.append(iou)
             if not on_fold(fold, scores(iou)):
                 break
+        return ran
 
-    return run_folds
+    monkeypatch.setattr(tune, "run_folds", run_folds)
+    monkeypatch.setattr(tune, "ious_apart", tuple)
 
 
 def test_the_first_trial_is_the_base_itself(url: str) -> None:
@@ -70,7 +74,7 @@ def test_the_best_recipe_is_the_base_with_the_best_trials_choices(url: str) -> N
 
 def test_a_study_without_a_complete_trial_says_so(url: str) -> None:
     study = open_study(url, "study")
-    study.tell(TrialResult(study.ask(TINY).number, "failed", None, (), "the loss is no number"))
+    study.tell(TrialResult(study.ask(TINY).number, "failed", (), "the loss is no number"))
     with pytest.raises(TrainingError, match="No trial of the study study"):
         study.best_recipe(TINY)
 
@@ -104,12 +108,12 @@ def test_the_steps_of_a_study_stay_those_of_its_first_run(url: str) -> None:
 
 
 def test_a_trial_runs_anywhere_and_is_told_here(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tune, "run_folds", folds_of([0.4, 0.6]))
+    let_folds_have(monkeypatch, 0.4, 0.6)
     study = open_study(url, "study")
     trial = study.ask(TINY)
     told: list[tuple[int, float]] = []
     result = run_trial(url, "study", trial.number, trial.recipe, [], 2, on_fold=lambda n, s: told.append((n, s.iou)))
-    assert (result.state, result.score, len(result.fold_scores)) == ("complete", 0.5, 2)
+    assert (result.outcome, result.iou, result.fold_ious) == ("complete", 0.5, (0.4, 0.6))
     assert told == [(0, 0.4), (1, 0.6)]
     study.tell(result)
     assert study.best_score == 0.5
@@ -118,11 +122,11 @@ def test_a_trial_runs_anywhere_and_is_told_here(url: str, monkeypatch: pytest.Mo
 def test_a_trial_is_pruned_after_a_bad_fold(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     study = open_study(url, "study")
     for ious in ([0.5, 0.5], [0.6, 0.6], [0.4, 0.4], [0.1, 0.9]):
-        monkeypatch.setattr(tune, "run_folds", folds_of(ious))
+        let_folds_have(monkeypatch, *ious)
         trial = study.ask(TINY)
         result = run_trial(url, "study", trial.number, trial.recipe, [], 2)
         study.tell(result)
-    assert (result.state, len(result.fold_scores)) == ("pruned", 1)
+    assert (result.outcome, len(result.fold_ious)) == ("pruned", 1)
     assert study.finished == 4
     assert study.best_score == pytest.approx(0.6)
 
@@ -136,7 +140,7 @@ def test_a_trial_whose_training_fails_ends_and_says_why(url: str, monkeypatch: p
     trial = study.ask(TINY)
     result = run_trial(url, "study", trial.number, trial.recipe, [], 2)
     study.tell(result)
-    assert (result.state, result.score, result.reason) == ("failed", None, "The loss is no number at step 3.")
+    assert (result.outcome, result.iou, result.reason) == ("failed", None, "The loss is no number at step 3.")
     assert study.finished == 1
 
 
@@ -150,7 +154,7 @@ def tried(url: str, monkeypatch: pytest.MonkeyPatch, *values: float) -> Study:
     study = open_study(url, "study")
     for value in values:
         trial = study.ask(TINY)
-        monkeypatch.setattr(tune, "run_folds", folds_of([value]))
+        let_folds_have(monkeypatch, value)
         study.tell(run_trial(url, "study", trial.number, trial.recipe, [], 1))
     return study
 
@@ -176,7 +180,9 @@ def test_the_best_final_wins_whatever_its_trial_came_to(url: str, monkeypatch: p
         (1, 0.35, 40),
         (0, 0.3, 40),
     ]
-    assert study.best_recipe(TINY).learning_rate == study.tried()[2].params["learning_rate"]
+    rates = [one.params["learning_rate"] for one in study.tried()]
+    assert study.best_recipe(TINY, by_finals=True).learning_rate == rates[2]
+    assert study.best_recipe(TINY).learning_rate == rates[1]
 
 
 def test_a_search_that_was_killed_among_its_finals_runs_the_others_only(
@@ -186,17 +192,58 @@ def test_a_search_that_was_killed_among_its_finals_runs_the_others_only(
     assert [one.number for one in open_study(url, "study").finalists(TINY, 2)] == [0, 2]
 
 
+def test_what_the_search_began_with_is_known_whatever_was_killed(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed = open_study(url, "study")
+    lost, other = killed.ask(TINY), killed.ask(TINY)
+    killed.tell(complete(other.number, 0.3))
+    resumed = open_study(url, "study")
+    again = resumed.ask(TINY)
+    assert again.recipe == lost.recipe
+    resumed.tell(complete(again.number, 0.2))
+    assert [(one.number, one.is_start) for one in resumed.tried()] == [(1, False), (again.number, True)]
+    assert [one.number for one in resumed.finalists(TINY, 1)] == [again.number, 1]
+
+
+def test_who_only_looks_takes_no_trial_from_who_leads(url: str) -> None:
+    leading = open_study(url, "study")
+    running = leading.ask(TINY)
+    assert find_study(url, "study").finished == 0
+    find_study(url, "study").tell(complete(running.number, 0.4, 0.6))
+    assert [one.fold_ious for one in leading.tried()] == [(0.4, 0.6)]
+    assert leading.best_score == 0.5
+
+
+@pytest.mark.parametrize("error", [ValueError("no such crop"), RuntimeError("out of memory")])
+def test_a_trial_that_a_library_refuses_does_not_end_the_search(
+    url: str, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails(*given: Any, **more: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(tune, "run_folds", fails)
+    study = open_study(url, "study")
+    trial = study.ask(TINY)
+    result = run_trial(url, "study", trial.number, trial.recipe, [], 2)
+    assert (result.outcome, result.reason) == ("failed", str(error))
+
+
+def test_a_final_that_failed_is_run_again(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = tried(url, monkeypatch, 0.2, 0.5)
+    study.tell_final(TrialResult(1, "failed", (), "no GPU"), 40)
+    assert [one.number for one in study.finalists(TINY, 1)] == [0, 1]
+
+
 def test_finals_that_all_fail_leave_the_word_to_the_trials(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     study = tried(url, monkeypatch, 0.2, 0.5)
     for number in (0, 1):
-        study.tell_final(TrialResult(number, "failed", None, (scores(0.9),), "the loss is no number"), 40)
+        study.tell_final(TrialResult(number, "failed", (), "the loss is no number"), 40)
     assert [final.fold_ious for final in study.finals()] == [(), ()]
-    assert study.best_recipe(TINY).learning_rate == study.tried()[1].params["learning_rate"]
+    assert study.best_recipe(TINY, by_finals=True).learning_rate == study.tried()[1].params["learning_rate"]
 
 
 def test_a_final_runs_all_its_folds_however_they_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tune, "run_folds", folds_of([0.0, 0.1, 0.2]))
+    let_folds_have(monkeypatch, 0.0, 0.1, 0.2)
     seen: list[int] = []
     result = run_final(4, TINY, [], 3, on_fold=lambda fold, _: seen.append(fold))
-    assert (result.number, result.state, seen) == (4, "complete", [0, 1, 2])
-    assert result.score == pytest.approx(0.1)
+    assert (result.number, result.outcome, seen) == (4, "complete", [0, 1, 2])
+    assert result.iou == pytest.approx(0.1)
