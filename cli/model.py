@@ -221,7 +221,7 @@ def predict(
     for image in dict.fromkeys(images):
         try:
             check_unanswered(image, answered, out)
-            line = predict_one(detector, image, out, threshold, settings.max_megapixels)
+            line = predict_one(detector, image, out, threshold, settings)
             console.print(line, markup=False, soft_wrap=True)
         except ParkingError as error:
             failed += 1
@@ -244,13 +244,13 @@ def check_unanswered(image: Path, answered: dict[str, Path], out: Path) -> None:
         )
 
 
-def predict_one(detector: "Detector", image: Path, out: Path, threshold: float | None, max_megapixels: float) -> str:
+def predict_one(detector: "Detector", image: Path, out: Path, threshold: float | None, settings: "Settings") -> str:
     """Write one image's answers; returns a line that says what was found."""
     from parking.data.imagery import read_raster
     from parking.detection.output import write_answers
 
-    raster = read_raster(image, max_megapixels=max_megapixels)
-    found = detector.detect(raster, threshold=threshold)
+    raster = read_raster(image, max_megapixels=settings.max_megapixels)
+    found = detector.detect(raster, threshold=threshold, assumed_gsd=settings.assumed_gsd or None)
     write_answers(found, raster, out / image.stem)
     low, high = found.count_interval
     taken = found.imagery_date or "unknown date"

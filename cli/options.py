@@ -23,7 +23,9 @@ SomeTrials = Annotated[int, typer.Option("--trials", min=1, max=500, help="Setti
 Minutes = Annotated[
     float | None, typer.Option("--minutes", min=0.01, help="Time to spend. (default: what the recipe's steps take)")
 ]
-RecipeName = Annotated[str, typer.Option("--recipe", help="Settings to start from: 'default', 'demo', or a file.")]
+RecipeName = Annotated[
+    str, typer.Option("--recipe", help="Settings to start from: 'default', 'demo', 'search', 'shipped', or a file.")
+]
 Model = Annotated[
     str,
     typer.Option("--model", help="A model file, a version number, or an alias such as 'production'."),

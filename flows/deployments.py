@@ -14,7 +14,7 @@ from prefect.events import DeploymentEventTrigger
 from prefect.flows import Flow
 from prefect.types.entrypoint import EntrypointType
 
-from flows.ingest import ingest
+from flows.ingest import GENERATED, ingest
 from flows.monitor import DRIFT_EVENT, monitor
 from flows.promote import promote
 from flows.retrain import retrain
@@ -29,7 +29,7 @@ def deployments() -> list[RunnerDeployment]:
     """One deployment a flow, named like it."""
     settings = get_settings()
     return [
-        deployment(retrain, "learning", cron=settings.retrain_cron, triggers=after_drift(settings)),
+        deployment(retrain, "learning", cron=schedule_of_retrain(settings), triggers=after_drift(settings)),
         deployment(monitor, "monitoring", cron=settings.monitor_cron),
         deployment(ingest, "data"),
         deployment(tune, "learning"),
@@ -38,12 +38,23 @@ def deployments() -> list[RunnerDeployment]:
     ]
 
 
+def schedule_of_retrain(settings: Settings) -> str:
+    """The cron of the retrain; empty where there is nothing but drawn scenes to learn from.
+
+    A version that learnt from these, and is measured on them, would take the place of one that knows real images.
+    """
+    if settings.data == GENERATED and settings.retrain_cron:
+        logger.info("No retrain is scheduled: there are only generated scenes to learn from. Set PARKING_DATA.")
+        return ""
+    return settings.retrain_cron
+
+
 def after_drift(settings: Settings) -> list[DeploymentEventTrigger]:
     """What starts a retrain besides its schedule and a click: drift of the serving version, where the settings say so.
 
     The flow says in the event whether a retrain is due; the trigger's own rest bridges the time until one has ended.
     """
-    if not settings.retrain_on_drift:
+    if not settings.retrain_on_drift or settings.data == GENERATED:
         return []
     return [
         DeploymentEventTrigger(

@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     """Annotated images that a retrain ingests: a folder, `s3://bucket/prefix`, or `generated`."""
 
     retrain_cron: str = "0 3 * * 1"
-    """When the scheduled retrain runs (cron, UTC). Empty: only on demand."""
+    """When the scheduled retrain runs (cron, UTC). Empty, or with generated `data`: only on demand."""
 
     monitor_cron: str = "30 2 * * *"
     """When the nightly monitor looks at the day before (cron, UTC). Empty: only on demand."""
@@ -53,8 +53,9 @@ class Settings(BaseSettings):
     dask_address: str = ""
     """Scheduler to send trials to, as `tcp://host:8786`. Empty: a local cluster is started for the run."""
 
-    assumed_gsd: float = Field(0.15, gt=0.01, lt=5.0)
-    """Metres per pixel of an image that does not say; it shapes areas in m², and the answer says `assumed`."""
+    assumed_gsd: float = Field(0.0, ge=0.0, lt=5.0)
+    """Metres per pixel of an image that does not say; it shapes areas in m², and the answer says `assumed`. 0: what
+    the model learnt with."""
 
     runtime: Literal["onnxruntime", "openvino"] = "onnxruntime"
     """What runs the model. `openvino` answers nearly twice as many callers at once on CPUs that compute in bfloat16, a

@@ -119,7 +119,7 @@ class Predictor:
             raster,
             threshold=question.wishes.threshold,
             min_area_m2=question.wishes.min_area,
-            assumed_gsd=self._settings.assumed_gsd,
+            assumed_gsd=self._settings.assumed_gsd or None,
             tta=question.wishes.tta,
             check=patience.check,
         )

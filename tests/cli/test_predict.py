@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from parking.detection.contract import read_contract
 from tests.cli.conftest import Command
 from tests.doubles import write_bright_model, write_corrupt_model
 
@@ -39,6 +40,21 @@ def test_an_image_has_places_an_overlay_and_its_probabilities(parking: Command, 
     assert all(0 < feature["properties"]["confidence"] <= 1 for feature in features)
     for name in ("park.overlay.png", "park.prob.png"):
         assert size_of(tmp_path / "answers" / name) == (70, 50)
+
+
+def test_a_picture_that_does_not_say_its_resolution_has_the_models_or_the_settings(
+    parking: Command, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = picture(tmp_path / "park.png", bright=40)
+
+    def resolution() -> dict[str, object]:
+        assert parking("predict", image, "--model", model, "--out", "answers").status == 0
+        said: dict[str, object] = json.loads((tmp_path / "answers" / "park.geojson").read_text())["gsd"]
+        return said
+
+    assert resolution() == {"value": read_contract(model).gsd, "source": "assumed"}
+    monkeypatch.setenv("PARKING_ASSUMED_GSD", "0.3")
+    assert resolution() == {"value": 0.3, "source": "assumed"}
 
 
 def test_a_file_that_is_no_image_costs_the_others_nothing(parking: Command, model: Path, tmp_path: Path) -> None:

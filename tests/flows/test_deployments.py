@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from prefect import get_client
 
-from flows.deployments import deployments, read_template, register
+from flows.deployments import deployments, read_template, register, schedule_of_retrain
 from parking.errors import PlatformError
+from parking.settings import Settings
 
 TEMPLATE = {
     "job_configuration": {"command": "{{ command }}", "job_manifest": {"kind": "Job"}},
@@ -31,6 +32,12 @@ def test_a_work_pool_gets_every_flow_with_its_schedule(template: Path) -> None:
             assert kept.work_pool_name == "aerial"
             assert kept.entrypoint == f"flows.{made.name}.{made.name}"
             assert len(kept.schedules) == len(made.schedules or ())
+
+
+def test_a_retrain_is_scheduled_only_where_real_images_are_to_learn_from() -> None:
+    assert schedule_of_retrain(Settings(_env_file=None)) == ""
+    assert schedule_of_retrain(Settings(_env_file=None, data="s3://aerial/annotated")) == "0 3 * * 1"
+    assert schedule_of_retrain(Settings(_env_file=None, data="s3://aerial/annotated", retrain_cron="")) == ""
 
 
 def test_registering_again_takes_the_newer_template(template: Path) -> None:

@@ -89,7 +89,8 @@ def test_drift_of_the_serving_version_is_one_event_that_says_whether_a_retrain_i
 
 def test_a_retrain_follows_drift_only_where_the_settings_say_so() -> None:
     assert after_drift(Settings(_env_file=None)) == []
-    (trigger,) = after_drift(Settings(_env_file=None, retrain_on_drift=True, retrain_cooldown_days=3))
+    assert after_drift(Settings(_env_file=None, retrain_on_drift=True)) == []
+    (trigger,) = after_drift(Settings(_env_file=None, retrain_on_drift=True, retrain_cooldown_days=3, data="aerial/"))
     assert trigger.expect == {DRIFT_EVENT}
     assert trigger.within == dt.timedelta(days=3)
 
