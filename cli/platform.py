@@ -19,7 +19,12 @@ Host = Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0
 
 
 def up(
-    host: Host = "127.0.0.1",
+    host: Annotated[
+        str,
+        typer.Option(
+            help="Address to listen on. This machine's own lets others in, to Prefect and MLflow without a log-in."
+        ),
+    ] = "127.0.0.1",
     prefect_port: Annotated[int, typer.Option(help="Prefect's server and UI.")] = 4200,
     mlflow_port: Annotated[int, typer.Option(help="MLflow's server and UI.")] = 5000,
     service_port: Annotated[int, typer.Option(help="The prediction service.")] = 8000,

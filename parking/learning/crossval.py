@@ -193,7 +193,8 @@ def _predict_fold(
     progress: Progress,
 ) -> list[ScenePrediction]:
     belongs_to = identity(recipe, train, validation)
-    maps_path = kept.with_name(f"{kept.name}{'-flips' if flips else ''}.npz") if kept else None
+    seen_as = f"tile{recipe.tile}-{recipe.overlap}{'-flips' if flips else ''}"
+    maps_path = kept.with_name(f"{kept.name}-{seen_as}.npz") if kept else None
     maps = load_maps(maps_path, belongs_to) if maps_path else None
     if maps is None:
         checkpoint = kept.with_name(f"{kept.name}.pt") if kept else None

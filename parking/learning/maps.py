@@ -1,6 +1,6 @@
 """Probability maps of a fold on disk, so that a cross-validation that was stopped, or moved, goes on."""
 
-import os
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from zipfile import BadZipFile
@@ -23,7 +23,7 @@ def coarse(probability: NDArray[np.floating]) -> Map:
 def save_maps(path: Path, belongs_to: str, maps: Sequence[Map]) -> None:
     """Keep the maps of a fold's scenes, in their order; the file is whole or absent."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part.npz")
+    unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part.npz")
     arrays = {str(n): np.round(m.astype(np.float32) * LEVELS).astype(np.uint8) for n, m in enumerate(maps)}
     try:
         np.savez_compressed(unfinished, belongs_to=np.array(belongs_to), **arrays)  # type: ignore[arg-type]

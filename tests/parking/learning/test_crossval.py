@@ -138,3 +138,11 @@ def test_a_real_run_goes_on_from_its_checkpoints(tmp_path: Path) -> None:
     assert done == []
     assert again.fold_scores == first.fold_scores
     assert all(p.probability.dtype == np.float16 for p in again.predictions)
+
+
+def test_maps_that_were_made_by_other_tiles_are_not_taken(tmp_path: Path) -> None:
+    whole = TINY.model_copy(update={"tile": 96, "overlap": 0})
+    apart = TINY.model_copy(update={"tile": 32, "overlap": 0})
+    first, again = (cross_validate(recipe, SAMPLES, 2, checkpoint_dir=tmp_path) for recipe in (whole, apart))
+    assert len(list(tmp_path.glob("*.pt"))) == 2
+    assert not np.array_equal(first.predictions[0].probability, again.predictions[0].probability)
