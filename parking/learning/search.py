@@ -6,7 +6,7 @@ from itertools import accumulate
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from parking.learning.plots import figure_png
 from parking.learning.tune import LOGARITHMIC, Final, Study, Tried
@@ -120,15 +120,17 @@ def search_picture(study: Study) -> bytes:
     rows = -(-len(names) // columns)
     figure = Figure(figsize=(11, 3.2 + 2.2 * rows), layout="constrained")
     top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=(3.2, 2.2 * rows)).flat
-    _draw_history(top.add_subplot(1, 2, 1), tried)
-    _draw_importances(top.add_subplot(1, 2, 2), study.importances())
+    importances = study.importances()
+    _draw_history(top.add_subplot(1, 2 if importances else 1, 1), tried)
+    if importances:
+        _draw_importances(top.add_subplot(1, 2, 2), importances)
     for axes, name in zip(bottom.subplots(rows, columns, sharey=True, squeeze=False).flat, names, strict=False):
         _draw_setting(axes, name, tried)
     return figure_png(figure)
 
 
 def _draw_history(axes: Axes, tried: Sequence[Tried]) -> None:
-    for complete, mark, label in ((True, "o", "complete"), (False, "x", "stopped early")):
+    for complete, mark, label in ((True, "o", "complete"), (False, "x", "stopped early: some folds only")):
         points = [(one.number, one.iou) for one in tried if one.complete == complete]
         if points:
             axes.plot(*zip(*points, strict=True), mark, label=label)
@@ -143,7 +145,7 @@ def _draw_history(axes: Axes, tried: Sequence[Tried]) -> None:
 def _draw_importances(axes: Axes, importances: dict[str, float]) -> None:
     names = list(importances)[::-1]
     axes.barh(names, [importances[name] for name in names])
-    axes.set_xlabel("share of the differences it explains" if names else "too few complete trials to say")
+    axes.set_xlabel("share of the differences it explains")
 
 
 def _draw_setting(axes: Axes, name: str, tried: Sequence[Tried]) -> None:
@@ -153,6 +155,9 @@ def _draw_setting(axes: Axes, name: str, tried: Sequence[Tried]) -> None:
             axes.plot(*zip(*points, strict=True), mark, color="tab:blue" if complete else "tab:orange")
     if name in LOGARITHMIC:
         axes.set_xscale("log")
-    if any(isinstance(one.params.get(name), str) for one in tried):
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    if name in LOGARITHMIC or any(isinstance(one.params.get(name), str) for one in tried):
         axes.tick_params(axis="x", rotation=30)
     axes.set_title(name, fontsize="medium")
