@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from flows.samples import find_snapshot, samples_of
 from flows.workdir import until_done
 from monitoring.reference import reference_parquet
+from parking.files import write_whole
 from parking.learning.budget import steps_within
 from parking.learning.evaluate import Scores
 from parking.learning.plots import scene_sheet
@@ -111,9 +112,7 @@ def in_time(recipe: Recipe, minutes: float, dataset: str, folds: int, folder: Pa
     if not chosen.exists():
         pace = seconds_per_step(recipe, samples_of(dataset, "train", recipe.gsd))
         steps = steps_within(minutes, folds + 1, pace, before=recipe.pretrain_steps)
-        unfinished = chosen.with_suffix(".part")
-        unfinished.write_text(recipe.model_copy(update={"steps": steps}).model_dump_json(indent=2), encoding="utf-8")
-        unfinished.replace(chosen)
+        write_whole(chosen, recipe.model_copy(update={"steps": steps}).model_dump_json(indent=2).encode())
     return load_recipe(str(chosen))
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import pickle
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 from loguru import logger
 
+from parking.files import whole
 from parking.learning.recipe import Recipe
 from parking.learning.samples import Sample
 
@@ -27,12 +27,8 @@ def identity(recipe: Recipe, train: Sequence[Sample], validation: Sequence[Sampl
 def save_checkpoint(path: Path, belongs_to: str, state: dict[str, Any]) -> None:
     """Write a checkpoint whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-    try:
+    with whole(path) as unfinished:
         torch.save({"belongs_to": belongs_to, **state}, unfinished)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: Path, belongs_to: str) -> dict[str, Any] | None:

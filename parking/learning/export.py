@@ -15,6 +15,7 @@ from parking.detection.contract import METADATA_KEY, Contract
 from parking.detection.golden import Grid, block_means
 from parking.detection.sessions import open_session
 from parking.errors import TrainingError
+from parking.files import whole
 from parking.learning.look import Glance, Linear
 from parking.learning.network import PixelNetwork
 from parking.learning.recipe import Recipe
@@ -118,9 +119,8 @@ def _add_contract(path: Path, contract: Contract) -> None:
     model = onnx.load(str(path))
     entry = model.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, contract.model_dump_json()
-    unfinished = path.with_name(f"{path.name}.part")
-    onnx.save(model, str(unfinished), save_as_external_data=False)
-    unfinished.replace(path)
+    with whole(path) as unfinished:
+        onnx.save(model, str(unfinished), save_as_external_data=False)
 
 
 def _check_parity(model: ServedNetwork, path: Path, sizes: Sequence[tuple[int, int, int]] = _TRIED_SIZES) -> None:

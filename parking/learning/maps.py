@@ -1,6 +1,5 @@
 """Probability maps of a fold on disk, so that a cross-validation that was stopped, or moved, goes on."""
 
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from zipfile import BadZipFile
@@ -8,6 +7,8 @@ from zipfile import BadZipFile
 import numpy as np
 from loguru import logger
 from numpy.typing import NDArray
+
+from parking.files import whole
 
 LEVELS = 255
 """Out-of-fold probabilities are kept in 8 bits: a finer step is far below what scenes can tell apart."""
@@ -23,13 +24,9 @@ def coarse(probability: NDArray[np.floating]) -> Map:
 def save_maps(path: Path, belongs_to: str, maps: Sequence[Map]) -> None:
     """Keep the maps of a fold's scenes, in their order; the file is whole or absent."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part.npz")
     arrays = {str(n): np.round(m.astype(np.float32) * LEVELS).astype(np.uint8) for n, m in enumerate(maps)}
-    try:
+    with whole(path) as unfinished:
         np.savez_compressed(unfinished, belongs_to=np.array(belongs_to), **arrays)  # type: ignore[arg-type]
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def load_maps(path: Path, belongs_to: str) -> list[Map] | None:
