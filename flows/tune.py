@@ -2,7 +2,6 @@
 
 import base64
 from collections.abc import Iterator
-from functools import partial
 from typing import Annotated, Literal
 
 from loguru import logger
@@ -19,8 +18,9 @@ from parking.learning.budget import steps_within
 from parking.learning.evaluate import Scores
 from parking.learning.recipe import Recipe, load_recipe
 from parking.learning.search import PAGE, PICTURE, search_page, search_picture
+from parking.learning.study import Study, Trial, TrialResult, find_study, open_study
 from parking.learning.train import seconds_per_step
-from parking.learning.tune import Study, TrialResult, find_study, open_study, run_final, run_trial
+from parking.learning.tune import run_trial
 from parking.progress import report
 from parking.settings import get_settings
 from parking.version import code_version
@@ -47,14 +47,16 @@ def try_recipe(
             with tracker.run(f"fold-{fold}", parent=run.id) as child:
                 child.metrics(scores.model_dump())
 
-        url, folder = get_settings().optuna_url, workdir(study)
-        attempt = partial(run_trial, url, study) if kind == "trial" else run_final
-        result = attempt(number, recipe, samples, folds, on_fold=keep, checkpoint_dir=folder, progress=report)
+        known, folder = find_study(get_settings().optuna_url, study), workdir(study)
+        goes_on = known.pruning(number) if kind == "trial" else None
+        result = run_trial(
+            Trial(number, recipe), samples, folds, goes_on=goes_on, on_fold=keep, checkpoint_dir=folder, progress=report
+        )
         # Told here, not where the search is led, which may have ended meanwhile; and before the files go.
         if kind == "trial":
-            find_study(url, study).tell(result)
+            known.tell(result)
         else:
-            find_study(url, study).tell_final(result, recipe.steps)
+            known.tell_final(result, recipe.steps)
         for checkpoint in folder.glob(f"{recipe.fingerprint()}-*"):
             checkpoint.unlink(missing_ok=True)
         run.metrics({"iou": result.iou} if result.iou is not None else {})
@@ -125,8 +127,8 @@ def tune(
         run.params(best.model_dump())
         run.metrics({"iou": study.best_score})
         files = drawn(study, snapshot.version, recipe, folds)
-        for name, content in files.items():
-            run.file(content, name)
+        for file, content in files.items():
+            run.file(content, file)
     publish(files, study)
     return best
 

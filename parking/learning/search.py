@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from parking.learning.plots import figure_png
-from parking.learning.tune import LOGARITHMIC, Final, Study, Tried
+from parking.learning.space import LOGARITHMIC
+from parking.learning.study import Final, Study, Tried
 
 PAGE, PICTURE = "search.md", "search.png"
 """Names of the page, and of the picture beside it."""
@@ -42,9 +43,10 @@ def search_page(study: Study, *, title: str, about: str) -> str:
             f"{states.count('pruned')} stopped early because others were ahead, {states.count('failed')} failed. "
             f"Best: trial {best.number}, IoU {best_score:.3f}{gain}. "
             "± is the standard deviation over folds: what differs by less may be chance, and short trials favour what "
-            "learns fast.",
+            "learns fast. A trial that was stopped is scored on the folds that ran; where that is one, at its own best "
+            "threshold, which flatters it.",
             "",
-            f"![Scores by trial, importance of each setting, and scores by its value]({PICTURE})",
+            f"![Scores by trial, and by the value of each setting]({PICTURE})",
             "",
             *_table(sorted(tried, key=_rank, reverse=True)[:_ROWS]),
             "",

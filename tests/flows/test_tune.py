@@ -17,7 +17,7 @@ from flows.tune import searched, study_name, tune
 from flows.workdir import workdir
 from parking.errors import FolderError
 from parking.learning.recipe import load_recipe
-from parking.learning.tune import find_study, open_study
+from parking.learning.study import find_study, open_study
 from parking.lock import alone_in
 from parking.workspace import Workspace
 

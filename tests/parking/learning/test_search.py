@@ -9,9 +9,9 @@ import pytest
 
 from parking.errors import TrainingError
 from parking.learning.search import PICTURE, search_page, search_picture
-from parking.learning.tune import Study, open_study, run_trial
+from parking.learning.study import Study, open_study
 from tests.parking.learning.scenes import TINY
-from tests.parking.learning.test_tune import complete, let_folds_have
+from tests.parking.learning.trials import complete, try_once
 
 
 @pytest.fixture
@@ -19,18 +19,11 @@ def url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/studies.db"
 
 
-def try_once(url: str, study: Study, monkeypatch: pytest.MonkeyPatch, ious: list[float]) -> None:
-    """A trial whose folds have these scores."""
-    trial = study.ask(TINY)
-    let_folds_have(monkeypatch, *ious)
-    study.tell(run_trial(url, study.name, trial.number, trial.recipe, [], len(ious)))
-
-
 def search(url: str, monkeypatch: pytest.MonkeyPatch, *trials: list[float]) -> Study:
     study = open_study(url, "study")
     study.fix_steps(TINY, 25)
     for ious in trials:
-        try_once(url, study, monkeypatch, ious)
+        try_once(study, monkeypatch, *ious)
     return study
 
 
@@ -88,7 +81,7 @@ def test_the_picture_is_drawn_of_one_trial_and_of_many(url: str, monkeypatch: py
         assert picture.std() > 5
         sizes.append(picture.shape)
         for _ in range(5):
-            try_once(url, study, monkeypatch, [0.3, 0.1])
+            try_once(study, monkeypatch, 0.3, 0.1)
     assert sizes[0] == sizes[1]
 
 
