@@ -77,13 +77,21 @@ def judge(candidate: Version, serving: Version | None) -> Verdict:
     ours = score_version(candidate.number, dataset)
     if serving is None:
         return compare(ours, None)
+    known = learnt_by(serving)
+    test = find_snapshot(dataset).test
+    fair = {scene.name for scene in test if scene.sha256 not in known}
+    if test and not fair:
+        return no_comparison(f"Version {serving.number} has learnt from every test scene.")
     try:
         theirs = score_version(serving.number, dataset)
     except ModelError as error:
-        return Verdict(False, f"There is no comparison: {error} Promote by force, or not at all.", 0.0, 0.0, 0.0)
-    known = learnt_by(serving)
-    fair = {scene.name for scene in find_snapshot(dataset).test if scene.sha256 not in known}
+        return no_comparison(str(error))
     return compare([scene for scene in ours if scene.name in fair], [scene for scene in theirs if scene.name in fair])
+
+
+def no_comparison(why: str) -> Verdict:
+    """The verdict where a person has to decide."""
+    return Verdict(False, f"There is no comparison: {why} Promote by force, or not at all.", 0.0, 0.0, 0.0)
 
 
 def learnt_by(version: Version) -> frozenset[str]:

@@ -4,7 +4,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from parking.errors import SettingsError
@@ -142,6 +142,13 @@ class Settings(BaseSettings):
 
     log_json: bool = False
     """One JSON object a log line, for machines; otherwise lines for people."""
+
+    @field_validator("assumed_gsd")
+    @classmethod
+    def _is_a_resolution(cls, value: float) -> float:
+        if 0 < value <= 0.01:
+            raise ValueError("give 0, or more than 0.01")
+        return value
 
     @property
     def store_url(self) -> str:

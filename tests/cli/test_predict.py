@@ -57,6 +57,15 @@ def test_a_picture_that_does_not_say_its_resolution_has_the_models_or_the_settin
     assert resolution() == {"value": 0.3, "source": "assumed"}
 
 
+def test_a_resolution_that_none_has_is_refused(
+    parking: Command, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARKING_ASSUMED_GSD", "0.005")
+    answer = parking("predict", picture(tmp_path / "park.png"), "--model", model)
+    assert answer.status != 0
+    assert "PARKING_ASSUMED_GSD='0.005'" in answer.err
+
+
 def test_a_file_that_is_no_image_costs_the_others_nothing(parking: Command, model: Path, tmp_path: Path) -> None:
     text = tmp_path / "text.png"
     text.write_text("no picture")

@@ -2,9 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
+from cli import options
 from monitoring.schema import table_from_parquet
 from parking.data.synthetic import generate_dataset
+from parking.learning.recipe import recipe_names
 from tests.cli.conftest import Command
 from tests.flows.conftest import QUICK
 
@@ -19,3 +22,8 @@ def test_a_model_file_has_its_reference_beside_it_a_row_a_scene(parking: Command
     reference = table_from_parquet((tmp_path / "out" / "mine.reference.parquet").read_bytes())
     assert reference.num_rows == 6
     assert "out/mine.reference.parquet" in answer.out
+
+
+def test_the_help_names_every_recipe() -> None:
+    (_, option) = get_args(options.RecipeName)
+    assert [name for name in recipe_names() if f"'{name}'" not in option.help] == []

@@ -20,6 +20,7 @@ REFUSED = {
     "service.autoscaling.targetCPU=0": "/service/autoscaling/targetCPU",
     "settings.max_upload_mb=-1": "/settings/max_upload_mb",
     "settings.assumed_gsd=wide": "/settings/assumed_gsd",
+    "settings.assumed_gsd=0.005": "/settings/assumed_gsd",
     "settings.retrain_cron=sometimes": "/settings/retrain_cron",
     "settings.no_such_setting=1": "no_such_setting",
     "store.url=/data": "/store/url",

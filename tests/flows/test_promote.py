@@ -62,6 +62,17 @@ def test_scenes_that_the_serving_version_learnt_from_do_not_count(
     assert f"on {len(kept)} test scenes" in verdict.reason
 
 
+def test_where_it_learnt_from_all_of_them_a_person_decides(
+    space: Workspace, shelf: Shelf, annotated: Path, sharp: Path
+) -> None:
+    everything = ingest(str(annotated), space.store, test_share=0).snapshot
+    before = shelf.put(sharp, dataset_version=everything.version)
+    space.registry.promote(before, reason="it learnt from all", by="a test")
+    verdict = promote(shelf.put(sharp))
+    assert not verdict.promote
+    assert f"Version {before} has learnt from every test scene" in verdict.reason
+
+
 def test_promoting_what_serves_changes_nothing(space: Workspace, serving: int) -> None:
     reason = space.registry.resolve("production").tags["promotion_reason"]
     assert promote(serving).reason == f"Version {serving} serves already."
