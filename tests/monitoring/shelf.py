@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from parking.errors import NoVersionError
+from parking.files import write_whole
 from parking.registry import REFERENCE_FILE, Registry, Version
 from tests.monitoring.rows import NOON
 
@@ -25,5 +26,5 @@ class ShelfRegistry(Registry):
             return None
         into.mkdir(parents=True, exist_ok=True)
         file = into / name
-        file.write_bytes(content)
+        write_whole(file, content)
         return file
