@@ -44,7 +44,8 @@ def search_page(study: Study, *, title: str, about: str) -> str:
             f"Best: trial {best.number}, IoU {best_score:.3f}{gain}. "
             "± is the standard deviation over folds: what differs by less may be chance, and short trials favour what "
             "learns fast. A trial that was stopped is scored on the folds that ran; where that is one, at its own best "
-            "threshold, which flatters it.",
+            "threshold, which flatters it. What single settings do is shown, and weighed, by the first fold at its own "
+            "best threshold, which all trials have alike.",
             "",
             f"![Scores by trial, and by the value of each setting]({PICTURE})",
             "",
@@ -109,13 +110,13 @@ def _short(value: object) -> str:
 
 def _weighed(importances: dict[str, float]) -> str:
     if not importances:
-        return "There are too few complete trials to say which settings mattered."
+        return "There are too few trials to say which settings mattered."
     told = ", ".join(f"{name} {share:.0%}" for name, share in importances.items())
-    return f"Share of the differences between complete trials that each setting explains (fANOVA): {told}."
+    return f"Share of the differences between the trials that each setting explains (fANOVA): {told}."
 
 
 def search_picture(study: Study) -> bytes:
-    """Scores by trial, importances, and scores by each setting's value, as PNG."""
+    """Scores by trial, importances, and scores of the first fold by each setting's value, as PNG."""
     tried = [one for one in study.tried() if one.iou is not None]
     names = sorted({name for one in tried for name in one.params})
     columns = 4
@@ -126,6 +127,7 @@ def search_picture(study: Study) -> bytes:
     _draw_history(top.add_subplot(1, 2 if importances else 1, 1), tried)
     if importances:
         _draw_importances(top.add_subplot(1, 2, 2), importances)
+    bottom.supylabel("IoU of the first fold", fontsize="medium")
     for axes, name in zip(bottom.subplots(rows, columns, sharey=True, squeeze=False).flat, names, strict=False):
         _draw_setting(axes, name, tried)
     return figure_png(figure)
@@ -152,7 +154,8 @@ def _draw_importances(axes: Axes, importances: dict[str, float]) -> None:
 
 def _draw_setting(axes: Axes, name: str, tried: Sequence[Tried]) -> None:
     for complete, mark in ((True, "o"), (False, "x")):
-        points = [(one.params[name], one.iou) for one in tried if one.complete == complete and name in one.params]
+        kind = [one for one in tried if one.complete == complete and one.first_iou is not None and name in one.params]
+        points = [(one.params[name], one.first_iou) for one in kind]
         if points:
             axes.plot(*zip(*points, strict=True), mark, color="tab:blue" if complete else "tab:orange")
     if name in LOGARITHMIC:

@@ -22,7 +22,7 @@ _IOUS = "ious"
 _START = "start"
 _FINAL = "final-"
 _FEWEST_TO_WEIGH = 25
-"""Complete trials below which nothing is said of what mattered."""
+"""Trials below which nothing is said of what mattered."""
 _STATES: dict[TrialOutcome, TrialState] = {
     "complete": TrialState.COMPLETE,
     "pruned": TrialState.PRUNED,
@@ -67,6 +67,9 @@ class Tried:
 
     params: dict[str, Any]
     """What it chose, by name."""
+
+    first_iou: float | None = None
+    """IoU of the first fold at its own best threshold: the measure that complete and stopped trials have in common."""
 
     is_start: bool = False
     """Whether these are the settings that the search began with."""
@@ -131,21 +134,31 @@ class Study:
                 outcome=outcomes[trial.state],
                 fold_ious=tuple(trial.user_attrs.get(_IOUS, ())),
                 params=dict(trial.params),
+                first_iou=trial.intermediate_values.get(0),
                 is_start=bool(trial.user_attrs.get(_START)),
             )
             for trial in ended
         )
 
     def importances(self) -> dict[str, float]:
-        """Share of the differences between complete trials that each setting explains, the largest first.
+        """Share of the differences between trials that each setting explains, the largest first.
 
-        By fANOVA (Hutter, Hoos and Leyton-Brown, ICML 2014). Empty where there are too few trials to say, or all alike.
+        Of the differences in `Tried.first_iou`, by fANOVA (Hutter, Hoos and Leyton-Brown, ICML 2014). Trials that were
+        stopped count too: without them what makes a trial bad would look as if it did not matter. Empty where there
+        are too few to say, or all alike.
         """
-        complete = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        if len({trial.value for trial in complete}) < _FEWEST_TO_WEIGH:
+        states = (TrialState.COMPLETE, TrialState.PRUNED)
+        began = [one for one in self._study.get_trials(deepcopy=False, states=states) if 0 in one.intermediate_values]
+        if len({one.intermediate_values[0] for one in began}) < _FEWEST_TO_WEIGH:
             return {}
+        # Optuna weighs complete trials alone, so these are made such.
+        firsts = optuna.create_study()
+        firsts.add_trials(
+            optuna.create_trial(params=one.params, distributions=one.distributions, value=one.intermediate_values[0])
+            for one in began
+        )
         return optuna.importance.get_param_importances(
-            self._study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0)
+            firsts, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0)
         )
 
     @property

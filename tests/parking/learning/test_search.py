@@ -9,7 +9,7 @@ import pytest
 
 from parking.errors import TrainingError
 from parking.learning.search import PICTURE, search_page, search_picture
-from parking.learning.study import Study, open_study
+from parking.learning.study import Study, TrialResult, open_study
 from tests.parking.learning.scenes import TINY
 from tests.parking.learning.trials import complete, try_once
 
@@ -60,12 +60,13 @@ def test_finals_have_a_table_of_their_own(url: str, monkeypatch: pytest.MonkeyPa
     assert rows == ["| 0 (where the search began) | 0.600 | 0.600 |", "| 1 | 0.400 | 0.400 |"]
 
 
-def test_what_matters_is_said_once_there_are_trials_to_say_it_by(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_matters_is_said_of_all_trials_once_there_are_enough(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     study = search(url, monkeypatch, [0.2, 0.2], [0.3, 0.3])
-    assert "too few complete trials" in page(study)
-    for _ in range(40):
+    assert "too few trials" in page(study)
+    for number in range(40):
         trial = study.ask(TINY)
-        study.tell(complete(trial.number, -abs(np.log(trial.recipe.learning_rate / 1e-3))))
+        study.pruning(trial.number)(0, -abs(np.log(trial.recipe.learning_rate / 1e-3)))
+        study.tell(TrialResult(trial.number, "complete" if number % 8 == 0 else "pruned", (0.2,)))
     weights = study.importances()
     assert next(iter(weights)) == "learning_rate"
     assert sum(weights.values()) == pytest.approx(1)
