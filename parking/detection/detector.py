@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Literal
@@ -18,7 +18,7 @@ from parking.detection.contract import Contract, parse_contract
 from parking.detection.golden import check_golden, decode_tile
 from parking.detection.runtime import Model, Runtime, open_model
 from parking.detection.sessions import Signature
-from parking.detection.spots import Spot, count_interval, find_spots, never_stop, rules_for
+from parking.detection.spots import Spot, count_interval, find_spots, never_stop, rules_for, stretch
 from parking.errors import ModelError
 
 INPUT = ("tiles", "tensor(uint8)")
@@ -57,7 +57,7 @@ class Reading:
     """What the network says of one raster."""
 
     probability: NDArray[np.float32]
-    """(H, W) of the raster, the chance that a pixel is free parking."""
+    """(H, W), the chance that a pixel is free parking."""
 
     size_px: float | None
     """Root of the area that places seem to have, in pixels that the network saw; None if it says nothing of it."""
@@ -117,22 +117,8 @@ class Detector:
             tta: average the answers to eight flips and turns: a little better and eight times slower.
             check: called before every run of the model; what it raises ends the work.
         """
-        contract = self.contract
-        scaled = resample(raster, contract.gsd)
-        glances: list[NDArray[np.float32]] = []
-
-        def run(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-            check()
-            probability, glance = self._run(tiles)
-            glances.append(glance)
-            return probability
-
-        predict = in_all_orientations(run) if tta else run
-        stitched = stitch(scaled.pixels, predict, tile=contract.tile, overlap=contract.overlap, batch=BATCH)
-        if stitched.shape != (raster.height, raster.width):
-            size = (raster.width, raster.height)
-            stitched = np.asarray(cv2.resize(stitched, size, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
-        return self._reading(stitched, np.concatenate(glances).mean(axis=0, dtype=np.float64))
+        reading = self._look(resample(raster, self.contract.gsd), tta=tta, check=check)
+        return replace(reading, probability=_fit(reading.probability, raster))
 
     def detect(
         self,
@@ -157,23 +143,43 @@ class Detector:
         """
         changes = {"threshold": threshold, "min_area_m2": min_area_m2}
         contract = self.contract.model_copy(update={k: v for k, v in changes.items() if v is not None})
-        reading = self.read(raster, tta=tta, check=check)
         gsd = raster.gsd or assumed_gsd or contract.gsd
-        rules = rules_for(contract, raster.gsd or contract.gsd)
+        # Places are cut at the resolution that the cuts were learnt at: the same ground gives the same places.
+        scaled = resample(raster, contract.gsd)
+        reading = self._look(scaled, tta=tta, check=check)
+        rules = rules_for(contract, contract.gsd)
         # A raster that knows its ground resolution knows how large a usual place is, and need not guess.
         size_px = None if raster.gsd else reading.size_px
-        spots = find_spots(reading.probability, raster.pixels, rules, gsd, size_px=size_px, check=check)
+        across, down = raster.width / scaled.width, raster.height / scaled.height
+        ground = gsd * math.sqrt(across * down)
+        found = find_spots(reading.probability, scaled.pixels, rules, ground, size_px=size_px, check=check)
+        spots = stretch(found, across, down)
         return Detection(
             spots=spots,
             count=len(spots),
             count_interval=count_interval(len(spots), contract.count),
-            probability=reading.probability,
+            probability=_fit(reading.probability, raster),
             gsd=gsd,
             gsd_source="file" if raster.gsd else "assumed",
             imagery_date=raster.acquired,
             threshold=contract.threshold,
             embedding=reading.embedding,
         )
+
+    def _look(self, scaled: Raster, *, tta: bool, check: Callable[[], None]) -> Reading:
+        """What the network says of a raster that has its resolution."""
+        contract = self.contract
+        glances: list[NDArray[np.float32]] = []
+
+        def run(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+            check()
+            probability, glance = self._run(tiles)
+            glances.append(glance)
+            return probability
+
+        predict = in_all_orientations(run) if tta else run
+        stitched = stitch(scaled.pixels, predict, tile=contract.tile, overlap=contract.overlap, batch=BATCH)
+        return self._reading(stitched, np.concatenate(glances).mean(axis=0, dtype=np.float64))
 
     def _reading(self, probability: NDArray[np.float32], glance: NDArray[np.float64]) -> Reading:
         """The map with the mean of what was said of the tiles; their size is a mean of logs."""
@@ -198,6 +204,14 @@ class Detector:
         if not np.isfinite(glance).all():
             raise ModelError(f"{name} says NaN or infinity of its golden tile: its weights are broken. Train it again.")
         return np.asarray(answer[0], np.float32)
+
+
+def _fit(probability: NDArray[np.float32], raster: Raster) -> NDArray[np.float32]:
+    """The map at the size of the raster."""
+    if probability.shape == (raster.height, raster.width):
+        return probability
+    size = (raster.width, raster.height)
+    return np.asarray(cv2.resize(probability, size, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
 
 
 def _check_signature(signature: Signature, name: str) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -119,6 +119,19 @@ def find_spots(
         bays = list(_bays(shapes, ragged, rules, check))
     spots = [_spot(bay, probability, rules.calibration, gsd) for bay in bays]
     return tuple(sorted(spots, key=lambda spot: min((y, x) for x, y in spot.ring)))
+
+
+def stretch(spots: Sequence[Spot], across: float, down: float) -> tuple[Spot, ...]:
+    """The same places in the pixels of another image of the same ground.
+
+    Args:
+        spots: in pixels of the one image.
+        across: width of the other image in units of the one's.
+        down: its height in units of the one's.
+    """
+    return tuple(
+        replace(spot, ring=tuple((round(x * across, 2), round(y * down, 2)) for x, y in spot.ring)) for spot in spots
+    )
 
 
 def free_ground(

@@ -11,7 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from parking.data.imagery import Raster
+from parking.data.synthetic import generate_scene
 from parking.detection.detector import Detector
+from parking.shipped import shipped_model
 from tests.doubles import bright_probability, write_bright_model
 
 
@@ -54,6 +56,24 @@ def test_a_raster_of_another_ground_resolution_is_read_at_the_contracts(detector
     assert fine.count == 1
     assert fine.spots[0].area_m2 == pytest.approx(12.5, rel=0.05)
     assert (fine.gsd, fine.gsd_source, fine.imagery_date) == (0.05, "file", dt.date(2024, 5, 1))
+
+
+def test_the_same_ground_has_the_same_places_however_fine_the_image_is() -> None:
+    shipped = Detector.load(shipped_model(), threads=1)
+    ground = generate_scene(31, 512).raster.pixels
+    found = []
+    for fineness in (1, 2, 3):
+        pixels = np.asarray(
+            cv2.resize(ground, None, fx=fineness, fy=fineness, interpolation=cv2.INTER_NEAREST), np.uint8
+        )
+        spots = shipped.detect(Raster(pixels, gsd=shipped.contract.gsd / fineness)).spots
+        found.append([(np.array(spot.ring) / fineness, spot.area_m2) for spot in spots])
+    coarse, *fine = found
+    assert len(coarse) > 5
+    for places in fine:
+        assert [area for _, area in places] == pytest.approx([area for _, area in coarse], rel=0.01)
+        for (ring, _), (expected, _) in zip(places, coarse, strict=True):
+            np.testing.assert_allclose(ring, expected, atol=0.02)
 
 
 def test_an_image_that_does_not_say_is_taken_as_it_is(detector: Detector) -> None:
