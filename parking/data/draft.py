@@ -78,7 +78,9 @@ class Draft:
         self._by_name: dict[str, list[str]] = {}
         for key in files.images:
             self._by_name.setdefault(PurePosixPath(key).name, []).append(key)
-        self._bare = {without_upload_prefix(name): name for name in self._by_name}
+        self._by_bare_name: dict[str, list[str]] = {}
+        for name in self._by_name:
+            self._by_bare_name.setdefault(without_upload_prefix(name), []).append(name)
         self._seen: dict[str, Annotation] = {}
         self.candidates: list[Candidate] = []
         self.quarantine: list[Quarantined] = []
@@ -116,22 +118,30 @@ class Draft:
             acquired=raster.acquired, annotator=annotation.annotator, group="", rings=rings, split="train",
         )  # fmt: skip
         self.candidates.append(Candidate(scene, fingerprint(raster.pixels)))
-        self.quarantine += [Quarantined(image=raster.name, reason=problem) for problem in problems]
+        listed = (*problems, *annotation.notes)
+        self.quarantine += [Quarantined(image=raster.name, reason=reason) for reason in listed]
 
     def _find(self, annotation: Annotation) -> str:
-        """The key of an annotation's image, with or without the prefix of an upload."""
-        bare = without_upload_prefix(annotation.image)
-        name = next(
-            (n for n in (annotation.image, self._bare.get(annotation.image, ""), bare) if n in self._by_name), None
-        )
-        if name is None:
-            raise _UnusableSceneError("no image file of this name")
+        """The key of an annotation's image."""
+        name = self._name_of(annotation.image)
         if len(keys := self._by_name[name]) > 1:
             raise _UnusableSceneError(f"{len(keys)} images have this name: {', '.join(keys)}; give each its own")
         if name in self._seen:
             raise _UnusableSceneError("annotated more than once; the first annotation was used")
         self._seen[name] = annotation
         return keys[0]
+
+    def _name_of(self, image: str) -> str:
+        """The name of an image's file: as it was annotated, else where one of the two lacks the prefix of an upload."""
+        bare = without_upload_prefix(image)
+        # Two uploads of one name differ in the prefix alone, so it is looked away from last.
+        for names in ([image], [bare], self._by_bare_name.get(bare, [])):
+            found = [name for name in names if name in self._by_name]
+            if len(found) > 1:
+                raise _UnusableSceneError(f"{len(found)} images could be meant: {', '.join(found)}; name it in full")
+            if found:
+                return found[0]
+        raise _UnusableSceneError("no image file of this name")
 
     def report_unannotated(self) -> None:
         """Note the images that no annotation names, and those in formats that are not read."""

@@ -17,6 +17,13 @@ FREE_LABELS = frozenset(
 )
 """Labels that mean a free place; case, `_`, `-` and a plural s are ignored."""
 
+OCCUPIED_LABELS = frozenset(
+    {"occupied", "taken", "unavailable", "not free", "full", "space occupied", "space taken"}
+    | {f"{word} {place}" for word in ("occupied", "taken") for place in ("place", "space", "spot", "parking")}
+    | {f"{word} parking {place}" for word in ("occupied", "taken") for place in ("place", "space", "spot")}
+)
+"""Labels that mean the opposite: an image with nothing else was looked at, and has no free place."""
+
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
@@ -28,6 +35,7 @@ class Annotation:
         rings: free places; empty means looked at, and none there.
         size: (width, height) of the image as it was annotated.
         problems: polygons that could not be read, a reason each.
+        notes: what else was left aside, and does no harm.
     """
 
     image: str
@@ -35,22 +43,25 @@ class Annotation:
     rings: tuple[Ring, ...]
     size: tuple[int, int] | None
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Unusable(ValueError):  # noqa: N818 - a reason, not a failure
     """Why one polygon cannot be used."""
 
 
-def check_label(labels: Iterable[object]) -> None:
-    """Pass if any of a polygon's labels means a free place.
+def means_free(labels: Iterable[object]) -> bool:
+    """Whether any of a polygon's labels means a free place; if not, one means the opposite.
 
     Raises:
-        Unusable: none does.
+        Unusable: none says either.
     """
     given = [str(label) for label in labels]
-    if not any(_plain(label) in FREE_LABELS for label in given):
+    plain = {_plain(label) for label in given}
+    if not plain & (FREE_LABELS | OCCUPIED_LABELS):
         shown = ", ".join(f"'{label}'" for label in given) or "none"
         raise Unusable(f"label {shown} is not a free place")
+    return bool(plain & FREE_LABELS)
 
 
 def outline(points: Iterable[Sequence[float]]) -> Ring:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from parking.data.exports.annotation import Annotation, Unusable, check_label, file_name, outline
+from parking.data.exports.annotation import Annotation, Unusable, file_name, means_free, outline
 from parking.data.polygons import Ring
 
 
@@ -14,7 +14,9 @@ def read(document: dict[str, Any]) -> list[Annotation]:
     for thing in document["annotations"]:
         number = thing["image_id"]
         try:
-            check_label([names.get(thing["category_id"], thing["category_id"])])
+            if not means_free([names.get(thing["category_id"], thing["category_id"])]):
+                rings.setdefault(number, [])
+                continue
         except Unusable as reason:
             problems.setdefault(number, []).append(str(reason))
             continue

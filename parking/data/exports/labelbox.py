@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from parking.data.exports.annotation import Annotation, Unusable, check_label, file_name, outline
+from parking.data.exports.annotation import Annotation, Unusable, file_name, means_free, outline
 from parking.data.polygons import Ring
 
 
 def read(document: Any) -> list[Annotation]:  # noqa: ANN401 - JSON
-    """Annotations of an export, of all its projects; a data row without a label is still waiting, and has none."""
+    """Annotations of an export, of all its projects; a data row without a label, or skipped, has none."""
     rows = document if isinstance(document, list) else [document]
     return [found for row in rows if (found := _row(row))]
 
@@ -15,30 +15,39 @@ def read(document: Any) -> list[Annotation]:  # noqa: ANN401 - JSON
 def _row(row: dict[str, Any]) -> Annotation | None:
     rings: list[Ring] = []
     problems: list[str] = []
+    notes: list[str] = []
     annotators: list[str] = []
     for project in row["projects"].values():
-        labels = project["labels"]
+        labels = [label for label in project["labels"] if not _skipped(label)]
         if not labels:
             continue
         # Consensus gives several labels a row: mixing them would draw places twice.
         if len(labels) > 1:
-            problems.append(f"{len(labels) - 1} further labels of this image were not used")
+            notes.append(f"{len(labels) - 1} further labels of this image were not used")
         annotators.append(_annotator(labels[-1]))
         for thing in labels[-1]["annotations"]["objects"]:
             try:
-                rings.append(_polygon(thing))
+                rings += _polygon(thing)
             except Unusable as reason:
                 problems.append(str(reason))
     if not annotators:
         return None
-    return Annotation(_image_name(row["data_row"]), annotators[0], tuple(rings), _size(row), tuple(problems))
+    image = _image_name(row["data_row"])
+    return Annotation(image, annotators[0], tuple(rings), _size(row), tuple(problems), tuple(notes))
 
 
-def _polygon(thing: dict[str, Any]) -> Ring:
-    check_label([thing["name"]])
+def _skipped(label: dict[str, Any]) -> bool:
+    """Whether the annotator passed the image over, which says nothing of what is on it."""
+    return bool((label.get("performance_details") or {}).get("skipped"))
+
+
+def _polygon(thing: dict[str, Any]) -> list[Ring]:
+    """The outline of a free place; nothing for a place that is taken."""
+    if not means_free([thing["name"]]):
+        return []
     if "polygon" not in thing:
         raise Unusable(f"an object of kind '{thing.get('annotation_kind', 'unknown')}' is not a polygon")
-    return outline((point["x"], point["y"]) for point in thing["polygon"])
+    return [outline((point["x"], point["y"]) for point in thing["polygon"])]
 
 
 def _annotator(label: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from parking.data.annotations import detect_format, read_annotations
-from parking.data.exports.annotation import FREE_LABELS, file_name
+from parking.data.exports.annotation import FREE_LABELS, OCCUPIED_LABELS, file_name
 from parking.errors import AnnotationError
 
 SQUARE = [[10, 10], [20, 10], [20, 20], [10, 20]]
@@ -85,9 +85,10 @@ def test_looked_at_and_empty_is_not_the_same_as_waiting() -> None:
     waiting = {"data": {"image": "b.jpg"}, "annotations": []}
     cancelled = {"data": {"image": "c.jpg"}, "annotations": [{"was_cancelled": True, "result": []}]}
     assert [one.image for one in read_annotations(json.dumps([task(), waiting, cancelled]), "a")] == ["a.jpg"]
-    unlabelled = row(image="b.jpg")
+    unlabelled, skipped = row(image="b.jpg"), row(image="c.jpg")
     unlabelled["projects"]["cl1"]["labels"] = []
-    assert [one.image for one in read_annotations(json.dumps([row(), unlabelled]), "a")] == ["a.jpg"]
+    skipped["projects"]["cl1"]["labels"][0]["performance_details"] = {"skipped": True}
+    assert [one.image for one in read_annotations(json.dumps([row(), unlabelled, skipped]), "a")] == ["a.jpg"]
     assert read_annotations(json.dumps(coco()), "a")[0].rings == ()
 
 
@@ -112,8 +113,8 @@ def test_of_two_opinions_on_an_image_one_counts_and_the_other_is_named() -> None
     twice = task(polygon())
     twice["annotations"].append({"completed_by": 8, "result": [polygon(), polygon()]})
     (found,) = read_annotations(json.dumps([twice]), "a")
-    assert (found.annotator, len(found.rings)) == ("label-studio:8", 2)
-    assert found.problems == ("1 further annotations of this image were not used",)
+    assert (found.annotator, len(found.rings), found.problems) == ("label-studio:8", 2, ())
+    assert found.notes == ("1 further annotations of this image were not used",)
 
 
 @pytest.mark.parametrize(
@@ -126,13 +127,22 @@ def test_words_for_a_free_place_are_understood(label: str) -> None:
 
 def test_the_opposite_of_free_is_not_among_the_words() -> None:
     assert not any(word in label for label in FREE_LABELS for word in ("occupied", "taken", "not"))
+    assert not FREE_LABELS & OCCUPIED_LABELS
+
+
+@pytest.mark.parametrize("label", ["occupied", "Space-Occupied", "occupied parking spots", "taken"])
+def test_a_place_that_is_taken_is_understood_and_is_no_free_one(label: str) -> None:
+    documents = ([task(polygon(label=label))], [row(SQUARE, name=label)], coco([0, 0, 9, 0, 9, 9], category=label))
+    for document in documents:
+        (found,) = read_annotations(json.dumps(document), "a")
+        assert (found.rings, found.problems) == ((), ())
 
 
 @pytest.mark.parametrize(
     "image",
     [
-        "/data/upload/4/2e5aef8d-my%20street.jpg",
-        "https://host/data/upload/1/abcdef12-my%20street.jpg?token=1",
+        "/data/upload/4/my%20street.jpg",
+        "https://host/data/upload/1/my%20street.jpg?token=1",
         "/data/local-files/?d=set/one/my%20street.jpg",
         "s3://bucket/deep/my street.jpg",
         "my street.jpg",
@@ -144,7 +154,9 @@ def test_an_image_is_named_without_its_address(image: str) -> None:
     assert found.image == "my street.jpg"
 
 
-def test_digits_that_are_no_upload_prefix_stay() -> None:
+def test_the_prefix_of_an_upload_stays_for_two_uploads_may_have_one_name() -> None:
+    (found,) = read_annotations(json.dumps([task(image="/data/upload/4/2e5aef8d-a.jpg")]), "a")
+    assert found.image == "2e5aef8d-a.jpg"
     assert file_name("s3://b/abcdef12-a.jpg") == "abcdef12-a.jpg"
     assert read_annotations(json.dumps([task(image="s3://b/abcdef12-a.jpg")]), "a")[0].image == "abcdef12-a.jpg"
 

@@ -121,6 +121,27 @@ def test_an_image_is_found_by_name_with_or_without_its_upload_prefix(tmp_path: P
     assert [scene.name for scene in snapshot.scenes] == ["0123abcd-kept.png", "plain.png", "uploaded.png"]
 
 
+def test_two_uploads_of_one_name_keep_their_own_places(tmp_path: Path, store: FolderStore) -> None:
+    uploads = ["aaaaaaaa-1.png", "bbbbbbbb-1.png"]
+    folder = tmp_path / "in"
+    write_images(folder, {name: encode_png(picture(number)) for number, name in enumerate(uploads)})
+    tasks = [task(name, [SQUARE] * number) for number, name in enumerate(uploads, 1)]
+    (folder / "export.json").write_text(json.dumps([*tasks, task("1.png", [SQUARE])]))
+    snapshot = ingest(str(folder), store, max_quarantined=0.5).snapshot
+    assert {scene.name: len(scene.rings) for scene in snapshot.scenes} == {"aaaaaaaa-1.png": 1, "bbbbbbbb-1.png": 2}
+    assert reasons(snapshot) == {"1.png": "2 images could be meant: aaaaaaaa-1.png, bbbbbbbb-1.png; name it in full"}
+
+
+def test_a_scene_in_which_two_people_found_nothing_is_a_scene(tmp_path: Path, store: FolderStore) -> None:
+    twice = task("empty.png", [])
+    twice["annotations"] *= 2
+    folder = write_places(tmp_path / "in", 3, 0, twice)
+    write_images(folder, {"empty.png": encode_png(picture(50))})
+    snapshot = ingest(str(folder), store).snapshot
+    assert next(scene.rings for scene in snapshot.scenes if scene.name == "empty.png") == ()
+    assert reasons(snapshot) == {"empty.png": "1 further annotations of this image were not used"}
+
+
 def test_a_smaller_copy_keeps_its_places_and_another_shape_is_refused(tmp_path: Path, store: FolderStore) -> None:
     folder = write_places(tmp_path / "in", 8)
     half = np.asarray(cv2.resize(picture(0), (WIDTH // 2, HEIGHT // 2)), np.uint8)
