@@ -50,21 +50,26 @@ def choose_test(scenes: Sequence[Splittable], share: float) -> frozenset[str]:
     """Groups that make up the test split: about `share` of the scenes of every stratum.
 
     In each stratum the groups of lowest checksum are taken, so a scene keeps its side when others are added, unless it
-    was the last one taken and a lower checksum arrived.
+    was the last one taken and a lower checksum arrived. A group that would take more than is left, and nearly as much
+    again, is passed over: forty frames of one camera are one scene to test on, and forty to learn from.
     """
-    strata: dict[str, list[list[Splittable]]] = defaultdict(list)
-    for group in _groups(scenes, salt="test"):
-        strata[_stratum(group)].append(group)
-    if sum(map(len, strata.values())) < 2:
+    # By one scene each: by its lowest, a group would come the earlier the larger it is.
+    groups = sorted(_groups(scenes, salt="test"), key=lambda group: _rank("test", min(one.sha256 for one in group)))
+    if len(groups) < 2:
         return frozenset()
+    strata: dict[str, list[list[Splittable]]] = defaultdict(list)
+    for group in groups:
+        strata[_stratum(group)].append(group)
     quotas = _quotas({name: sum(map(len, groups)) for name, groups in strata.items()}, share)
     chosen: set[str] = set()
-    for name, groups in strata.items():
+    for name, members in strata.items():
         taken = 0
-        for group in groups:
-            if taken < quotas[name]:
+        for group in members:
+            if taken + len(group) / 2 <= quotas[name]:
                 chosen.add(group[0].group)
                 taken += len(group)
+    if not chosen and any(quotas.values()):
+        chosen.add(min(groups, key=len)[0].group)
     return frozenset(chosen)
 
 
@@ -104,11 +109,12 @@ def _groups(scenes: Sequence[_Item], salt: str) -> list[list[_Item]]:
     for scene in scenes:
         members[scene.group].append(scene)
 
-    def rank(scene: _Item) -> str:
-        return hashlib.sha256(f"{salt}:{scene.sha256}".encode()).hexdigest()
+    ordered = [sorted(group, key=lambda one: _rank(salt, one.sha256)) for group in members.values()]
+    return sorted(ordered, key=lambda group: _rank(salt, group[0].sha256))
 
-    ordered = [sorted(group, key=rank) for group in members.values()]
-    return sorted(ordered, key=lambda group: rank(group[0]))
+
+def _rank(salt: str, checksum: str) -> str:
+    return hashlib.sha256(f"{salt}:{checksum}".encode()).hexdigest()
 
 
 def _stratum(group: Sequence[Splittable]) -> str:

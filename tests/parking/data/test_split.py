@@ -64,6 +64,22 @@ def test_a_handful_of_scenes_keeps_some_to_learn_from(count: int, expected: int)
     assert len(choose_test(MIXED[:count], 0.2)) == expected
 
 
+@pytest.mark.parametrize("trial", range(10))
+def test_a_large_group_does_not_become_the_test(trial: int) -> None:
+    first = 1000 * trial
+    camera = [scene(n, group="camera") for n in range(first, first + 40)]
+    single = [scene(n) for n in range(first + 40, first + 60)]
+    test = choose_test([*camera, *single], 0.2)
+    assert "camera" not in test
+    assert len(test) == 12
+
+
+def test_where_every_group_is_too_large_the_smallest_tests() -> None:
+    scenes = [scene(n, group=f"group {n // 20}") for n in range(70)]
+    assert choose_test(scenes, 0.1) == {"group 3"}
+    assert choose_test(scenes[:20], 0.1) == frozenset()
+
+
 def test_folds_part_the_scenes_and_mix_them_alike() -> None:
     folds = make_folds(MIXED, 5)
     validated = [one.name for fold in folds for one in fold.validation]
