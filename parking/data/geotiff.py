@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
+from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader, MemoryFile
 from rasterio.warp import transform
@@ -15,6 +16,10 @@ from parking.data.imagery import UNDECODABLE, Affine, Raster, check_size, parse_
 from parking.errors import ImageError
 
 _METRES_PER_DEGREE = 111_320.0
+_STRIP = 256
+"""Rows that are brought to 8 bits at once."""
+_SAMPLE = 1_000_000
+"""Values, about, by which the range of an image in float is judged."""
 
 
 def read_tiff(data: bytes, name: str, max_megapixels: float) -> Raster:
@@ -30,8 +35,7 @@ def read_tiff(data: bytes, name: str, max_megapixels: float) -> Raster:
 
 
 def _from_dataset(dataset: DatasetReader, name: str) -> Raster:
-    bands = [1, 2, 3] if dataset.count >= 3 else [1]
-    pixels = _tiff_pixels(dataset, bands)
+    pixels = _tiff_pixels(dataset)
     if pixels.shape[2] == 1:
         pixels = np.repeat(pixels, 3, axis=2)
     crs = dataset.crs.to_string() if dataset.crs else None
@@ -46,7 +50,9 @@ def _from_dataset(dataset: DatasetReader, name: str) -> Raster:
     )
 
 
-def _tiff_pixels(dataset: DatasetReader, bands: list[int]) -> NDArray[np.uint8]:
+def _tiff_pixels(dataset: DatasetReader) -> NDArray[np.uint8]:
+    bands = _colour_bands(dataset)
+    known = dataset.dataset_mask() > 0
     pixels = np.moveaxis(dataset.read(bands), 0, 2)
     try:
         palette = dataset.colormap(1) if len(bands) == 1 else None
@@ -55,20 +61,53 @@ def _tiff_pixels(dataset: DatasetReader, bands: list[int]) -> NDArray[np.uint8]:
     if palette:
         table = np.array([palette.get(index, (0, 0, 0))[:3] for index in range(256)], np.uint8)
         coloured: NDArray[np.uint8] = table[pixels[:, :, 0]]
-        return coloured
-    return _to_8_bits(pixels)
+    else:
+        coloured = _to_8_bits(pixels, known)
+    # Black is what map tiles use for "no data", as where a PNG is transparent.
+    coloured[~known] = 0
+    return coloured
 
 
-def _to_8_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Keep the top 8 bits in use: sensors store 11 or 12 bits in 16, and the file does not say how many."""
+def _colour_bands(dataset: DatasetReader) -> list[int]:
+    """Red, green and blue by what the file calls its bands, else the first three; or the one that there is."""
+    if dataset.count < 3:
+        return [1]
+    named = {interpretation: band for band, interpretation in enumerate(dataset.colorinterp, 1)}
+    colours = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+    return [named[colour] for colour in colours] if named.keys() >= {*colours} else [1, 2, 3]
+
+
+def _to_8_bits(values: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Keep the top 8 bits in use: sensors store 11 or 12 bits in 16, and the file does not say how many.
+
+    Args:
+        values: (H, W, C), of any type.
+        known: (H, W), false where the file says that it has no data.
+    """
     if values.dtype == np.uint8:
         return values
-    finite = np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0).clip(0)
-    top = float(finite.max(initial=0.0))
-    if np.issubdtype(values.dtype, np.floating) and top <= 1.0:
-        return np.asarray(finite * 255, np.uint8)
-    shift = max(0, math.ceil(math.log2(top + 1)) - 8)
-    return np.asarray((finite / 2**shift).clip(0, 255), np.uint8)
+    factor = _factor(values, known)
+    out = np.empty(values.shape, np.uint8)
+    # A strip at a time: an image can be large, and needs several copies in float.
+    for top in range(0, len(values), _STRIP):
+        strip = np.nan_to_num(values[top : top + _STRIP].astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+        out[top : top + _STRIP] = strip.clip(0, 255 / factor) * factor
+    return out
+
+
+def _factor(values: NDArray[Any], known: NDArray[np.bool_]) -> float:
+    """What brings values to 0 to 255: reflectance in 0 to 1 as a whole, all else by a power of two."""
+    if np.issubdtype(values.dtype, np.floating):
+        step = max(1, math.isqrt(values.size // _SAMPLE))
+        sample = values[::step, ::step][known[::step, ::step]].astype(np.float32)
+        sample = sample[np.isfinite(sample)]
+        # Not the largest: one glint above 1 would leave the rest of an image in the dark.
+        most = float(np.quantile(sample, 0.99)) if sample.size else 0.0
+        if most <= 1.0:
+            return 255.0
+    else:
+        most = float(values.max(initial=0, where=known[:, :, None]))
+    return 0.5 ** max(0, math.ceil(math.log2(most + 1)) - 8)
 
 
 def ground_distance(crs: str, affine: Affine, width: int, height: int) -> float | None:
@@ -101,6 +140,6 @@ def to_wgs84(crs: str, xs: Sequence[float], ys: Sequence[float]) -> tuple[list[f
     """
     try:
         longitudes, latitudes = transform(rasterio.CRS.from_string(crs), "EPSG:4326", xs, ys)
-    except RasterioError as error:
+    except Exception as error:  # GDAL's own errors have no public base class
         raise ValueError(str(error)) from error
     return longitudes, latitudes

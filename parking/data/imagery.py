@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from parking.errors import ImageError, ImageTooLargeError
 
@@ -21,6 +21,16 @@ EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 """File names that can be images of ours; what a file really is, its bytes decide."""
 
 _PILLOW_FORMATS = ("PNG", "JPEG", "WEBP")
+_UPRIGHT: dict[object, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""By EXIF's orientation. Pillow's own `exif_transpose` writes all other notes anew, and falls over a damaged one."""
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 UNDECODABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, struct.error)
 
@@ -91,8 +101,8 @@ def _read_plain(data: bytes, name: str, max_megapixels: float) -> Raster:
     try:
         with Image.open(io.BytesIO(data), formats=_PILLOW_FORMATS) as image:
             check_size(name, image.width, image.height, max_megapixels)
-            acquired = _exif_date(image)
-            upright = ImageOps.exif_transpose(image)
+            turn, acquired = _exif(image)
+            upright = image if turn is None else image.transpose(turn)
             return Raster(_to_rgb(upright), name=name, acquired=acquired)
     except UnidentifiedImageError as error:
         raise ImageError(
@@ -123,11 +133,16 @@ def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(image.convert("RGB"), dtype=np.uint8)
 
 
-def _exif_date(image: Image.Image) -> date | None:
-    exif = image.getexif()
-    details = exif.get_ifd(ExifTags.IFD.Exif)
+def _exif(image: Image.Image) -> tuple[Image.Transpose | None, date | None]:
+    """How the image has to be turned, and the day that it was taken, as far as its notes say."""
+    try:
+        exif = image.getexif()
+        details = exif.get_ifd(ExifTags.IFD.Exif)
+    except Exception:  # noqa: BLE001 - a camera's notes may be damaged in any way; the picture is what matters
+        return None, None
     stamps = (details.get(ExifTags.Base.DateTimeOriginal), exif.get(ExifTags.Base.DateTime))
-    return next((day for stamp in stamps if (day := parse_date(stamp))), None)
+    acquired = next((day for stamp in stamps if (day := parse_date(stamp))), None)
+    return _UPRIGHT.get(exif.get(ExifTags.Base.Orientation)), acquired
 
 
 def parse_date(stamp: object) -> date | None:

@@ -1,6 +1,8 @@
 import io
 import subprocess
 import sys
+import tracemalloc
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 import rasterio
 from numpy.typing import NDArray
 from PIL import Image
+from rasterio.enums import ColorInterp
 from rasterio.io import MemoryFile
 
 from parking.data.imagery import Raster, encode_png, read_raster, resample
@@ -24,7 +27,15 @@ def encoded(image: Image.Image, form: str = "PNG", **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def geotiff(pixels: NDArray[Any], crs: str, resolution: float, x: float, y: float, **options: Any) -> bytes:
+def geotiff(
+    pixels: NDArray[Any],
+    crs: str,
+    resolution: float,
+    x: float,
+    y: float,
+    colours: Sequence[ColorInterp] = (),
+    **options: Any,
+) -> bytes:
     """(H, W, bands) as GeoTIFF with its upper left corner at x, y."""
     profile = {
         "driver": "GTiff",
@@ -39,6 +50,8 @@ def geotiff(pixels: NDArray[Any], crs: str, resolution: float, x: float, y: floa
     with MemoryFile() as file:
         with file.open(**profile) as dataset:
             dataset.write(np.moveaxis(pixels, 2, 0))
+            if colours:
+                dataset.colorinterp = colours
             dataset.update_tags(TIFFTAG_DATETIME="2023:06:14 10:00:00")
         return bytes(file.read())
 
@@ -106,6 +119,44 @@ def test_a_sensor_of_eleven_bits_is_not_black() -> None:
     assert raster.pixels[0, :, 0].tolist() == [0, 128, 255]
 
 
+def test_what_a_tiff_has_no_data_for_is_black_and_leaves_the_rest_its_light() -> None:
+    deep = np.full((2, 3, 3), 1024, np.uint16)
+    deep[0, 0], deep[1, 1] = 65535, 2047
+    raster = read_raster(geotiff(deep, "EPSG:2154", 0.2, 700_000, 6_600_000, nodata=65535))
+    assert raster.pixels[:, :, 0].tolist() == [[0, 128, 128], [128, 255, 128]]
+    light = np.full((2, 3, 3), 0.5, np.float32)
+    light[0, 0] = 3.4e38
+    raster = read_raster(geotiff(light, "EPSG:2154", 0.2, 700_000, 6_600_000, nodata=3.4e38))
+    assert raster.pixels[:, :, 0].tolist() == [[0, 127, 127], [127, 127, 127]]
+
+
+def test_a_glint_above_one_leaves_reflectance_its_light() -> None:
+    light = np.full((30, 40, 3), 0.5, np.float32)
+    light[3, 4] = 1.02
+    light[5, 6] = np.nan
+    pixels = read_raster(geotiff(light, "EPSG:2154", 0.2, 700_000, 6_600_000)).pixels[:, :, 0]
+    assert (pixels[0, 0], pixels[3, 4], pixels[5, 6]) == (127, 255, 0)
+
+
+def test_bands_are_taken_by_the_colours_that_the_file_gives_them() -> None:
+    bands = np.zeros((8, 8, 4), np.uint8) + np.array([10, 20, 200, 99], np.uint8)
+    colours = [ColorInterp.blue, ColorInterp.green, ColorInterp.red, ColorInterp.undefined]
+    turned = geotiff(bands, "EPSG:2154", 0.2, 700_000, 6_600_000, colours, photometric="minisblack")
+    assert read_raster(turned).pixels[0, 0].tolist() == [200, 20, 10]
+    plain = geotiff(bands, "EPSG:2154", 0.2, 700_000, 6_600_000, [ColorInterp.undefined] * 4, photometric="minisblack")
+    assert read_raster(plain).pixels[0, 0].tolist() == [10, 20, 200]
+
+
+def test_a_tiff_of_sixteen_bits_takes_little_more_memory_than_its_pixels() -> None:
+    deep = np.random.default_rng(0).integers(0, 2048, (1500, 1000, 3)).astype(np.uint16)
+    data = geotiff(deep, "EPSG:2154", 0.2, 700_000, 6_600_000)
+    tracemalloc.start()
+    read_raster(data)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most / deep[:, :, 0].size < 24
+
+
 def test_a_photograph_lying_on_its_side_is_turned_and_dated() -> None:
     exif = Image.Exif()
     exif[0x0112], exif[0x0132] = 6, "2021:07:09 12:30:00"
@@ -113,6 +164,21 @@ def test_a_photograph_lying_on_its_side_is_turned_and_dated() -> None:
     assert (raster.height, raster.width) == (40, 24)
     assert np.array_equal(raster.pixels, np.rot90(PIXELS, -1))
     assert raster.acquired == date(2021, 7, 9)
+
+
+def test_a_photograph_with_a_damaged_note_is_turned_all_the_same() -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x0132] = 6, "2021:07:09 12:30:00"
+    # The date's text becomes a resolution, which should be a number.
+    data = encoded(Image.fromarray(PIXELS), "JPEG", exif=exif).replace(b"\x01\x32\x00\x02", b"\x01\x1a\x00\x02")
+    assert b"\x01\x1a\x00\x02" in data
+    raster = read_raster(data)
+    assert (raster.height, raster.width, raster.acquired) == (40, 24, None)
+
+
+def test_a_geotiff_that_lies_nowhere_on_earth_has_no_resolution() -> None:
+    raster = read_raster(geotiff(PIXELS, "EPSG:32631", 0.2, 1e9, 1e9))
+    assert (raster.gsd, raster.crs) == (None, "EPSG:32631")
 
 
 @pytest.mark.parametrize(
