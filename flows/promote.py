@@ -79,14 +79,14 @@ def judge(candidate: Version, serving: Version | None) -> Verdict:
         return compare(ours, None)
     known = learnt_by(serving)
     test = find_snapshot(dataset).test
-    fair = {scene.name for scene in test if scene.sha256 not in known}
+    fair = {scene.sha256 for scene in test if scene.sha256 not in known}
     if test and not fair:
         return no_comparison(f"Version {serving.number} has learnt from every test scene.")
     try:
         theirs = score_version(serving.number, dataset)
     except ModelError as error:
         return no_comparison(str(error))
-    return compare([scene for scene in ours if scene.name in fair], [scene for scene in theirs if scene.name in fair])
+    return compare([scene for scene in ours if scene.image in fair], [scene for scene in theirs if scene.image in fair])
 
 
 def no_comparison(why: str) -> Verdict:

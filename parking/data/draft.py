@@ -88,8 +88,14 @@ class Draft:
         self.copied = 0
 
     def absorb(self, other: "Draft") -> None:
-        """Take over what came of another source."""
-        self.candidates += other.candidates
+        """Take over what came of another source; of an image that is in both, what was drawn here counts."""
+        here = {candidate.scene.sha256 for candidate in self.candidates}
+        for candidate in other.candidates:
+            if candidate.scene.sha256 in here:
+                reason = "the same image is in another source too, whose annotation was used"
+                self.quarantine.append(Quarantined(image=candidate.scene.name, reason=reason))
+            else:
+                self.candidates.append(candidate)
         self.quarantine += other.quarantine
         self.unusable += other.unusable
         self.copied += other.copied

@@ -156,11 +156,13 @@ def run_entry(entry: Entry, samples: Sequence[Sample], folds: int, work: Path, p
 
 def judged_whole(validated: CrossValidation, samples: Sequence[Sample], recipe: Recipe) -> CrossValidation:
     """Predictions of squeezed scenes, brought back to the scenes' own size and judged there, as all others are."""
-    whole = {sample.name: sample for sample in samples}
-    parts = [
-        [ScenePrediction(p.name, unsqueezed(p.probability, whole[p.name]), whole[p.name]) for p in part]
-        for part in validated.parts
-    ]
+    whole = {id(sample.scene): sample for sample in samples}
+
+    def brought_back(squeezed: ScenePrediction) -> ScenePrediction:
+        sample = whole[id(squeezed.sample.scene)]
+        return ScenePrediction(sample.name, unsqueezed(squeezed.probability, sample), sample)
+
+    parts = [list(map(brought_back, part)) for part in validated.parts]
     return judge(parts, recipe, estimate_bay(samples, recipe))
 
 

@@ -177,9 +177,10 @@ def _split(samples: Sequence[Sample], folds: int) -> list[tuple[list[Sample], li
     # Imported late: see `parking.learning.samples`.
     from parking.data.split import make_folds
 
-    by_name = {sample.name: sample for sample in samples}
+    # By the scene itself: two sources may each have a scene of one name.
+    of = {id(sample.scene): sample for sample in samples}
     return [
-        ([by_name[scene.name] for scene in fold.train], [by_name[scene.name] for scene in fold.validation])
+        ([of[id(scene)] for scene in fold.train], [of[id(scene)] for scene in fold.validation])
         for fold in make_folds([sample.scene for sample in samples], folds)
     ]
 

@@ -108,7 +108,9 @@ class Scores(BaseModel):
 class SceneCounts:
     """Free pixels of one scene: in both prediction and truth, and in either."""
 
-    name: str
+    image: str
+    """Checksum of its image."""
+
     intersection: int
     union: int
 
@@ -180,7 +182,7 @@ def scene_counts(predictions: Sequence[ScenePrediction], threshold: float) -> li
     counts = []
     for prediction in predictions:
         c = Histogram.of(prediction.probability, prediction.mask).counts(threshold)
-        counts.append(SceneCounts(prediction.name, c.tp, c.tp + c.fp + c.fn))
+        counts.append(SceneCounts(prediction.sample.scene.sha256, c.tp, c.tp + c.fp + c.fn))
     return counts
 
 

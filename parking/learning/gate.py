@@ -56,9 +56,9 @@ def compare(
         raise TrainingError("There are no test scenes to compare versions on: ingest a dataset with a test split.")
     if serving is None:
         return _first(_iou(_table(candidate).sum(axis=0)))
-    if sorted(c.name for c in candidate) != sorted(s.name for s in serving):
+    if sorted(c.image for c in candidate) != sorted(s.image for s in serving):
         raise TrainingError("The two versions were not scored on the same test scenes: score both again.")
-    ours, theirs = (_table(sorted(counts, key=lambda c: c.name)) for counts in (candidate, serving))
+    ours, theirs = (_table(sorted(counts, key=lambda c: c.image)) for counts in (candidate, serving))
     draws = np.random.default_rng(seed).integers(len(ours), size=(rounds, len(ours)))
     differences = _iou(ours[draws].sum(axis=1)) - _iou(theirs[draws].sum(axis=1))
     low, high = np.quantile(differences, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])

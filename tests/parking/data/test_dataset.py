@@ -160,6 +160,18 @@ def test_an_image_annotated_in_two_exports_is_used_once_and_said(tmp_path: Path,
     assert len(snapshot.scenes) == 9
 
 
+def test_of_an_image_in_two_sources_the_first_ones_annotation_counts(tmp_path: Path, store: FolderStore) -> None:
+    one = write_places(tmp_path / "one", 6)
+    other = write_places(tmp_path / "other", 6, 4)
+    text = (other / "export.json").read_text()
+    (other / "export.json").write_text(text.replace('"completed_by": 1', '"completed_by": 2'))
+    snapshot = ingest(str(one), store, also=[str(other)]).snapshot
+    assert len(snapshot.scenes) == len({scene.sha256 for scene in snapshot.scenes}) == 10
+    assert {scene.annotator for scene in snapshot.scenes if scene.name in ("4.png", "5.png")} == {"label-studio:1"}
+    assert set(reasons(snapshot)) == {"4.png", "5.png"}
+    assert "in another source too" in reasons(snapshot)["4.png"]
+
+
 def test_near_duplicates_share_a_group_and_a_side_of_the_split(tmp_path: Path, store: FolderStore) -> None:
     folder = tmp_path / "in"
     images = {f"{n}.png": encode_png(picture(n)) for n in range(12)}

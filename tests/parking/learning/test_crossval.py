@@ -55,6 +55,16 @@ def test_every_scene_is_predicted_once_by_a_network_that_has_not_seen_it(even: F
     assert [scores.iou for scores in result.fold_scores] == [1, 1, 1]
 
 
+def test_scenes_of_one_name_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    fits = Fits(0.8, 0.8)
+    monkeypatch.setattr(crossval, "fit", fits)
+    alike = [replace(s, scene=s.scene.model_copy(update={"name": "same.png"})) for s in SAMPLES]
+    cross_validate(TINY, alike, 2)
+    for train, validation in fits.seen:
+        assert train | validation == {s.name for s in SAMPLES}
+        assert not train & validation
+
+
 def test_a_fold_does_not_choose_its_own_threshold(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crossval, "fit", Fits(0.9, 0.4))
     result = cross_validate(TINY, SAMPLES, 2)

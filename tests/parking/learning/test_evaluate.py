@@ -77,7 +77,9 @@ def test_a_model_that_finds_nothing_leaves_the_count_uncalibrated() -> None:
 
 def test_the_gate_gets_intersection_and_union_of_each_scene() -> None:
     sample = make_sample(0, rings=(PLACE,))
-    assert scene_counts([predicted(sample, (PLACE, ELSEWHERE))], 0.5) == [SceneCounts("scene-0", AREA, 2 * AREA)]
+    assert scene_counts([predicted(sample, (PLACE, ELSEWHERE))], 0.5) == [
+        SceneCounts(sample.scene.sha256, AREA, 2 * AREA)
+    ]
 
 
 def test_an_exported_model_is_scored_as_it_serves(tmp_path: Path) -> None:

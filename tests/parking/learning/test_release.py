@@ -40,7 +40,7 @@ def test_the_file_serves_and_declares_what_it_was_made_of(release: Release) -> N
 def test_test_scores_are_those_of_the_exported_file(release: Release) -> None:
     scores, _ = evaluate_model(Detector.load(release.model), SAMPLES[6:])
     assert release.test_scores == scores
-    assert [counts.name for counts in release.test_counts] == ["scene-6", "scene-7"]
+    assert [counts.image for counts in release.test_counts] == [s.scene.sha256 for s in SAMPLES[6:]]
 
 
 def test_the_threshold_comes_from_out_of_fold_predictions(release: Release) -> None:
