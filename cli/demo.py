@@ -20,6 +20,16 @@ MARK = ".made-by-parking-demo"
 MINUTES, OWN_MINUTES = 2.2, 8.0
 """To tune and train: on drawn scenes, which are easy, and on real ones, which teach nothing in two minutes."""
 
+OF_ITS_OWN = {
+    "PARKING_STORE": "",
+    "PARKING_MLFLOW_TRACKING_URI": "",
+    "PARKING_STUDY_URL": "",
+    "PARKING_TASK_RUNNER": "threads",
+    "PARKING_DASK_ADDRESS": "",
+    "PARKING_AUTH": "false",
+}
+"""Settings of a platform elsewhere, emptied: a demo promotes what it trained in minutes, and only in its own folder."""
+
 TUNE_SHARE = 0.4
 """Part of the time for learning that the tuning takes; the rest trains the new version."""
 
@@ -43,7 +53,7 @@ def demo(
     Example: [bold]parking demo --data ../my-annotated-images --minutes 10[/bold]
     """
     make_folder(out)
-    os.environ |= {"PARKING_LOG_FLUSH_SECONDS": "1", "PARKING_REGISTER_SHIPPED": "false"}
+    os.environ |= OF_ITS_OWN | {"PARKING_LOG_FLUSH_SECONDS": "1", "PARKING_REGISTER_SHIPPED": "false"}
     started = time.monotonic()
     with (out / "servers.log").open("a", encoding="utf-8", buffering=1) as log, Servers(writer(log)) as servers:
         play(servers, data, minutes or (MINUTES if data == "generated" else OWN_MINUTES), out)

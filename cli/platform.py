@@ -2,6 +2,8 @@
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +14,8 @@ from cli import options, session
 from cli.console import console, progress_shown
 from cli.servers import Server, Servers, check_port, python
 from cli.session import Addresses
-from parking.errors import PlatformError
+from parking.errors import FolderError, PlatformError
+from parking.lock import alone_in
 from parking.settings import Settings
 
 Host = Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 lets other machines in.")]
@@ -35,15 +38,16 @@ def up(
     Example: [bold]parking up --service-port 8080[/bold]
     """
     settings = session.start(state)
-    for port, who, option in (
-        (prefect_port, "Prefect", "--prefect-port"),
-        (mlflow_port, "MLflow", "--mlflow-port"),
-        (service_port, "the service", "--service-port"),
-    ):
-        check_port(host, port, who, option)
     near = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104  # compared, not bound
-    addresses = Addresses(*(f"http://{near}:{port}" for port in (prefect_port, mlflow_port, service_port)))
-    with Servers(NamedLines()) as servers:
+    mlflow = elsewhere(settings) or f"http://{near}:{mlflow_port}"
+    addresses = Addresses(f"http://{near}:{prefect_port}", mlflow, f"http://{near}:{service_port}")
+    with alone_on(settings.state_dir), Servers(NamedLines()) as servers:
+        for port, who, option in (
+            (prefect_port, "Prefect", "--prefect-port"),
+            *(() if elsewhere(settings) else ((mlflow_port, "MLflow", "--mlflow-port"),)),
+            (service_port, "the service", "--service-port"),
+        ):
+            check_port(host, port, who, option)
         run_platform(servers, settings, addresses, host)
         console.print(f"[bold]Ready.[/bold] Everything is kept in {settings.state_dir}; Ctrl-C stops it all.")
         for name, address in (
@@ -53,6 +57,27 @@ def up(
         ):
             console.print(f"  {name:30} {address}", soft_wrap=True)
         servers.watch()
+
+
+@contextmanager
+def alone_on(state_dir: Path) -> Iterator[None]:
+    """Be the only platform on a state folder for the block: two would share one database, and schedule all twice.
+
+    Raises:
+        PlatformError: there is one already.
+    """
+    try:
+        with alone_in(state_dir / session.PLATFORM):
+            yield
+    except FolderError as error:
+        raise PlatformError(
+            f"`parking up` runs on {state_dir} already: use that one, stop it, or name another folder with --state."
+        ) from error
+
+
+def elsewhere(settings: Settings) -> str:
+    """The address of an MLflow that somebody else runs; empty where it is ours to run."""
+    return settings.mlflow_tracking_uri if settings.mlflow_tracking_uri.startswith(("http://", "https://")) else ""
 
 
 class NamedLines:
@@ -78,7 +103,8 @@ def run_platform(servers: Servers, settings: Settings, addresses: Addresses, hos
     """Start every server and return when all answer; the flows wait for the servers that they register with."""
     env = session.environment(settings, addresses)
     servers.start(prefect_server(addresses.prefect, host, env))
-    servers.start(mlflow_server(addresses.mlflow, host, env, settings))
+    if not elsewhere(settings):
+        servers.start(mlflow_server(addresses.mlflow, host, env, settings))
     servers.wait_ready()
     addresses.save(settings.state_dir)
     servers.start(service_server(addresses.service, host, env))

@@ -132,13 +132,12 @@ class Servers:
             time.sleep(0.5)
 
     def stop(self) -> None:
-        """Ask every group to end, wait, and kill what is left."""
+        """Ask one group after the other to end, the last started first, wait, and kill what is left of it."""
         for _, child in reversed(self._running):
+            # The flows tell Prefect how their runs ended: it must still be there.
             signal_group(child, signal.SIGTERM)
-        deadline = time.monotonic() + GRACE_SECONDS
-        for _, child in reversed(self._running):
             with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(max(0.1, deadline - time.monotonic()))
+                child.wait(GRACE_SECONDS)
             signal_group(child, signal.SIGKILL)
             child.wait()
         for reader in self._readers:

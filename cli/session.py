@@ -9,10 +9,14 @@ from urllib.request import urlopen
 
 from cli.console import console
 from parking.errors import PlatformError
+from parking.files import write_whole
+from parking.lock import is_held
 from parking.logs import configure_logs
 from parking.settings import Settings, get_settings
 
-ADDRESSES = "platform.json"
+PLATFORM = "platform"
+"""Folder below the state's that a running platform holds."""
+ADDRESSES = "addresses.json"
 
 
 @dataclass(frozen=True)
@@ -24,14 +28,17 @@ class Addresses:
     service: str
 
     def save(self, state_dir: Path) -> None:
-        """Let commands that share the state folder find the platform."""
-        (state_dir / ADDRESSES).write_text(json.dumps(asdict(self)), encoding="utf-8")
+        """Let commands that share the state folder find the platform, which holds `PLATFORM` in it."""
+        write_whole(state_dir / PLATFORM / ADDRESSES, json.dumps(asdict(self)).encode())
 
 
 def running_platform(state_dir: Path) -> Addresses | None:
     """The platform that runs on this state folder, if one does and answers."""
+    # Who answers at the port of a platform that has ended may be another one.
+    if not is_held(state_dir / PLATFORM):
+        return None
     try:
-        found = Addresses(**json.loads((state_dir / ADDRESSES).read_text(encoding="utf-8")))
+        found = Addresses(**json.loads((state_dir / PLATFORM / ADDRESSES).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
     return found if answers(f"{found.prefect}/api/health") else None
@@ -54,6 +61,9 @@ def environment(settings: Settings, addresses: Addresses | None) -> dict[str, st
         "PREFECT_HOME": str(state / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+        # In its memory, where they are by default, a restart loses who has a deployment's slot, but not that it is
+        # taken: no run of it would ever begin again.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         "PREFECT_RUNNER_POLL_FREQUENCY": "2",
         # Prefect prints a traceback for every failed flow; a command ends in a sentence instead.
         "PREFECT_LOGGING_LEVEL": "CRITICAL",

@@ -82,3 +82,25 @@ def test_stopping_leaves_no_orphans_even_of_a_server_that_ignores_sigterm(monkey
         assert alive(grandchild)
     time.sleep(0.2)
     assert not Path(f"/proc/{grandchild}").exists() or not alive(grandchild)
+
+
+def test_a_server_is_asked_to_stop_while_those_that_it_needs_still_answer(tmp_path: Path) -> None:
+    needy = (
+        "import signal, sys, time, urllib.request\n"
+        "def last_word(*_):\n"
+        "    time.sleep(0.5)\n"
+        "    open(sys.argv[2], 'w').write(str(urllib.request.urlopen(sys.argv[1]).status))\n"
+        "    sys.exit()\n"
+        "signal.signal(signal.SIGTERM, last_word)\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    port, said, lines = free_port(), tmp_path / "said", list[str]()
+    address = f"http://127.0.0.1:{port}"
+    with Servers(lambda _, line: lines.append(line)) as servers:
+        servers.start(web_server(port))
+        servers.wait_ready()
+        servers.start(Server("needy", [sys.executable, "-c", needy, address, str(said)]))
+        while "ready" not in lines:
+            time.sleep(0.05)
+    assert said.read_text() == "200"
