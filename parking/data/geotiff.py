@@ -1,21 +1,27 @@
 """TIFF images, and where on Earth they lie: all that needs GDAL."""
 
 import math
+import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.enums import ColorInterp
+from rasterio.enums import ColorInterp, Interleaving, MaskFlags
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader, MemoryFile
 from rasterio.warp import transform
 
 from parking.data.imagery import UNDECODABLE, Affine, Raster, check_size, parse_date
-from parking.errors import ImageError
+from parking.errors import ImageError, ImageTooLargeError
+
+# GDAL would take a twentieth of the machine's memory, which need not be the container's.
+os.environ.setdefault("GDAL_CACHEMAX", "64")
 
 _METRES_PER_DEGREE = 111_320.0
+_MOST_BYTES = 12
+"""Bytes that may be read for each pixel that an image may have: three bands of 32 bits."""
 _STRIP = 256
 """Rows that are brought to 8 bits at once."""
 _SAMPLE = 1_000_000
@@ -29,9 +35,27 @@ def read_tiff(data: bytes, name: str, max_megapixels: float) -> Raster:
             check_size(name, dataset.width, dataset.height, max_megapixels)
             for rows, columns in dataset.block_shapes:
                 check_size(name, columns, rows, max_megapixels)
+            _check_bytes(dataset, name, max_megapixels)
             return _from_dataset(dataset, name)
     except (RasterioError, *UNDECODABLE) as error:
         raise ImageError(f"'{name}' is a TIFF that cannot be decoded: {error}. Export or copy it again.") from error
+
+
+def _check_bytes(dataset: DatasetReader, name: str, max_megapixels: float) -> None:
+    """A pixel may have hundreds of bands, or sixteen bytes a band: a limit on pixels alone limits no memory."""
+    if any("complex" in kind for kind in dataset.dtypes):
+        raise ImageError(f"'{name}' has complex values, as radar has. Export its brightness.")
+    size = max(np.dtype(kind).itemsize for kind in dataset.dtypes)
+    read = dataset.width * dataset.height * min(dataset.count, 3) * size
+    together = dataset.count if dataset.interleaving == Interleaving.pixel else 1
+    block = max(rows * columns for rows, columns in dataset.block_shapes) * together * size
+    most = _MOST_BYTES * max_megapixels * 1e6
+    if max(read, block) > most:
+        raise ImageTooLargeError(
+            f"'{name}' takes {max(read, block) / 1e6:.0f} MB to read, with {dataset.count} bands of {size} bytes; the "
+            f"limit is {most / 1e6:.0f}. Export it as RGB with 8 bits, cut it into parts, or raise "
+            "PARKING_MAX_MEGAPIXELS."
+        )
 
 
 def _from_dataset(dataset: DatasetReader, name: str) -> Raster:
@@ -39,20 +63,24 @@ def _from_dataset(dataset: DatasetReader, name: str) -> Raster:
     if pixels.shape[2] == 1:
         pixels = np.repeat(pixels, 3, axis=2)
     crs = dataset.crs.to_string() if dataset.crs else None
-    affine: Affine | None = tuple(dataset.transform)[:6] if crs else None
+    # Without a transform, as in a `.tfw` that was left behind, GDAL gives the identity: a place off Africa.
+    affine: Affine | None = tuple(dataset.transform)[:6] if crs and not dataset.transform.is_identity else None
+    gsd = ground_distance(crs, affine, dataset.width, dataset.height) if crs and affine else None
     return Raster(
         np.ascontiguousarray(pixels),
         name=name,
-        gsd=ground_distance(crs, affine, dataset.width, dataset.height) if crs and affine else None,
+        gsd=gsd,
         acquired=parse_date(dataset.tags().get("TIFFTAG_DATETIME")),
-        crs=crs,
-        transform=affine,
+        crs=crs if gsd else None,
+        transform=affine if gsd else None,
     )
 
 
 def _tiff_pixels(dataset: DatasetReader) -> NDArray[np.uint8]:
     bands = _colour_bands(dataset)
-    known = dataset.dataset_mask() > 0
+    # The mask is read of all bands, so only where there is one.
+    masked = any(MaskFlags.all_valid not in flags for flags in dataset.mask_flag_enums)
+    known = dataset.dataset_mask() > 0 if masked else np.ones((dataset.height, dataset.width), bool)
     pixels = np.moveaxis(dataset.read(bands), 0, 2)
     try:
         palette = dataset.colormap(1) if len(bands) == 1 else None
@@ -86,7 +114,11 @@ def _to_8_bits(values: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[np.uin
     """
     if values.dtype == np.uint8:
         return values
-    factor = _factor(values, known)
+    with np.errstate(over="ignore"):
+        return _in_strips(values, _factor(values, known))
+
+
+def _in_strips(values: NDArray[Any], factor: float) -> NDArray[np.uint8]:
     out = np.empty(values.shape, np.uint8)
     # A strip at a time: an image can be large, and needs several copies in float.
     for top in range(0, len(values), _STRIP):

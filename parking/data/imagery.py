@@ -50,7 +50,7 @@ class Raster:
         pixels: (H, W, 3) RGB, 8 bits.
         name: what messages call it.
         gsd: ground sample distance in metres a pixel, None where the file does not say.
-        acquired: the day that the file says it was taken.
+        acquired: the day that the file says it was taken; of a TIFF, the day that it was made.
         crs: coordinate reference system, as `EPSG:2154` or WKT.
         transform: affine from pixel corners to the CRS.
     """
@@ -140,7 +140,8 @@ def _exif(image: Image.Image) -> tuple[Image.Transpose | None, date | None]:
         details = exif.get_ifd(ExifTags.IFD.Exif)
     except Exception:  # noqa: BLE001 - a camera's notes may be damaged in any way; the picture is what matters
         return None, None
-    stamps = (details.get(ExifTags.Base.DateTimeOriginal), exif.get(ExifTags.Base.DateTime))
+    # Not `DateTime`: that is when the file was last changed, and who saves an old image anew makes it look fresh.
+    stamps = (details.get(ExifTags.Base.DateTimeOriginal), details.get(ExifTags.Base.DateTimeDigitized))
     acquired = next((day for stamp in stamps if (day := parse_date(stamp))), None)
     return _UPRIGHT.get(exif.get(ExifTags.Base.Orientation)), acquired
 

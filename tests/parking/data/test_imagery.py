@@ -159,11 +159,43 @@ def test_a_tiff_of_sixteen_bits_takes_little_more_memory_than_its_pixels() -> No
 
 def test_a_photograph_lying_on_its_side_is_turned_and_dated() -> None:
     exif = Image.Exif()
-    exif[0x0112], exif[0x0132] = 6, "2021:07:09 12:30:00"
+    exif[0x0112] = 6
+    exif.get_ifd(0x8769)[0x9003] = "2021:07:09 12:30:00"
     raster = read_raster(encoded(Image.fromarray(PIXELS), exif=exif))
     assert (raster.height, raster.width) == (40, 24)
     assert np.array_equal(raster.pixels, np.rot90(PIXELS, -1))
     assert raster.acquired == date(2021, 7, 9)
+
+
+def test_the_day_on_which_an_image_was_saved_again_is_not_the_day_it_was_taken() -> None:
+    exif = Image.Exif()
+    exif[0x0132] = "2026:11:23 12:30:00"
+    assert read_raster(encoded(Image.fromarray(PIXELS), exif=exif)).acquired is None
+
+
+def test_a_tiff_that_names_a_system_but_no_place_in_it_lies_nowhere() -> None:
+    profile = {"driver": "GTiff", "height": 24, "width": 40, "count": 3, "dtype": "uint8", "crs": "EPSG:2154"}
+    with MemoryFile() as file:
+        with file.open(**profile) as dataset:
+            dataset.write(np.moveaxis(PIXELS, 2, 0))
+        raster = read_raster(bytes(file.read()))
+    assert (raster.gsd, raster.crs, raster.transform) == (None, None, None)
+    assert np.array_equal(raster.pixels, PIXELS)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "reason"),
+    [
+        ((2000, 2000, 200), np.uint8, "800 MB to read, with 200 bands of 1 bytes; the limit is 768"),
+        ((100, 100, 3), np.complex64, "complex values"),
+    ],
+)
+def test_a_tiff_of_few_pixels_and_many_bytes_is_refused(shape: tuple[int, int, int], kind: Any, reason: str) -> None:
+    flat = np.zeros(shape, kind)
+    options: dict[str, Any] = {"compress": "deflate", "interleave": "pixel", "blockysize": shape[0]}
+    data = geotiff(flat, "EPSG:2154", 0.2, 700_000, 6_600_000, **options)
+    with pytest.raises(ImageError, match=reason):
+        read_raster(data)
 
 
 def test_a_photograph_with_a_damaged_note_is_turned_all_the_same() -> None:
@@ -178,7 +210,7 @@ def test_a_photograph_with_a_damaged_note_is_turned_all_the_same() -> None:
 
 def test_a_geotiff_that_lies_nowhere_on_earth_has_no_resolution() -> None:
     raster = read_raster(geotiff(PIXELS, "EPSG:32631", 0.2, 1e9, 1e9))
-    assert (raster.gsd, raster.crs) == (None, "EPSG:32631")
+    assert (raster.gsd, raster.crs, raster.transform) == (None, None, None)
 
 
 @pytest.mark.parametrize(
