@@ -52,14 +52,16 @@ def mlflow_client(tracking_uri: str) -> Iterator["MlflowClient"]:
     try:
         yield _connect(tracking_uri)
     except RestException as error:
-        raise RegistryError(f"MLflow at {without_password(tracking_uri)} refused: {error.message}") from error
+        said = f"MLflow at {tracking_uri} refused: {error.message}"
+        raise RegistryError(without_password(tracking_uri, said)) from error
     except (MlflowException, RequestException) as error:
         raise _unusable(tracking_uri, error) from error
     except OSError as error:
-        raise RegistryError(
-            f"A file could not be exchanged with MLflow at {without_password(tracking_uri)}: {error}. "
+        said = (
+            f"A file could not be exchanged with MLflow at {tracking_uri}: {error}. "
             "Check that the disk has space and that its folders may be written."
-        ) from error
+        )
+        raise RegistryError(without_password(tracking_uri, said)) from error
 
 
 def _connect(tracking_uri: str) -> "MlflowClient":
@@ -79,10 +81,11 @@ def _client(tracking_uri: str) -> "MlflowClient":
 
 
 def _unusable(tracking_uri: str, error: Exception) -> RegistryError:
-    return RegistryError(
-        f"MLflow at {without_password(tracking_uri)} cannot be used: {str(error).strip().rstrip('.')}. "
+    said = (
+        f"MLflow at {tracking_uri} cannot be used: {str(error).strip().rstrip('.')}. "
         "Start it with `parking up`, or correct PARKING_MLFLOW_TRACKING_URI."
     )
+    return RegistryError(without_password(tracking_uri, said))
 
 
 def _probe(tracking_uri: str) -> None:
@@ -103,7 +106,7 @@ def _through_proxy(scheme: str, host: str) -> bool:
     return scheme in getproxies() and not proxy_bypass(host)
 
 
-def without_password(tracking_uri: str) -> str:
-    """An address as it may be shown."""
+def without_password(tracking_uri: str, said: str) -> str:
+    """What was said of an address, as it may be shown: the libraries' own errors repeat it whole."""
     password = urlsplit(tracking_uri).password
-    return tracking_uri.replace(f":{password}@", ":***@") if password else tracking_uri
+    return said.replace(f":{password}@", ":***@") if password else said

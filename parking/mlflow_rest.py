@@ -84,8 +84,15 @@ def _save(response: "Response", file: Path) -> None:
 def _is_plain(tracking_uri: str) -> bool:
     """Whether MLflow's client, too, would send no more than a request with a name and a password."""
     settings = {name for name in os.environ if name.startswith(_SPECIAL)} - _PLAIN
-    credentials = Path("~/.mlflow/credentials").expanduser()
-    return urlsplit(tracking_uri).scheme in {"http", "https"} and not settings and not credentials.exists()
+    return urlsplit(tracking_uri).scheme in {"http", "https"} and not settings and not _has_credentials()
+
+
+def _has_credentials() -> bool:
+    """Whether there is a file of names and passwords; one that we may not look at is none to MLflow's client, too."""
+    try:
+        return Path("~/.mlflow/credentials").expanduser().exists()
+    except (OSError, RuntimeError):
+        return False
 
 
 def _path_of(tracking_uri: str, model: str, number: int) -> str:

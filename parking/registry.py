@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from loguru import logger
 
 from parking.errors import ModelError, NoVersionError
-from parking.mlflow_client import mlflow_client
+from parking.mlflow_client import mlflow_client, without_password
 from parking.mlflow_rest import download, find_entry
 from parking.model_cache import mark_used, remove_others, version_folder
 
@@ -98,10 +98,11 @@ class Registry:
         """
         found = self._find(which)
         if found is None:
-            raise NoVersionError(
+            said = (
                 f"The registry at {self.tracking_uri} has no version {which!r} of {self.model_name}. "
                 "Train one with `parking train`, make it serve with `parking promote`, or name another."
             )
+            raise NoVersionError(without_password(self.tracking_uri, said))
         return found
 
     def history(self) -> list[Version]:

@@ -73,7 +73,7 @@ class Memory:
 
 def memory_of(settings: Settings) -> Memory:
     """The memory of a deployment."""
-    source = f"{settings.model_name} at {without_password(settings.tracking_uri)}"
+    source = f"{settings.model_name} at {without_password(settings.tracking_uri, settings.tracking_uri)}"
     return Memory(settings.state_dir / "remembered.json", source)
 
 

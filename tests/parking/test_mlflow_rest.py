@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from parking.errors import NoVersionError, RegistryError
 from parking.mlflow_rest import download, find_entry
+from parking.registry import Registry
 
 ENTRY = b'{"model_version": {"name": "m", "version": "1"}}'
 ANSWERS = {
@@ -64,6 +66,30 @@ def test_an_answer_of_another_shape_is_left_to_the_client(tmp_path: Path, text: 
         assert find_entry(uri, "m", "production") is None
         assert not download(uri, "m", 1, "model.onnx", tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
+
+
+NO_ALIAS = b'{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such alias"}'
+
+
+@pytest.mark.parametrize("body", [b"", NO_ALIAS])
+def test_an_address_s_password_is_said_by_no_error(body: bytes) -> None:
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with pytest.raises((RegistryError, NoVersionError), match=r"http://bob:\*\*\*@127") as refused:
+        Registry(f"http://bob:S3cret@127.0.0.1:{server.server_port}", "models").resolve()
+    server.shutdown()
+    server.server_close()
+    assert "S3cret" not in str(refused.value)
 
 
 def test_half_a_file_is_no_file(tmp_path: Path) -> None:
