@@ -41,7 +41,7 @@ class LogRow:
     gsd: float
     """Metres per pixel."""
     gsd_source: str
-    """`file` or `assumed`."""
+    """`file`, `caller` or `assumed`."""
     latency_ms: float
     luminance: float
     luminance_spread: float
@@ -106,13 +106,13 @@ def make_row(
     """The row of one image and its answer; the service and the training reference both use it.
 
     Args:
-        pixels: (H, W, 3) RGB, uint8.
+        pixels: (H, W, 3) RGB, uint8, as the network saw them: at another resolution they look different.
         probability: (H, W), chance of free parking in [0, 1].
         spots: the places found.
         request_id: names the request; the scene's name in a reference.
         model_version: number of the version that answered; empty in a reference, made before it has one.
         gsd: metres per pixel.
-        gsd_source: `file` or `assumed`.
+        gsd_source: `file`, `caller` or `assumed`.
         latency_ms: time of the inference, in milliseconds.
         embedding: what the model says of the image's look; empty if nothing.
         time: when; now by default.

@@ -74,7 +74,6 @@ class Prediction:
     model_version: str
     raster: Raster
     detection: Detection
-    gsd_source: Literal["file", "caller", "assumed"]
     elapsed_ms: float
 
 
@@ -128,7 +127,7 @@ def _as_json(prediction: Prediction) -> bytes:
         threshold=found.threshold,
         coordinate_system=geojson["coordinate_system"],
         spots=places,
-        gsd=Gsd(value=found.gsd, source=prediction.gsd_source),
+        gsd=Gsd(value=found.gsd, source=found.gsd_source),
         imagery_date=found.imagery_date.isoformat() if found.imagery_date else "unknown",
         width=prediction.raster.width,
         height=prediction.raster.height,

@@ -80,13 +80,13 @@ class Predictor:
         found = prediction.detection
         try:
             row = make_row(
-                prediction.raster.pixels,
+                found.seen,
                 found.probability,
                 found.spots,
                 request_id=prediction.request_id,
                 model_version=prediction.model_version,
                 gsd=found.gsd,
-                gsd_source=prediction.gsd_source,
+                gsd_source=found.gsd_source,
                 latency_ms=prediction.elapsed_ms,
                 embedding=found.embedding,
             )
@@ -123,9 +123,10 @@ class Predictor:
             tta=question.wishes.tta,
             check=patience.check,
         )
-        source = "caller" if question.wishes.gsd is not None else detection.gsd_source
+        if question.wishes.gsd is not None:
+            detection = replace(detection, gsd_source="caller")
         elapsed = (time.perf_counter() - started) * 1000
-        prediction = Prediction(question.request_id, loaded.label, raster, detection, source, elapsed)
+        prediction = Prediction(question.request_id, loaded.label, raster, detection, elapsed)
         self._metrics.megapixels.observe(raster.width * raster.height / 1e6)
         self._metrics.places.observe(detection.count)
         for spot in detection.spots:

@@ -12,7 +12,8 @@ class Wishes(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     threshold: float | None = Field(None, gt=0, lt=1, examples=[0.6])
-    """Probability from which a pixel is free, instead of the model's. Larger: fewer and surer places."""
+    """Probability from which a pixel is free, instead of the model's. Larger: less ground, and surer. The count
+    need not fall with it: what is one blob at a low threshold may be several places at a higher one."""
 
     min_area: float | None = Field(None, ge=0, le=10_000, examples=[6.0])
     """Smallest place that is kept, in m², instead of the model's."""

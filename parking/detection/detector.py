@@ -45,9 +45,14 @@ class Detection:
     gsd: float
     """Metres per pixel that the areas were computed with."""
 
-    gsd_source: Literal["file", "assumed"]
+    gsd_source: Literal["file", "caller", "assumed"]
+    """Who said so."""
+
     imagery_date: date | None
     threshold: float
+    seen: NDArray[np.uint8]
+    """(h, w, 3) RGB as the network saw it: the raster at the contract's ground resolution, where its own is known."""
+
     embedding: tuple[float, ...] = ()
     """Where its look lies among the training scenes', in their standard deviations; empty if the model has none."""
 
@@ -163,6 +168,7 @@ class Detector:
             gsd_source="file" if raster.gsd else "assumed",
             imagery_date=raster.acquired,
             threshold=contract.threshold,
+            seen=scaled.pixels,
             embedding=reading.embedding,
         )
 

@@ -1,5 +1,6 @@
 """What a caller may ask for, and in which form an image may come."""
 
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,10 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from monitoring.drift import IMAGE_COLUMNS
+from monitoring.schema import read_rows
 from parking.data.imagery import encode_png
+from parking.storage import open_store
 from tests.service.conftest import Serve
 from tests.service.doubles import FlippingRegistry
 from tests.service.test_predict import assert_problem
@@ -61,6 +65,25 @@ def test_the_caller_may_know_the_gsd(client: TestClient, two_bays: bytes) -> Non
     # 5.1 x 9.9 m: four bays of 2.5 x 5 m.
     assert sum(spot["area_m2"] for spot in body["spots"]) == pytest.approx(17 * 33 * 0.3**2, rel=0.05)
     assert body["count"] == 4
+
+
+def test_who_gave_the_gsd_is_said_in_every_form(client: TestClient, two_bays: bytes) -> None:
+    headers = {"Content-Type": "image/png", "Accept": "application/geo+json"}
+    answer = client.post("/predict?gsd=0.2", content=two_bays, headers=headers)
+    assert answer.json()["gsd"] == {"value": 0.2, "source": "caller"}
+
+
+def test_what_is_logged_of_an_image_is_what_the_network_saw(client: TestClient, tmp_path: Path) -> None:
+    ground = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
+    fine = ground.repeat(3, axis=0).repeat(3, axis=1)
+    ask(client, encode_png(ground))
+    ask(client, encode_png(fine), gsd=0.15 / 3)
+    store, today = open_store(str(tmp_path / "state" / "store")), dt.datetime.now(dt.UTC).date()
+    wait_until(lambda: read_rows(store, today).table.num_rows == 2)
+    coarse, scaled = read_rows(store, today).table.to_pylist()
+    assert scaled["gsd_source"] == "caller"
+    for name in IMAGE_COLUMNS:
+        assert scaled[name] == pytest.approx(coarse[name], rel=0.02), name
 
 
 def test_flips_and_turns_change_nothing_for_a_model_that_has_no_direction(client: TestClient, two_bays: bytes) -> None:

@@ -28,7 +28,7 @@ def raster(**fields: Any) -> Raster:
 def detection(*spots: Spot) -> Detection:
     probability = np.zeros((240, 400), np.float32)
     probability[40:73, 60:77] = 0.5
-    return Detection(spots, len(spots), (0, 3), probability, 0.15, "assumed", dt.date(2024, 5, 1), 0.5)
+    return Detection(spots, len(spots), (0, 3), probability, 0.15, "assumed", dt.date(2024, 5, 1), 0.5, raster().pixels)
 
 
 FOUND = detection(Spot(RING, 0.9, 12.6))
