@@ -22,7 +22,8 @@ SCENES = "feedback/scenes"
 """Annotated images, as any ingest takes them: an image and a COCO file each."""
 _MATCH_IOU = 0.5
 
-Point = tuple[Annotated[float, Field(allow_inf_nan=False)], Annotated[float, Field(allow_inf_nan=False)]]
+Coordinate = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
+Point = tuple[Coordinate, Coordinate]
 Outline = Annotated[tuple[Point, ...], Field(min_length=3, max_length=500)]
 
 
@@ -167,6 +168,9 @@ def corrected(answer: Answer, correction: Correction) -> tuple[Ring, ...]:
         )
     added: list[Ring] = []
     for number, ring in enumerate(correction.added):
+        # To untangle an outline of some hundred points takes minutes, and is a guess.
+        if not shapely.is_valid(shapely.Polygon(ring)):
+            raise CorrectionError(f"Added polygon {number} crosses or touches itself: draw it without crossing lines.")
         parts = clip(ring, answer.width, answer.height)
         if not parts:
             raise CorrectionError(
