@@ -1,16 +1,18 @@
 """Several images in one request; each succeeds or fails by itself."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
+from loguru import logger
 from pydantic import BaseModel
 
 from parking.errors import ImageError
 from service.answers import Prediction, PredictionAnswer
-from service.errors import BusyError, DeadlineError, problem_body, status_of
+from service.errors import FAILED, BusyError, CallerGoneError, DeadlineError, NotReadyError, problem_body, status_of
 from service.patience import Patience
 from service.predictor import Predictor, Question
+from service.uploads import Upload
 
 
 class Problem(BaseModel):
@@ -39,33 +41,46 @@ class BatchAnswer(BaseModel):
 
 
 async def predict_batch(
-    predictor: Predictor, questions: Sequence[Question], patience: Patience
-) -> tuple[list[Prediction], bytes]:
+    predictor: Predictor,
+    questions: Sequence[Question],
+    patience: Patience,
+    told: Callable[[Prediction, Upload], Awaitable[None]],
+) -> bytes:
     """Answer questions one after the other; each waits for a slot like any other request, so that none is starved.
 
     Args:
         predictor: answers one.
         questions: all of the form JSON; the request id is numbered for each.
         patience: for all of them together.
+        told: each prediction as it comes, with its image; neither is held on to.
 
     Returns:
-        The predictions, and a `BatchAnswer` as JSON.
+        A `BatchAnswer` as JSON.
 
     Raises:
         NotReadyError: no model is loaded.
         CallerGoneError: nobody wants the answers any more.
     """
-    predictions: list[Prediction] = []
     results: list[bytes] = []
     for number, question in enumerate(questions, start=1):
         request_id = f"{question.request_id}-{number}"
         name = json.dumps(question.upload.name).encode()
         try:
             prediction, body = await predictor.predict(replace(question, request_id=request_id), patience)
+        except (NotReadyError, CallerGoneError):
+            raise
         except (ImageError, BusyError, DeadlineError) as error:
-            told = json.dumps(problem_body(status_of(error), str(error), request_id)).encode()
-            results.append(b'{"name":%b,"answer":null,"problem":%b}' % (name, told))
+            results.append(_failed(name, status_of(error), str(error), request_id))
+        except Exception:  # noqa: BLE001 - one that fails, however, leaves the others their answers
+            logger.exception("Image {} of a batch failed", number)
+            results.append(_failed(name, 500, FAILED, request_id))
         else:
-            predictions.append(prediction)
             results.append(b'{"name":%b,"answer":%b,"problem":null}' % (name, body))
-    return predictions, b'{"results":[%b]}' % b",".join(results)
+            await told(prediction, question.upload)
+            del prediction
+    return b'{"results":[%b]}' % b",".join(results)
+
+
+def _failed(name: bytes, status: int, detail: str, request_id: str) -> bytes:
+    problem = json.dumps(problem_body(status, detail, request_id)).encode()
+    return b'{"name":%b,"answer":null,"problem":%b}' % (name, problem)

@@ -19,6 +19,9 @@ from parking.errors import (
     UnknownAnswerError,
 )
 
+FAILED = "The service failed. Report it with this request id; the log says more."
+"""What a caller is told where the code fails."""
+
 
 class NotReadyError(ParkingError):
     """No model is loaded yet."""

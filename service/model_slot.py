@@ -116,6 +116,8 @@ class ModelSlot:
         self._failures = 0
         self._random = random.Random()  # noqa: S311 - spreads load, guards nothing
         self._before: Loaded | None = None
+        self._refused: dict[int, str] = {}
+        """Checksums of rejected versions: a number alone may come again."""
         self._polling = threading.Lock()
         self._stopped = threading.Event()
         self._woken = threading.Event()
@@ -156,8 +158,9 @@ class ModelSlot:
         try:
             remembered.check()
             detector = self._load(remembered.file)
-        except ModelError as error:
-            self._note(f"Version {version.number}, which served last, is asked of the registry again: {error}")
+        except Exception as error:  # noqa: BLE001 - whatever it is, the registry can still be asked
+            said = error if isinstance(error, ParkingError) else repr(error)
+            self._note(f"Version {version.number}, which served last, is asked of the registry again: {said}")
             return
         loaded = Loaded(detector, version, remembered.file, datetime.now(UTC), confirmed=False)
         self._serve(loaded, "remembered", "It served last; the registry is being asked.")
@@ -191,7 +194,7 @@ class ModelSlot:
         return patience * self._random.uniform(0.8, 1.2)
 
     def _is_new(self, version: Version) -> bool:
-        if version.number in self.status.rejected:
+        if self._refused.get(version.number) == version.tags.get("sha256", ""):
             self._note(self._rejection(version))
             return False
         if self.current is None or not _is_same(self.current.version, version):
@@ -213,10 +216,12 @@ class ModelSlot:
             detector = self._load(file)
         except ModelError as error:
             self.status.rejected[version.number] = str(error)
+            self._refused[version.number] = version.tags.get("sha256", "")
             self._metrics.reloads.labels("rejected").inc()
             self.status.history.append(Change(datetime.now(UTC), version.number, "rejected", str(error)))
             self._note(self._rejection(version))
             return
+        self.status.rejected.pop(version.number, None)
         self._swap(Loaded(detector, version, file, datetime.now(UTC)), "loaded", "It passed its checks.")
         self._registry.forget(self._needed(), self._cache)
 

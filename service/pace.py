@@ -24,25 +24,34 @@ class Pace:
         self._clock = clock
         self._paid_until: OrderedDict[str, float] = OrderedDict()
 
-    def wait(self, caller: str) -> float:
-        """Count an image; returns 0, or the seconds after which it may come again, and is then not counted."""
+    def wait(self, caller: str, images: int = 1) -> float:
+        """Count images; returns 0, or the seconds after which they may come again, and none is counted then.
+
+        Who owes nothing may send any number at once, and pays for them afterwards.
+        """
         now = self._clock()
-        next_paid = max(now, self._paid_until.pop(caller, now)) + self._interval
-        early = next_paid - now - self._burst
-        self._paid_until[caller] = next_paid if early <= 0 else next_paid - self._interval
+        paid = max(now, self._paid_until.pop(caller, now))
+        next_paid = paid + self._interval * images
+        early = min(next_paid - now - self._burst, paid - now)
+        self._paid_until[caller] = next_paid if early <= 0 else paid
         if len(self._paid_until) > MOST_CALLERS:
             self._paid_until.popitem(last=False)
         return max(0.0, early)
 
 
-def keep_pace(request: Request) -> None:
-    """Count an image of this caller.
+def keep_pace_of_one(request: Request) -> None:
+    """Count an image of this caller; raises as `keep_pace` does."""
+    keep_pace(request, 1)
+
+
+def keep_pace(request: Request, images: int) -> None:
+    """Count images of this caller.
 
     Raises:
         HTTPException: 429, it sends too many.
     """
     pace: Pace = request.app.state.service.pace
-    wait = pace.wait(request.client.host if request.client else "")
+    wait = pace.wait(request.client.host if request.client else "", images)
     if wait > 0:
         seconds = max(1, round(wait + 0.5))
         raise HTTPException(429, f"You send too many images. Go on in {seconds} s.", {"Retry-After": str(seconds)})

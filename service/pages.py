@@ -28,6 +28,7 @@ HEADERS = {
 router = APIRouter()
 
 
+@router.head("/", include_in_schema=False)
 @router.get("/", include_in_schema=False)
 async def page() -> FileResponse:
     """Where a person begins."""

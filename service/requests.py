@@ -4,16 +4,18 @@ import re
 import time
 import uuid
 from http import HTTPStatus
+from urllib.parse import quote
 
 from loguru import logger
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import problem
+from service.errors import FAILED, problem
 from service.metrics import Metrics
 
 REQUEST_ID = "X-Request-ID"
-_SOUND_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_SOUND_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+"""It becomes a file's name, and one that begins with a dot is passed over in a folder."""
 _UNLOGGED = ("/health", "/metrics")
 
 
@@ -47,10 +49,9 @@ class RequestContext:
             try:
                 await self._app(scope, receive, named)
             except Exception:  # noqa: BLE001 - a caller gets an answer, whatever fails
-                logger.exception("{} {} failed", scope["method"], scope["path"])
+                logger.exception("{} {} failed", scope["method"], quote(scope["path"]))
                 if status == 0:
-                    detail = "The service failed. Report it with this request id; the log says more."
-                    await problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail, request_id)(scope, receive, named)
+                    await problem(HTTPStatus.INTERNAL_SERVER_ERROR, FAILED, request_id)(scope, receive, named)
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")
@@ -58,7 +59,8 @@ class RequestContext:
         self._metrics.requests.labels(route, str(status), version).inc()
         self._metrics.seconds.labels(route, version).observe(seconds)
         if not scope["path"].startswith(_UNLOGGED):
-            logger.info("{} {} {} in {:.0f} ms", scope["method"], scope["path"], status, seconds * 1000)
+            # Quoted, or a line break in it would begin a line of its own.
+            logger.info("{} {} {} in {:.0f} ms", scope["method"], quote(scope["path"]), status, seconds * 1000)
 
 
 def _request_id(scope: Scope) -> str:

@@ -8,17 +8,17 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.background import BackgroundTask, BackgroundTasks
 
 from service import openapi
-from service.answers import choose_form
+from service.answers import Prediction, choose_form
 from service.batch import BatchAnswer, predict_batch
 from service.errors import NotReadyError
 from service.guard import caller, operator
 from service.health import Health, health_of
 from service.model_info import ModelInfo, model_info
-from service.pace import keep_pace
+from service.pace import keep_pace, keep_pace_of_one
 from service.patience import Patience, while_wanted
 from service.predictor import Question
 from service.state import ServiceState
-from service.uploads import many_images, one_image, read_image, read_images
+from service.uploads import Upload, many_images, one_image, read_image, read_images
 from service.webhook import signed, signed_body
 from service.wishes import AskedFor
 
@@ -29,7 +29,7 @@ router = APIRouter()
     "/predict",
     responses=openapi.PREDICT,
     response_class=Response,
-    dependencies=[Depends(caller), Depends(keep_pace)],
+    dependencies=[Depends(caller), Depends(keep_pace_of_one)],
     openapi_extra=one_image(),
 )
 async def predict(request: Request, wishes: AskedFor) -> Response:
@@ -61,24 +61,23 @@ async def predict_several(request: Request, wishes: AskedFor) -> Response:
     predictor, patience = _state(request).predictor, _patience(request)
     async with patience.waiting():
         uploads = await read_images(request)
-    for _ in uploads:
-        keep_pace(request)
+    keep_pace(request, len(uploads))
     questions = [Question(upload, wishes, "application/json", request.state.request_id) for upload in uploads]
-    predictions, body = await while_wanted(request, patience, predict_batch(predictor, questions, patience))
-    if predictions:
-        request.state.model_version = predictions[-1].model_version
-    kept = {f"{request.state.request_id}-{number}": upload for number, upload in enumerate(uploads, start=1)}
-    work = BackgroundTasks([BackgroundTask(predictor.log, prediction) for prediction in predictions])
-    for prediction in predictions:
-        work.add_task(_state(request).answers.keep, prediction, kept[prediction.request_id])
-    return Response(body, media_type="application/json", background=work)
+
+    async def told(prediction: Prediction, upload: Upload) -> None:
+        request.state.model_version = prediction.model_version
+        _state(request).answers.keep(prediction, upload)
+        await asyncio.to_thread(predictor.log, prediction)
+
+    body = await while_wanted(request, patience, predict_batch(predictor, questions, patience, told))
+    return Response(body, media_type="application/json")
 
 
 @router.post(
     "/preview",
     responses=openapi.PREVIEW,
     response_class=Response,
-    dependencies=[Depends(caller), Depends(keep_pace)],
+    dependencies=[Depends(caller), Depends(keep_pace_of_one)],
     openapi_extra=one_image(),
 )
 async def preview(request: Request) -> Response:
@@ -122,6 +121,7 @@ async def webhook(request: Request) -> dict[str, str]:
     return {"status": "the registry is asked"}
 
 
+@router.head("/health", include_in_schema=False)
 @router.get("/health")
 async def health(request: Request) -> Health:
     """Everything about this process, for a person; always 200."""
@@ -129,12 +129,14 @@ async def health(request: Request) -> Health:
     return health_of(state.slot, state.started)
 
 
+@router.head("/health/live", include_in_schema=False)
 @router.get("/health/live")
 async def live() -> dict[str, str]:
     """Whether the process answers at all."""
     return {"status": "live"}
 
 
+@router.head("/health/ready", include_in_schema=False)
 @router.get("/health/ready", responses=openapi.NOT_READY)
 async def ready(request: Request) -> dict[str, str]:
     """Whether a model is loaded and warm, and the process not about to stop."""
@@ -146,6 +148,7 @@ async def ready(request: Request) -> dict[str, str]:
     return {"status": "ready", "model_version": state.slot.current.label}
 
 
+@router.head("/metrics", include_in_schema=False)
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 async def metrics(request: Request) -> Response:
     """Numbers for Prometheus."""

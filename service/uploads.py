@@ -82,7 +82,7 @@ async def read_form(request: Request, *, most: int) -> list[Upload]:
         parser.spool_max_size = 0
         try:
             form = await parser.parse()
-        except (MultiPartException, KeyError) as error:
+        except (MultiPartException, KeyError, UnicodeError) as error:
             raise HTTPException(400, f"The form cannot be read: {error}") from error
     try:
         files = [value for value in form.getlist("file") if isinstance(value, UploadFile)]

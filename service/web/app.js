@@ -20,8 +20,7 @@ async function look(at) {
   byId("busy").hidden = false;
   try {
     check(at);
-    if (!(await view.show(at))) await view.show(await api.preview(at, signal));
-    signal.throwIfAborted();
+    if (!(await view.show(at, signal))) await view.show(await api.preview(at, signal), signal);
     file = at;
     forget();
     answer = await api.predict(at, signal);

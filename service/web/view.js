@@ -19,8 +19,8 @@ export function describe(spot) {
   return `Confidence ${Math.round(spot.confidence * 100)} %, area ${spot.area_m2.toFixed(1)} m²`;
 }
 
-/** Shows an image; resolves to false where the browser cannot read it. */
-export async function show(blob) {
+/** Shows an image, unless it is given up meanwhile; resolves to false where the browser cannot read it. */
+export async function show(blob, signal) {
   const image = byId("image");
   const before = image.src;
   const url = URL.createObjectURL(blob);
@@ -30,8 +30,11 @@ export async function show(blob) {
     await probe.decode();
   } catch {
     URL.revokeObjectURL(url);
+    signal.throwIfAborted();
     return false;
   }
+  if (signal.aborted) URL.revokeObjectURL(url);
+  signal.throwIfAborted();
   image.src = url;
   if (before) URL.revokeObjectURL(before);
   clear();

@@ -1,12 +1,19 @@
 """Several images at once; none is answered for by another."""
 
 import datetime as dt
+import gc
+import weakref
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from starlette.testclient import TestClient
 
 from monitoring.schema import read_rows
+from parking.data.imagery import Raster, read_raster
+from parking.detection.detector import Detection, Detector
 from parking.storage import open_store
 from service.batch import BatchAnswer
 from tests.service.conftest import Serve
@@ -40,6 +47,44 @@ def test_one_that_fails_leaves_the_others_their_answers(client: TestClient, imag
     today = dt.datetime.now(dt.UTC).date()
     wait_until(lambda: read_rows(store, today).table.num_rows == 2)
     assert sorted(read_rows(store, today).table["request_id"].to_pylist()) == ["many-1", "many-3"]
+
+
+def test_one_that_fails_as_nobody_expected_leaves_the_others_their_answers(
+    client: TestClient, image: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_or_fail(data: bytes, *, name: str, **more: float) -> Raster:
+        if name == "b.png":
+            raise RuntimeError("secret")
+        return read_raster(data, name=name, **more)
+
+    monkeypatch.setattr("service.predictor.read_raster", read_or_fail)
+    answer = client.post("/predict/batch", files=[("file", (f"{name}.png", image)) for name in "abc"])
+    assert answer.status_code == 200
+    assert "secret" not in answer.text
+    first, second, third = BatchAnswer.model_validate(answer.json()).results
+    assert first.answer is not None
+    assert third.answer is not None
+    assert second.problem is not None
+    assert (second.problem.status, second.problem.request_id) == (500, f"{answer.headers['X-Request-ID']}-2")
+
+
+def test_no_image_of_a_batch_is_held_when_the_next_is_looked_at(
+    client: TestClient, image: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maps: list[weakref.ref[NDArray[np.float32]]] = []
+    held: list[int] = []
+    detect = Detector.detect
+
+    def watched(self: Detector, *args: Any, **options: Any) -> Detection:
+        gc.collect()
+        held.append(sum(one() is not None for one in maps))
+        found = detect(self, *args, **options)
+        maps.append(weakref.ref(found.probability))
+        return found
+
+    monkeypatch.setattr(Detector, "detect", watched)
+    assert client.post("/predict/batch", files=[("file", ("a.png", image))] * 5).status_code == 200
+    assert held == [0] * 5
 
 
 def test_wishes_hold_for_all(client: TestClient, image: bytes) -> None:

@@ -23,7 +23,7 @@ def test_a_caller_beyond_its_pace_is_told_when_to_come_again(
     refused = client.post("/predict", files=files)
     assert_problem(refused, 429, "too many")
     assert 1 <= int(refused.headers["Retry-After"]) <= 6
-    batch = client.post("/predict/batch", files=[("file", ("a.png", image))])
+    batch = client.post("/predict/batch", files=[("file", ("a.png", image))] * 2)
     assert batch.status_code == 429
     assert client.get("/health").status_code == 200
 
@@ -39,6 +39,17 @@ def test_a_pace_is_kept_a_caller_and_paid_back_with_time() -> None:
     assert pace.wait("a") > 0
     now = 100.0
     assert [pace.wait("a") for _ in range(10)] == [0.0] * 10
+
+
+def test_a_batch_counts_whole_or_not_at_all_and_passes_where_nothing_is_owed() -> None:
+    now = 0.0
+    pace = Pace(per_minute=60, clock=lambda: now)
+    assert pace.wait("a", 16) == 0.0
+    assert pace.wait("a", 16) == pytest.approx(16.0)
+    assert pace.wait("a") == pytest.approx(7.0)
+    now = 12.0
+    assert pace.wait("a", 6) == 0.0
+    assert pace.wait("a", 6) == pytest.approx(6.0)
 
 
 def test_callers_without_number_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

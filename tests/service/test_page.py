@@ -186,6 +186,31 @@ def test_a_bad_file_is_explained_and_leaves_the_last_answer(page: "Page", pictur
     assert page.locator("#problem").is_hidden()
 
 
+def test_an_image_that_was_given_up_is_not_shown_when_it_is_decoded_at_last(page: "Page", picture: Path) -> None:
+    page.evaluate(
+        """() => {
+          const decode = HTMLImageElement.prototype.decode;
+          let slow = true;
+          HTMLImageElement.prototype.decode = async function () {
+            if (slow) {
+              slow = false;
+              await new Promise((resolve) => (window.decoded = resolve));
+            }
+            return decode.call(this);
+          };
+        }"""
+    )
+    slow = picture.with_name("slow.png")
+    slow.write_bytes(encode_png(np.full((300, 500, 3), 20, np.uint8)))
+    page.locator("#file").set_input_files(slow)
+    wait_until(lambda: page.evaluate("Boolean(window.decoded)"))
+    give(page, picture)
+    page.evaluate("window.decoded()")
+    page.evaluate("() => document.getElementById('image').decode()")
+    assert page.locator("#image").evaluate("image => image.naturalWidth") == 160
+    assert page.locator("#places polygon").count() == 2
+
+
 def test_a_file_that_is_too_large_is_not_sent(page: "Page", tmp_path: Path) -> None:
     (tmp_path / "large.png").write_bytes(b"x" * 2 * 2**20)
     page.locator("#file").set_input_files(tmp_path / "large.png")

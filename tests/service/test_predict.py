@@ -117,6 +117,26 @@ def test_a_request_id_that_could_forge_a_log_line_is_replaced(client: TestClient
     assert answer.headers["X-Request-ID"] != "a b{c}"
 
 
+@pytest.mark.parametrize("given", [".hidden", "-rf", "", "x" * 129])
+def test_a_request_id_that_is_no_sound_name_of_a_file_is_replaced(client: TestClient, given: str) -> None:
+    assert client.get("/health", headers={"X-Request-ID": given}).headers["X-Request-ID"] != given
+
+
+def test_a_path_cannot_forge_a_log_line(client: TestClient) -> None:
+    lines: list[str] = []
+    sink = logger.add(lines.append, format="{message}")
+    client.get("/nowhere%0A2026-01-01%20all%20is%20well")
+    logger.remove(sink)
+    (line,) = [line for line in lines if "nowhere" in line]
+    assert line.count("\n") == 1
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/health/live", "/health/ready", "/metrics"])
+def test_a_probe_may_ask_for_the_head_alone(client: TestClient, path: str) -> None:
+    answer = client.head(path)
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
 def test_requests_are_counted_by_route_and_version(client: TestClient, image: bytes) -> None:
     client.post("/predict", files={"file": ("a.png", image)})
     text = client.get("/metrics").text

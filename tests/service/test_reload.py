@@ -1,10 +1,12 @@
 """The alias is the only switch, and no caller feels it move."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
+from parking.registry import PRODUCTION, Version
 from tests.doubles import write_corrupt_model, write_model_with_bad_contract, write_nan_model
 from tests.service.conftest import Serve
 from tests.service.doubles import DownRegistry, FlippingRegistry, SlowRegistry
@@ -62,6 +64,30 @@ def test_bad_version_stays_out(
     serves(client, 2)
     assert client.get("/health").json()["last_error"] is None
     assert "3" in client.get("/health").json()["rejected"]
+
+
+def test_a_number_that_comes_again_with_another_file_is_tried(
+    serve: Serve, models: dict[int, Path], tmp_path: Path
+) -> None:
+    class Remade(FlippingRegistry):
+        """Says checksums; made anew by a test."""
+
+        sha256 = "a"
+
+        def resolve(self, which: str = PRODUCTION) -> Version:
+            return replace(super().resolve(which), tags={"sha256": self.sha256 if self.serving == 2 else "other"})
+
+    registry = Remade({1: models[1], 2: write_nan_model(tmp_path / "bad.onnx")}, serving=1)
+    client = serve(registry)
+    serves(client, 1)
+    registry.serving = 2
+    wait_until(lambda: "2" in client.get("/health").json()["rejected"])
+    registry.files[2] = models[2]
+    assert registry_looked_again(client)
+    assert registry.fetched.count(2) == 1
+    registry.sha256 = "b"
+    serves(client, 2)
+    assert client.get("/health").json()["rejected"] == {}
 
 
 def registry_looked_again(client: TestClient) -> bool:

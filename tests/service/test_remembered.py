@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from parking.detection.detector import Detector
 from tests.doubles import write_nan_model
 from tests.service.conftest import Serve
 from tests.service.doubles import DownRegistry, FlippingRegistry, HangingRegistry
@@ -107,6 +108,24 @@ def test_a_file_that_fails_its_checks_is_not_served(serve: Serve, hanging: Hangi
     wait_until(lambda: model_of(client)["last_error"] is not None)
     assert "NaN" in model_of(client)["last_error"]
     assert client.get("/health/ready").status_code == 503
+
+
+def test_a_model_that_fails_as_nobody_expected_leaves_the_registry_to_be_asked(
+    serve: Serve, hanging: HangingRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warm, fails = Detector.warm, [True]
+
+    def fail_once(self: Detector) -> None:
+        if fails and fails.pop():
+            raise RuntimeError("no memory")
+        warm(self)
+
+    monkeypatch.setattr(Detector, "warm", fail_once)
+    client = serve(hanging)
+    wait_until(lambda: model_of(client)["last_error"] is not None)
+    assert "no memory" in client.get("/health/ready").json()["detail"]
+    hanging.release.set()
+    serves(client, 1)
 
 
 @pytest.mark.parametrize("setting", ["model_name", "mlflow_tracking_uri"])
