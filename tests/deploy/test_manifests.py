@@ -36,6 +36,14 @@ def test_kubernetes_accepts_them(manifests: list[Manifest], version: str) -> Non
             validator.validate(manifest, version, strict=True)
 
 
+def test_alarms_are_of_the_release_s_own_namespace() -> None:
+    (rules,) = of_kind(render(("monitoring.prometheusRule=true",), ()), "PrometheusRule")
+    expressions = [rule["expr"] for group in rules["spec"]["groups"] for rule in group["rules"]]
+    metrics = [found for one in expressions for found in re.findall(r"parking_[a-z_]+(?:\{[^}]*\})?", one)]
+    assert len(metrics) >= len(expressions) > 10
+    assert [metric for metric in metrics if '{namespace="' not in metric] == []
+
+
 def test_names_are_names(manifests: list[Manifest]) -> None:
     identities = [(one["kind"], one["metadata"]["name"]) for one in manifests]
     assert len(identities) == len(set(identities))
