@@ -1,9 +1,10 @@
 """Every flow as a deployment, with its schedule: what `parking flows` serves and Prefect's UI lists."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from loguru import logger
@@ -12,6 +13,7 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.deployments.runner import RunnerDeployment
 from prefect.events import DeploymentEventTrigger
 from prefect.flows import Flow
+from prefect.schedules import Cron
 from prefect.types.entrypoint import EntrypointType
 
 from flows.ingest import GENERATED, ingest
@@ -29,8 +31,8 @@ def deployments() -> list[RunnerDeployment]:
     """One deployment a flow, named like it."""
     settings = get_settings()
     return [
-        deployment(retrain, "learning", cron=schedule_of_retrain(settings), triggers=after_drift(settings)),
-        deployment(monitor, "monitoring", cron=settings.monitor_cron),
+        deployment(retrain, "learning", schedule_of_retrain(settings), after_drift(settings), {"only_new": True}),
+        deployment(monitor, "monitoring", settings.monitor_cron),
         deployment(ingest, "data"),
         deployment(tune, "learning"),
         deployment(train, "learning"),
@@ -67,12 +69,24 @@ def after_drift(settings: Settings) -> list[DeploymentEventTrigger]:
 
 
 def deployment(
-    flow: Flow[..., Any], tag: str, cron: str = "", triggers: Sequence[DeploymentEventTrigger] = ()
+    flow: Flow[..., Any],
+    tag: str,
+    cron: str = "",
+    triggers: Sequence[DeploymentEventTrigger] = (),
+    by_schedule: Mapping[str, Any] = MappingProxyType({}),
 ) -> RunnerDeployment:
-    """A deployment that one runner at a time works on: two trainings at once would only slow each other."""
+    """A deployment that one runner at a time works on: two trainings at once would only slow each other.
+
+    Args:
+        flow: that it runs.
+        tag: what it is about.
+        cron: when it runs by itself; empty for never.
+        triggers: events that start it.
+        by_schedule: parameters of the runs that the schedule starts, where they differ.
+    """
     return flow.to_deployment(  # type: ignore[return-value]  # sync outside an event loop
         name=flow.name,
-        cron=cron or None,
+        schedule=Cron(cron, parameters=dict(by_schedule)) if cron else None,
         triggers=list(triggers),
         tags=["parking", tag],
         concurrency_limit=1,

@@ -15,7 +15,7 @@ from monitoring.examples import forget_examples
 from monitoring.feedback import forget_answers
 from monitoring.history import due_days
 from monitoring.night import NightReport, monitor_day
-from parking.errors import NoVersionError
+from parking.errors import NoVersionError, RegistryError
 from parking.workspace import open_workspace
 
 DRIFT_EVENT = "parking.drift.detected"
@@ -46,14 +46,15 @@ def monitor(
         since: look only at requests from this moment on.
         until: look only at requests before this moment.
     """
+    if day is None:
+        # First: what people were promised to be forgotten must not wait for an MLflow that is away.
+        tidy()
     reports = [report for due in ([day] if day else days_to_look_at()) for report in look_at(due, since, until)]
     whole_days = since is None and until is None
     for report in reports:
         publish(report)
         if whole_days:
             tag(report)
-    if day is None:
-        tidy()
     if whole_days and reports:
         latest = max(report.day for report in reports)
         tell([report for report in reports if report.day == latest])
@@ -69,13 +70,14 @@ def tidy() -> int:
 
 
 def tag(report: NightReport) -> None:
-    """Note the verdict on the version in MLflow; a version that is gone has nothing to note it on."""
+    """Note the verdict on the version in MLflow; a version that is gone, or an MLflow that is, ends no night."""
     try:
         tag_version(open_workspace().registry, report)
-    except NoVersionError as error:
+    except (NoVersionError, RegistryError) as error:
         logger.warning("The verdict of {} is in no tag. {}", report.day, error)
 
 
+@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=[2, 10])
 def tell(reports: list[NightReport]) -> None:
     """Emit an event for each version that drifted, which says whether a retrain is due."""
     drifted = [report for report in reports if report.verdict == "drift"]

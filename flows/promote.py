@@ -49,9 +49,8 @@ def promote(version: int, force: bool = False, by: str = "promote flow", reason:
     """
     registry = open_workspace().registry
     candidate = registry.resolve(str(version))
-    serving = serving_version()
+    serving, verdict = settled_verdict(candidate)
     serves = serving is not None and serving.number == candidate.number
-    verdict = Verdict.already_serving(candidate.number) if serves else judge(candidate, serving)
     promoted = verdict.promote or (force and not serves)
     if promoted:
         why = "; ".join(part for part in (reason, verdict.reason, "forced" if not verdict.promote else "") if part)
@@ -59,6 +58,21 @@ def promote(version: int, force: bool = False, by: str = "promote flow", reason:
     outcome = "promoted" if promoted else "not promoted"
     create_markdown_artifact(key="gate", markdown=f"**Version {version}: {outcome}.** {verdict.reason}")
     return verdict
+
+
+def settled_verdict(candidate: Version) -> tuple[Version | None, Verdict]:
+    """The verdict on the candidate beside the version that serves when it is reached.
+
+    To score takes minutes, in which a person may promote another version, or roll one back: then all is judged anew.
+    """
+    serving = serving_version()
+    while True:
+        serves = serving is not None and serving.number == candidate.number
+        verdict = Verdict.already_serving(candidate.number) if serves else judge(candidate, serving)
+        now = serving_version()
+        if (now and now.number) == (serving and serving.number):
+            return serving, verdict
+        serving = now
 
 
 def judge(candidate: Version, serving: Version | None) -> Verdict:

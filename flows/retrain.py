@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+from loguru import logger
 from prefect import flow
 from pydantic import BaseModel, Field
 
@@ -10,6 +11,8 @@ from flows.promote import promote as gate
 from flows.train import train
 from flows.tune import tune
 from parking.learning.gate import Verdict
+from parking.version import code_version
+from parking.workspace import open_workspace
 
 TUNING_SHARE = 0.4
 
@@ -19,7 +22,16 @@ class Retrained(BaseModel):
 
     dataset: str
     version: int
+    """That was made; the newest there was, where nothing was new."""
+
     verdict: Verdict | None
+
+
+def made_of(dataset: str) -> int | None:
+    """The newest version, if it was made of this snapshot by this code."""
+    newest = next(iter(open_workspace().registry.history()), None)
+    same = {"dataset_version": dataset, "code_version": code_version()}
+    return newest.number if newest is not None and same.items() <= newest.tags.items() else None
 
 
 @flow
@@ -30,6 +42,7 @@ def retrain(
     minutes: Annotated[float | None, Field(gt=0)] = None,
     promote: bool = True,
     recipe: str = "default",
+    only_new: bool = False,
 ) -> Retrained:
     """Make a new version from annotated images, and let it serve if it is better than the serving one.
 
@@ -40,8 +53,14 @@ def retrain(
         minutes: time for tuning and training together. Empty: as long as the recipe's steps take.
         promote: whether the new version may serve, if it passes the gate.
         recipe: settings to start from: `default`, `demo`, or a file.
+        only_new: end at once where the newest version was made of the same annotated images by the same code, as the
+            weekly run does: it would be made again, and undo a rollback.
     """
     dataset = ingest(data)
+    newest = made_of(dataset) if only_new else None
+    if newest is not None:
+        logger.info("Nothing is new since version {}: it was made of the dataset {}.", newest, dataset)
+        return Retrained(dataset=dataset, version=newest, verdict=None)
     tuning = minutes * TUNING_SHARE if minutes and trials else 0.0
     settings = tune(dataset, trials, folds, tuning or None, recipe) if trials else recipe
     trained = train(dataset, settings, folds, minutes - tuning if minutes else None)

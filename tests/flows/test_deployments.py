@@ -9,6 +9,7 @@ from prefect import get_client
 from flows.deployments import deployments, read_template, register, schedule_of_retrain
 from parking.errors import PlatformError
 from parking.settings import Settings
+from tests.flows.conftest import forget
 
 TEMPLATE = {
     "job_configuration": {"command": "{{ command }}", "job_manifest": {"kind": "Job"}},
@@ -38,6 +39,14 @@ def test_a_retrain_is_scheduled_only_where_real_images_are_to_learn_from() -> No
     assert schedule_of_retrain(Settings(_env_file=None)) == ""
     assert schedule_of_retrain(Settings(_env_file=None, data="s3://aerial/annotated")) == "0 3 * * 1"
     assert schedule_of_retrain(Settings(_env_file=None, data="s3://aerial/annotated", retrain_cron="")) == ""
+
+
+def test_only_the_schedule_s_own_retrain_ends_where_nothing_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARKING_DATA", "s3://aerial/annotated")
+    forget()
+    (retrain,) = [made for made in deployments() if made.name == "retrain"]
+    assert [schedule.parameters for schedule in retrain.schedules or []] == [{"only_new": True}]
+    assert retrain.parameters == {}
 
 
 def test_registering_again_takes_the_newer_template(template: Path) -> None:

@@ -12,6 +12,7 @@ from flows.monitor import DRIFT_EVENT, monitor
 from monitoring.history import read_nights
 from monitoring.night import REPORT_PREFIX
 from monitoring.schema import rows_to_table, table_to_parquet, write_rows
+from parking.errors import RegistryError
 from parking.registry import REFERENCE_FILE
 from parking.settings import Settings
 from parking.workspace import Workspace
@@ -102,6 +103,20 @@ def test_days_that_were_missed_are_caught_up_and_then_done(space: Workspace, sha
     ask(space, version, missed)
     assert [report.day for report in monitor()] == [missed, yesterday]
     assert [report.day for report in monitor()] == [yesterday]
+
+
+def test_what_is_to_be_forgotten_goes_though_no_day_can_be_looked_at(
+    space: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(*_: object) -> None:
+        raise RegistryError("MLflow is away.")
+
+    old = "answers/2020-01-01/old.json"
+    space.store.write(old, b"{}")
+    monkeypatch.setattr("flows.monitor.look_at", down)
+    with pytest.raises(RegistryError):
+        monitor()
+    assert not space.store.exists(old)
 
 
 def test_a_day_without_requests_says_so(space: Workspace) -> None:

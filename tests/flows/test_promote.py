@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
+import flows.promote as promote_module
 from flows.promote import promote
 from parking.data.dataset import ingest, load_snapshot
 from parking.errors import ModelError, NoVersionError, RegistryError
+from parking.learning.gate import Verdict
+from parking.registry import Version
 from parking.workspace import Workspace
 from tests.doubles import write_corrupt_model
 from tests.flows.conftest import Shelf
@@ -48,6 +51,28 @@ def test_a_better_candidate_serves_and_the_other_becomes_previous(
     assert verdict.promote, verdict.reason
     assert shelf.serving() == better
     assert space.registry.resolve("previous").number == before
+
+
+def test_a_rollback_while_the_scenes_are_scored_is_judged_anew(
+    space: Workspace, shelf: Shelf, sharp: Path, blind: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worse, better = shelf.put(blind), shelf.put(sharp)
+    space.registry.promote(worse, reason="it served", by="a test")
+    beside: list[int] = []
+    judge = promote_module.judge
+
+    def judge_slowly(candidate: Version, serving: Version | None) -> Verdict:
+        verdict = judge(candidate, serving)
+        beside.append(serving.number if serving else 0)
+        if len(beside) == 1:
+            space.registry.promote(better, reason="back to the better one", by="anna")
+        return verdict
+
+    monkeypatch.setattr(promote_module, "judge", judge_slowly)
+    verdict = promote(shelf.put(sharp))
+    assert beside == [worse, better]
+    assert not verdict.promote, "it is no better than the one that was put in its way"
+    assert shelf.serving() == better
 
 
 def test_scenes_that_the_serving_version_learnt_from_do_not_count(

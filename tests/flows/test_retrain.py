@@ -18,6 +18,19 @@ def test_without_promotion_the_alias_stays(
     assert shelf.serving() == before
 
 
+def test_where_nothing_is_new_no_version_is_made(
+    space: Workspace, shelf: Shelf, sharp: Path, annotated: Path, recipe: str
+) -> None:
+    made = retrain(str(annotated), trials=0, folds=2, promote=False, recipe=recipe)
+    again = retrain(str(annotated), trials=0, folds=2, recipe=recipe, only_new=True)
+    assert (again.version, again.verdict) == (made.version, None)
+    assert space.registry.history()[0].number == made.version
+    shelf.put(sharp)
+    assert (
+        retrain(str(annotated), trials=0, folds=2, promote=False, recipe=recipe, only_new=True).version > made.version
+    )
+
+
 def test_with_promotion_the_gate_decides(
     space: Workspace, shelf: Shelf, sharp: Path, annotated: Path, recipe: str
 ) -> None:
