@@ -106,7 +106,8 @@ COPY --from=code /app/code /app/code
 # The flows, for the server that PREFECT_API_URL names.
 CMD ["parking", "flows"]
 # At the end, where another commit leaves the layers alone.
-ARG REVISION=unknown
+ARG REVISION=
+ENV CODE_REVISION=${REVISION}
 LABEL org.opencontainers.image.revision="${REVISION}"
 
 FROM runtime AS servers

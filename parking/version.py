@@ -1,19 +1,23 @@
 """Which code made something."""
 
+import os
 import subprocess
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+REVISION = "CODE_REVISION"
+"""Variable in which an image says the commit that it was built of."""
+
 
 @lru_cache
 def code_version() -> str:
-    """The package's version, with the commit where the code runs from a checkout: `0.1.0+3f2a9c1` (`.dirty`)."""
+    """The package's version, with the commit of a checkout or an image: `0.1.0+3f2a9c1` (`.dirty`)."""
     try:
         release = version("parking")
     except PackageNotFoundError:
         release = "0.0.0"
-    commit = _commit(Path(__file__).resolve().parent.parent)
+    commit = os.environ.get(REVISION, "")[:7] or _commit(Path(__file__).resolve().parent.parent)
     return f"{release}+{commit}" if commit else release
 
 

@@ -191,6 +191,13 @@ securityContext:
   value: /state/prefect
 - name: PREFECT_LOGGING_LEVEL
   value: INFO
+# Libraries count the node's cores, and would share a limit of four among sixty-four threads.
+{{- range list "OMP_NUM_THREADS" "PARKING_THREADS" }}
+- name: {{ . }}
+  valueFrom:
+    resourceFieldRef:
+      resource: limits.cpu
+{{- end }}
 {{ include "free-parking.s3" . }}
 {{ include "free-parking.postgresql" . }}
 {{ include "free-parking.login" . }}

@@ -15,13 +15,16 @@ def test_an_application_names_files_that_exist(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", APPLICATIONS)
-def test_self_heal_leaves_the_number_of_pods_to_the_autoscaler(path: str) -> None:
+def test_self_heal_follows_git_in_the_number_of_pods_and_leaves_it_to_the_autoscaler_where_there_is_one(
+    path: str,
+) -> None:
     spec = load(path)["spec"]
     assert spec["syncPolicy"]["automated"]["selfHeal"] is True
-    (ignored,) = spec["ignoreDifferences"]
-    assert "/spec/replicas" in ignored["jsonPointers"]
+    assert "ignoreDifferences" not in spec, "a difference that is ignored is never synced either"
     release = spec["source"]["helm"]["releaseName"]
-    assert ignored["name"] == named(render((f"fullnameOverride={release}",)), "Deployment", release)["metadata"]["name"]
+    for autoscaling, said in (("true", None), ("false", 3)):
+        values = (f"fullnameOverride={release}", "service.replicas=3", f"service.autoscaling.enabled={autoscaling}")
+        assert named(render(values), "Deployment", release)["spec"].get("replicas") == said
 
 
 def test_production_is_a_tag_and_the_other_a_branch() -> None:

@@ -44,6 +44,16 @@ def test_alarms_are_of_the_release_s_own_namespace() -> None:
     assert [metric for metric in metrics if '{namespace="' not in metric] == []
 
 
+def test_what_trains_knows_how_many_cores_it_may_use(manifests: list[Manifest]) -> None:
+    for name, pod in pods(manifests).items():
+        for container in containers(pod):
+            given = {one["name"]: one.get("valueFrom", {}).get("resourceFieldRef") for one in container.get("env", ())}
+            if "PREFECT_LOGGING_LEVEL" in given:
+                limit = {"resource": "limits.cpu"}
+                assert (given["OMP_NUM_THREADS"], given["PARKING_THREADS"]) == (limit, limit), name
+                assert "cpu" in container["resources"]["limits"], name
+
+
 def test_names_are_names(manifests: list[Manifest]) -> None:
     identities = [(one["kind"], one["metadata"]["name"]) for one in manifests]
     assert len(identities) == len(set(identities))
@@ -167,7 +177,7 @@ def claimed(volumes: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def secret_references(container: Mapping[str, Any]) -> Iterator[Mapping[str, str]]:
     for variable in container.get("env", ()):
-        if (source := variable.get("valueFrom")) is not None:
+        if "secretKeyRef" in (source := variable.get("valueFrom", {})):
             yield source["secretKeyRef"]
 
 

@@ -36,6 +36,7 @@ REFUSED = {
     "mlflow.existingSecret=login": "mlflow.address",
     "flows.jobs.keepSeconds=never": "/flows/jobs/keepSeconds",
     "flows.job.enabled=true": "job",
+    "dask.enabled=true": "postgresql.host",
     "settings.auth=true": "service.token.existingSecret",
 }
 """A value that cannot work, and what the message must name."""

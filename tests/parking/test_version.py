@@ -3,6 +3,8 @@
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from parking.version import _commit, code_version
 
 
@@ -22,6 +24,14 @@ def test_a_checkout_is_named_by_its_commit_and_its_changes(tmp_path: Path) -> No
     (tmp_path / "code.py").write_text("a = 2\n")
     assert _commit(tmp_path) == f"{commit}.dirty"
     assert _commit(tmp_path / "inside") == ""
+
+
+def test_an_image_is_named_by_the_commit_that_it_was_built_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CODE_REVISION", "0123456789abcdef")
+    code_version.cache_clear()
+    assert code_version().endswith("+0123456")
+    monkeypatch.undo()
+    code_version.cache_clear()
 
 
 def test_the_version_starts_with_the_release() -> None:
