@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from shapely import make_valid
-from shapely.geometry import MultiPolygon, Polygon, box
+from shapely.geometry import LineString, MultiPolygon, Polygon, box
 from shapely.geometry.base import BaseGeometry
+from shapely.ops import split
 
 Ring = tuple[tuple[float, float], ...]
 """A polygon's outline: x, y in pixels of the image, (0, 0) its upper left corner; the first point is not repeated."""
@@ -21,7 +22,8 @@ def clip(ring: Ring, width: int, height: int) -> list[Ring]:
     if whole.is_valid and whole.area >= MIN_AREA and frame.covers(whole):
         return [ring]
     inside = make_valid(whole).intersection(frame)
-    return [_outline(part) for part in _polygons(inside) if part.area >= MIN_AREA]
+    parts = (part for polygon in _polygons(inside) for part in _without_holes(polygon))
+    return [_outline(part) for part in parts if part.area >= MIN_AREA]
 
 
 def area(ring: Ring) -> float:
@@ -35,6 +37,17 @@ def _polygons(geometry: BaseGeometry) -> Iterator[Polygon]:
     for part in getattr(geometry, "geoms", ()):
         if isinstance(part, Polygon | MultiPolygon):
             yield from _polygons(part)
+
+
+def _without_holes(polygon: Polygon) -> Iterator[Polygon]:
+    """Parts that an outline alone can tell: cut through each hole, as of an island in a row that was drawn round it."""
+    if not polygon.interiors:
+        yield polygon
+        return
+    _, bottom, _, top = polygon.bounds
+    across = Polygon(polygon.interiors[0]).centroid.x
+    for part in _polygons(split(polygon, LineString([(across, bottom - 1), (across, top + 1)]))):
+        yield from _without_holes(part)
 
 
 def _outline(polygon: Polygon) -> Ring:

@@ -26,6 +26,16 @@ def test_an_outline_that_crosses_itself_becomes_valid_ones() -> None:
     assert sorted(map(area, parts)) == [100, 100]
 
 
+def test_a_hole_that_was_drawn_round_stays_a_hole() -> None:
+    # As flat lists of points tell it: in by a seam, round the hole, and out by the same seam.
+    outer, inner = [(0, 0), (100, 0), (100, 100), (0, 100), (0, 0)], [(30, 30), (30, 70), (70, 70), (70, 30), (30, 30)]
+    parts = clip((*outer, *inner), 100, 100)
+    assert sum(map(area, parts)) == 100 * 100 - 40 * 40
+    mask = free_mask(parts, 100, 100)
+    assert mask.sum() == 100 * 100 - 40 * 40
+    assert not mask[35:65, 35:65].any()
+
+
 def test_a_pixel_is_free_where_its_middle_is() -> None:
     mask = free_mask([((1, 1), (3, 1), (3, 3), (1, 3)), ((3.6, 0), (5, 0), (5, 0.6), (3.6, 0.6))], 4, 5)
     expected = np.zeros((4, 5), bool)
