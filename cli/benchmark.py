@@ -11,6 +11,7 @@ from cli.console import console, progress_shown, table
 if TYPE_CHECKING:
     from parking.learning.benchmark import Row
 
+FOLDS = 5
 app = typer.Typer(help="Measure quality and speed.", no_args_is_help=True)
 Work = Annotated[Path, typer.Option("--work", help="Folder for checkpoints: a run that was stopped goes on from it.")]
 
@@ -19,7 +20,7 @@ Work = Annotated[Path, typer.Option("--work", help="Folder for checkpoints: a ru
 def quality(
     data: Annotated[str, typer.Option("--data", help="Folder or s3://bucket/prefix of annotated images.")],
     rows: Annotated[str, typer.Option(help="Rows to measure, with commas between. (default: all)")] = "",
-    folds: options.Folds = 5,
+    folds: options.Folds = FOLDS,
     work: Work = Path("parking-benchmark"),
     out: Annotated[Path | None, typer.Option(help="Folder for quality.md and its pictures.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the rows for a machine to read.")] = False,
@@ -47,7 +48,9 @@ def quality(
     else:
         show_rows(measured, speeds)
     if out is not None:
-        command = f"parking benchmark quality --data DIR --rows {','.join(e.name for e in entries)} --out docs"
+        names = ",".join(entry.name for entry in entries)
+        of_folds = "" if folds == FOLDS else f" --folds {folds}"
+        command = f"parking benchmark quality --data DIR --rows {names}{of_folds} --out docs"
         write_page(measured, speeds, command, out)
 
 

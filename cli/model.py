@@ -119,7 +119,7 @@ def evaluate(
     Example: [bold]parking evaluate --model 3[/bold]
     """
     settings = session.start(state)
-    from flows.samples import find_snapshot, samples_of
+    from flows.samples import find_snapshot, learnt_from, samples_of
     from parking.learning.evaluate import evaluate_model
 
     detector = load_detector(model, settings)
@@ -127,6 +127,9 @@ def evaluate(
     with progress_shown():
         scores, _ = evaluate_model(detector, samples_of(snapshot.version, "test", detector.contract.gsd))
     show_scores(scores, f"Model {model} on {scores.scenes} test scenes of snapshot {snapshot.version}")
+    known = learnt_from(detector.contract.dataset_version)
+    if seen := sum(scene.sha256 in known for scene in snapshot.test):
+        console.print(f"It has learnt from {seen} of these {scores.scenes} scenes: the scores flatter it.")
 
 
 def show_scores(scores: "Scores", title: str) -> None:

@@ -6,9 +6,9 @@ from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from flows.samples import find_snapshot, samples_of
+from flows.samples import find_snapshot, learnt_from, samples_of
 from parking.detection.detector import Detector
-from parking.errors import DatasetError, ModelError, NoVersionError, RegistryError
+from parking.errors import ModelError, NoVersionError, RegistryError
 from parking.learning.evaluate import SceneCounts, evaluate_model, scene_counts
 from parking.learning.gate import Verdict, compare
 from parking.registry import Version
@@ -91,7 +91,7 @@ def judge(candidate: Version, serving: Version | None) -> Verdict:
     ours = score_version(candidate.number, dataset)
     if serving is None:
         return compare(ours, None)
-    known = learnt_by(serving)
+    known = learnt_from(serving.tags.get("dataset_version", ""))
     test = find_snapshot(dataset).test
     fair = {scene.sha256 for scene in test if scene.sha256 not in known}
     if test and not fair:
@@ -106,15 +106,3 @@ def judge(candidate: Version, serving: Version | None) -> Verdict:
 def no_comparison(why: str) -> Verdict:
     """The verdict where a person has to decide."""
     return Verdict(False, f"There is no comparison: {why} Promote by force, or not at all.", 0.0, 0.0, 0.0)
-
-
-def learnt_by(version: Version) -> frozenset[str]:
-    """Checksums of the images that a version has learnt from, as far as its snapshot is still there.
-
-    A few scenes change sides when a dataset grows, so today's test scenes may be among them.
-    """
-    try:
-        snapshot = find_snapshot(version.tags.get("dataset_version", ""))
-    except DatasetError:
-        return frozenset()
-    return frozenset(scene.sha256 for scene in snapshot.train)

@@ -4,6 +4,7 @@ from functools import lru_cache
 from typing import Literal
 
 from parking.data.dataset import Snapshot, load_snapshot
+from parking.errors import DatasetError
 from parking.learning.recipe import Recipe
 from parking.learning.samples import Sample, load_samples
 from parking.progress import report
@@ -13,6 +14,18 @@ from parking.workspace import open_workspace
 def find_snapshot(version: str) -> Snapshot:
     """The snapshot with this version, or the newest for `latest`."""
     return load_snapshot(open_workspace().store, version)
+
+
+def learnt_from(version: str) -> frozenset[str]:
+    """Checksums of the images that a model of this snapshot has learnt from, as far as the snapshot is still there.
+
+    A few scenes change sides when a dataset grows, so today's test scenes may be among them.
+    """
+    try:
+        snapshot = find_snapshot(version)
+    except DatasetError:
+        return frozenset()
+    return frozenset(scene.sha256 for scene in snapshot.train)
 
 
 @lru_cache(maxsize=2)

@@ -47,7 +47,7 @@ class PredictionAnswer(BaseModel):
     count: int
     """Places found."""
     count_interval: tuple[int, int]
-    """Bounds for the number of places there are, at 80 %."""
+    """Bounds for the number of places there are, at 80 %; as measured with the model's own threshold and least area."""
     threshold: float
     """Probability from which a pixel counted as free."""
     coordinate_system: Literal["WGS 84", "image"]

@@ -49,7 +49,8 @@ class Scene(BaseModel):
     """Who drew the polygons: habits differ, so splits are stratified by it."""
 
     group: str
-    """Scenes that show the same ground share one, and never fall on two sides of a split."""
+    """Scenes that show the same picture share one, and never fall on two sides of a split. Tiles that only overlap do
+    not: what they share may be on both."""
 
     rings: tuple[Ring, ...]
     """Free places, clipped to the image."""

@@ -37,7 +37,7 @@ class Detection:
     spots: tuple[Spot, ...]
     count: int
     count_interval: tuple[int, int]
-    """Bounds for the number of places there are, at 80 %."""
+    """Bounds for the number of places there are, at 80 %; as measured with the contract's threshold and least area."""
 
     probability: NDArray[np.float32]
     """(H, W) of the raster, the chance that a pixel is free parking."""

@@ -68,9 +68,11 @@ def markdown(rows: Sequence[Row], speeds: dict[str, float], command: str) -> str
             "",
             f"Made by `{command}`: {folds} folds over {scenes} scenes; mean ± standard deviation over the folds. Each "
             "fold is scored with the threshold, the cuts of free shapes and the calibration that the *other* folds "
-            "teach; no validation scene chose when a training stopped. Which cues those cuts are chosen by was decided "
-            "on these very folds, what they weigh never. What was annotated as one outline counts as one, also where "
-            "it is a row. Megapixels per second are those of two threads of whatever machine made this page, and "
+            "teach; no validation scene chose when a training stopped. The usual size of a place, one number, is of "
+            "all scenes, and so is the threshold at which shapes are found to learn the cuts on. Which cues those cuts "
+            "are chosen by was decided on these very folds, what they weigh never. What was annotated as one outline "
+            "counts as one, also where it is a row. Megapixels per second are those of two threads of whatever machine "
+            "made this page, and "
             "whatever else it did meanwhile: compare rows, not machines.",
             "",
             *_table(whole or short, speeds),
