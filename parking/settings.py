@@ -78,7 +78,8 @@ class Settings(BaseSettings):
     """How often the service asks the registry which version is `production`. Smaller: faster reload, more calls."""
 
     max_upload_mb: float = Field(32.0, gt=0)
-    """Largest request body, in MiB."""
+    """Largest request body, in MiB. All that are under way together may have as many times that as there are slots and
+    places in the queue."""
 
     max_megapixels: float = Field(64.0, gt=0)
     """Largest image, in million pixels; checked before the image is decoded."""

@@ -62,7 +62,8 @@ def create_app(settings: Settings | None = None, registry: Versions | None = Non
     add_pages(app)
     register_errors(app)
     # The last one added is the outermost.
-    app.add_middleware(BodyLimit, most_bytes=int(settings.max_upload_mb * 2**20))
+    most = int(settings.max_upload_mb * 2**20)
+    app.add_middleware(BodyLimit, most_bytes=most, most_together=most * (settings.slots + settings.queue))
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -64,36 +65,51 @@ class InferenceSlots:
 
 
 class BodyLimit:
-    """ASGI middleware that counts a body while it streams in, whatever its headers say of its length.
+    """ASGI middleware that counts bodies while they stream in, whatever their headers say of their length.
+
+    Each may have so many bytes, and all that are under way together so many: a request waits for a slot only once its
+    image is there, and callers without number could fill the memory before they are sent away.
 
     An answer that comes before the end of the body, such as "too large" or "who are you", waits for the rest, which is
     thrown away: a connection that is closed on bytes that nobody read is reset, and a proxy that is still sending makes
     a 502 of that answer.
     """
 
-    def __init__(self, app: ASGIApp, *, most_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, most_bytes: int, most_together: int) -> None:
         self._app = app
         self._most = most_bytes
+        self._room = _Room(most_together)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and fail it where its body grows too large."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body = _Body(scope, receive, self._most)
+        body = _Body(scope, receive, self._most, self._room)
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 await body.finish()
             await send(message)
 
-        await self._app(scope, body.receive, answer)
+        try:
+            await self._app(scope, body.receive, answer)
+        finally:
+            self._room.left += body.held
+
+
+@dataclass(slots=True)
+class _Room:
+    """For the bodies of all requests that are under way."""
+
+    left: int
+    """Bytes."""
 
 
 class _Body:
     """What has come of a request's body."""
 
-    def __init__(self, scope: Scope, receive: Receive, most_bytes: int) -> None:
+    def __init__(self, scope: Scope, receive: Receive, most_bytes: int, room: _Room) -> None:
         headers = dict(scope["headers"])
         text = headers.get(b"content-length", b"0")
         self._declared = int(text) if text.isdigit() else 0
@@ -101,18 +117,27 @@ class _Body:
         self._receive = receive
         self._most = most_bytes
         self._read = 0
+        self._room = room
+        self.held = 0
+        """Bytes that were handed on."""
 
     async def receive(self) -> Message:
         """The next part.
 
         Raises:
             BodyTooLargeError: it is more than may come.
+            BusyError: there is no room beside the bodies of others.
         """
         if self._declared > self._most:
             raise BodyTooLargeError(self._most)
         message = await self._next()
         if self._read > self._most:
             raise BodyTooLargeError(self._most)
+        size = len(message.get("body", b""))
+        if size > self._room.left:
+            raise BusyError("The images of others fill the memory that there is for them. Try again in a second.")
+        self._room.left -= size
+        self.held += size
         return message
 
     async def finish(self) -> None:

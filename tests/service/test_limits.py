@@ -43,6 +43,25 @@ def test_beyond_slots_and_queue_it_is_503_with_retry_after(
     assert ask(3).status_code == 200
 
 
+def test_uploads_that_never_end_cannot_fill_the_memory(models: dict[int, Path], tmp_path: Path, image: bytes) -> None:
+    settings = Settings(_env_file=None, state_dir=tmp_path / "state", threads=1, slots=1, queue=0, max_upload_mb=1)
+    headers = {"Content-Type": "image/png", "Content-Length": str(800_000)}
+    with running(create_app(settings, FlippingRegistry(models, serving=1))) as address:
+        host = address.removeprefix("http://")
+        with closing(HTTPConnection(host)) as slow, closing(HTTPConnection(host)) as other:
+            slow.request("POST", "/predict", body=iter([image + bytes(700_000)]), headers=headers)
+
+            def asked() -> tuple[int, str | None]:
+                other.request("POST", "/predict", body=image + bytes(500_000), headers={"Content-Type": "image/png"})
+                answer = other.getresponse()
+                answer.read()
+                return answer.status, answer.getheader("Retry-After")
+
+            wait_until(lambda: asked() == (503, "1"))
+            slow.close()
+            wait_until(lambda: asked()[0] == 200)
+
+
 def test_health_answers_while_every_slot_is_busy(
     serve: Serve, models: dict[int, Path], image: bytes, gate: threading.Event
 ) -> None:
