@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from parking.learning.benchmark import Row
 
 FOLDS = 5
+"""Of the published table."""
+
 app = typer.Typer(help="Measure quality and speed.", no_args_is_help=True)
 Work = Annotated[Path, typer.Option("--work", help="Folder for checkpoints: a run that was stopped goes on from it.")]
 

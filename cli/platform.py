@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +15,7 @@ from cli.console import console, progress_shown
 from cli.servers import Server, Servers, check_port, python
 from cli.session import Addresses
 from parking.errors import FolderError, PlatformError
-from parking.lock import alone_in
+from parking.lock import alone_in, is_held
 from parking.settings import Settings
 
 Host = Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 lets other machines in.")]
@@ -65,14 +65,19 @@ def alone_on(state_dir: Path) -> Iterator[None]:
 
     Raises:
         PlatformError: there is one already.
+        FolderError: the folder cannot be written.
     """
-    try:
-        with alone_in(state_dir / session.PLATFORM):
-            yield
-    except FolderError as error:
-        raise PlatformError(
-            f"`parking up` runs on {state_dir} already: use that one, stop it, or name another folder with --state."
-        ) from error
+    folder = state_dir / session.PLATFORM
+    with ExitStack() as held:
+        try:
+            held.enter_context(alone_in(folder))
+        except FolderError as error:
+            if not is_held(folder):
+                raise
+            raise PlatformError(
+                f"`parking up` runs on {state_dir} already: use that one, stop it, or name another folder with --state."
+            ) from error
+        yield
 
 
 def elsewhere(settings: Settings) -> str:

@@ -63,7 +63,8 @@ def create_app(settings: Settings | None = None, registry: Versions | None = Non
     register_errors(app)
     # The last one added is the outermost.
     most = int(settings.max_upload_mb * 2**20)
-    app.add_middleware(BodyLimit, most_bytes=most, most_together=most * (settings.slots + settings.queue))
+    together = most * (settings.slots + settings.queue)
+    app.add_middleware(BodyLimit, most_bytes=most, most_together=together, metrics=state.metrics)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -75,10 +75,10 @@ class BodyLimit:
     a 502 of that answer.
     """
 
-    def __init__(self, app: ASGIApp, *, most_bytes: int, most_together: int) -> None:
+    def __init__(self, app: ASGIApp, *, most_bytes: int, most_together: int, metrics: Metrics) -> None:
         self._app = app
         self._most = most_bytes
-        self._room = _Room(most_together)
+        self._room = _Room(most_together, metrics)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and fail it where its body grows too large."""
@@ -104,6 +104,15 @@ class _Room:
 
     left: int
     """Bytes."""
+
+    metrics: Metrics
+
+    def take(self, size: int) -> None:
+        """Hold so many bytes; raises BusyError where there is no room for them."""
+        if size > self.left:
+            self.metrics.shed.inc()
+            raise BusyError("The images of others fill the memory that there is for them. Try again in a second.")
+        self.left -= size
 
 
 class _Body:
@@ -134,9 +143,7 @@ class _Body:
         if self._read > self._most:
             raise BodyTooLargeError(self._most)
         size = len(message.get("body", b""))
-        if size > self._room.left:
-            raise BusyError("The images of others fill the memory that there is for them. Try again in a second.")
-        self._room.left -= size
+        self._room.take(size)
         self.held += size
         return message
 

@@ -35,7 +35,9 @@ class Metrics:
         self.slots = Gauge("parking_slots", "Inferences that may run at once.", registry=registry)
         self.waiting = Gauge("parking_waiting", "Requests that wait for a slot.", registry=registry)
         self.running = Gauge("parking_running", "Inferences under way.", registry=registry)
-        self.shed = Counter("parking_shed_total", "Requests refused because the queue was full.", registry=registry)
+        self.shed = Counter(
+            "parking_shed_total", "Requests refused: the queue, or the room for uploads, was full.", registry=registry
+        )
         self.reloads = Counter(
             "parking_reloads_total",
             "Versions that came: remembered, confirmed, loaded or rejected.",

@@ -62,14 +62,23 @@ class Change:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a version stays out."""
+
+    reason: str
+    sha256: str
+    """Of its file: a number alone may come again, in a registry that was made anew."""
+
+
 @dataclass(slots=True)
 class SlotStatus:
     """What the slot knows besides its model."""
 
     registry_ok: bool = False
     last_error: str | None = None
-    rejected: dict[int, str] = field(default_factory=dict)
-    """Versions that failed their checks and why; they are not tried again, for a version never changes."""
+    rejected: dict[int, Rejection] = field(default_factory=dict)
+    """Versions that failed their checks; they are not tried again, for a version never changes."""
     history: deque[Change] = field(default_factory=lambda: deque(maxlen=20))
     """What became of the latest versions that came, oldest first."""
 
@@ -116,8 +125,6 @@ class ModelSlot:
         self._failures = 0
         self._random = random.Random()  # noqa: S311 - spreads load, guards nothing
         self._before: Loaded | None = None
-        self._refused: dict[int, str] = {}
-        """Checksums of rejected versions: a number alone may come again."""
         self._polling = threading.Lock()
         self._stopped = threading.Event()
         self._woken = threading.Event()
@@ -194,7 +201,8 @@ class ModelSlot:
         return patience * self._random.uniform(0.8, 1.2)
 
     def _is_new(self, version: Version) -> bool:
-        if self._refused.get(version.number) == version.tags.get("sha256", ""):
+        rejection = self.status.rejected.get(version.number)
+        if rejection is not None and rejection.sha256 == version.tags.get("sha256", ""):
             self._note(self._rejection(version))
             return False
         if self.current is None or not _is_same(self.current.version, version):
@@ -215,8 +223,7 @@ class ModelSlot:
             file = self._registry.fetch(version, self._cache)
             detector = self._load(file)
         except ModelError as error:
-            self.status.rejected[version.number] = str(error)
-            self._refused[version.number] = version.tags.get("sha256", "")
+            self.status.rejected[version.number] = Rejection(str(error), version.tags.get("sha256", ""))
             self._metrics.reloads.labels("rejected").inc()
             self.status.history.append(Change(datetime.now(UTC), version.number, "rejected", str(error)))
             self._note(self._rejection(version))
@@ -254,7 +261,7 @@ class ModelSlot:
         logger.info("Version {} of {} serves now: {}", loaded.version.number, loaded.version.name, detail)
 
     def _rejection(self, version: Version) -> str:
-        return f"Version {version.number} was refused: {self.status.rejected[version.number]}"
+        return f"Version {version.number} was refused: {self.status.rejected[version.number].reason}"
 
     def _registry_answers(self, ok: bool) -> None:
         self.status.registry_ok = ok

@@ -3,6 +3,7 @@
 import io
 import struct
 import warnings
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -21,7 +22,7 @@ EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 """File names that can be images of ours; what a file really is, its bytes decide."""
 
 _PILLOW_FORMATS = ("PNG", "JPEG", "WEBP")
-_UPRIGHT: dict[object, Image.Transpose] = {
+_UPRIGHT: dict[Hashable, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -135,15 +136,20 @@ def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
 
 def _exif(image: Image.Image) -> tuple[Image.Transpose | None, date | None]:
     """How the image has to be turned, and the day that it was taken, as far as its notes say."""
-    try:
-        exif = image.getexif()
-        details = exif.get_ifd(ExifTags.IFD.Exif)
-    except Exception:  # noqa: BLE001 - a camera's notes may be damaged in any way; the picture is what matters
-        return None, None
+    turn = _UPRIGHT.get(_noted(image.getexif, ExifTags.Base.Orientation))
     # Not `DateTime`: that is when the file was last changed, and who saves an old image anew makes it look fresh.
-    stamps = (details.get(ExifTags.Base.DateTimeOriginal), details.get(ExifTags.Base.DateTimeDigitized))
-    acquired = next((day for stamp in stamps if (day := parse_date(stamp))), None)
-    return _UPRIGHT.get(exif.get(ExifTags.Base.Orientation)), acquired
+    taken = (ExifTags.Base.DateTimeOriginal, ExifTags.Base.DateTimeDigitized)
+    stamps = (_noted(lambda: image.getexif().get_ifd(ExifTags.IFD.Exif), tag) for tag in taken)
+    return turn, next((day for stamp in stamps if (day := parse_date(stamp))), None)
+
+
+def _noted(read_notes: Callable[[], Mapping[int, object]], tag: int) -> Hashable:
+    """One note; none where it is missing, or damaged: Pillow decodes each as it is asked for."""
+    try:
+        found = read_notes().get(tag)
+    except Exception:  # noqa: BLE001 - a camera's notes may be damaged in any way; the picture is what matters
+        return None
+    return found if isinstance(found, Hashable) else None
 
 
 def parse_date(stamp: object) -> date | None:

@@ -72,8 +72,7 @@ def markdown(rows: Sequence[Row], speeds: dict[str, float], command: str) -> str
             "all scenes, and so is the threshold at which shapes are found to learn the cuts on. Which cues those cuts "
             "are chosen by was decided on these very folds, what they weigh never. What was annotated as one outline "
             "counts as one, also where it is a row. Megapixels per second are those of two threads of whatever machine "
-            "made this page, and "
-            "whatever else it did meanwhile: compare rows, not machines.",
+            "made this page, and whatever else it did meanwhile: compare rows, not machines.",
             "",
             *_table(whole or short, speeds),
             "",

@@ -11,6 +11,7 @@ import pytest
 from cli.platform import alone_on, elsewhere
 from cli.servers import Server, Servers, free_port
 from cli.session import PLATFORM, Addresses, environment, running_platform
+from parking.errors import FolderError
 from parking.settings import Settings
 
 HEALTHY = """
@@ -51,6 +52,14 @@ def test_a_second_platform_on_a_state_folder_is_refused(tmp_path: Path) -> None:
     with alone_on(tmp_path):
         pass
     assert (tmp_path / PLATFORM).is_dir()
+
+
+def test_a_folder_that_cannot_be_held_is_not_taken_for_another_platform(tmp_path: Path) -> None:
+    (tmp_path / PLATFORM).touch()
+    with pytest.raises(FolderError, match="is no folder to work in"), alone_on(tmp_path):
+        pass
+    with pytest.raises(FolderError, match="of the block"), alone_on(tmp_path / "other"):
+        raise FolderError("of the block")
 
 
 def test_an_mlflow_elsewhere_is_not_ours_to_start() -> None:

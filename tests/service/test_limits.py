@@ -58,6 +58,8 @@ def test_uploads_that_never_end_cannot_fill_the_memory(models: dict[int, Path], 
                 return answer.status, answer.getheader("Retry-After")
 
             wait_until(lambda: asked() == (503, "1"))
+            other.request("GET", "/metrics")
+            assert b"parking_shed_total 0.0" not in other.getresponse().read()
             slow.close()
             wait_until(lambda: asked()[0] == 200)
 

@@ -167,6 +167,18 @@ def test_a_photograph_lying_on_its_side_is_turned_and_dated() -> None:
     assert raster.acquired == date(2021, 7, 9)
 
 
+def test_a_photograph_whose_date_is_damaged_is_turned_and_without_a_day() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif.get_ifd(0x8769)[0x9003] = "2021:07:09 12:30:00"
+    # The date's text becomes fractions, of which its twenty bytes hold too few.
+    date_as_text, as_fractions = b"\x90\x03\x00\x02", b"\x90\x03\x00\x05"
+    data = encoded(Image.fromarray(PIXELS), "JPEG", exif=exif)
+    assert date_as_text in data
+    raster = read_raster(data.replace(date_as_text, as_fractions))
+    assert (raster.height, raster.width, raster.acquired) == (40, 24, None)
+
+
 def test_the_day_on_which_an_image_was_saved_again_is_not_the_day_it_was_taken() -> None:
     exif = Image.Exif()
     exif[0x0132] = "2026:11:23 12:30:00"
