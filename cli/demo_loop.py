@@ -115,6 +115,8 @@ class Loop:
         console.print(self._scores())
         facts = table("", "", title="\n[bold]What happened[/bold]")
         facts.columns[1].justify = "left"
+        # A path that is cut short cannot be opened.
+        facts.columns[1].overflow = "fold"
         facts.show_header = False
         for name, value in self._facts():
             facts.add_row(name, value)
