@@ -165,9 +165,13 @@ def _postgres_binaries(folder: Path) -> Path:
 
 
 def free_low_ports(count: int) -> list[int]:
-    """Free ports below 50,000: `weed` adds 10,000 to each for its own gRPC."""
+    """Free ports, to each of which `weed` adds 10,000 for its own gRPC.
+
+    All of them lie below those that the system gives to connections, and away from what another process of these tests
+    has found: their numbers follow each other, and until a server listens its ports look free to both.
+    """
     found: list[int] = []
-    candidate = 20_000 + os.getpid() % 10_000
+    candidate = 10_000 + os.getpid() * 16 % 10_000
     while len(found) < count:
         candidate += 1
         if _is_free(candidate) and _is_free(candidate + 10_000):
