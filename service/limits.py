@@ -95,7 +95,7 @@ class BodyLimit:
         try:
             await self._app(scope, body.receive, answer)
         finally:
-            self._room.left += body.held
+            self._room.give_back(body.held)
 
 
 @dataclass(slots=True)
@@ -113,6 +113,11 @@ class _Room:
             self.metrics.shed.inc()
             raise BusyError("The images of others fill the memory that there is for them. Try again in a second.")
         self.left -= size
+        self.metrics.upload_bytes.inc(size)
+
+    def give_back(self, size: int) -> None:
+        self.left += size
+        self.metrics.upload_bytes.dec(size)
 
 
 class _Body:

@@ -35,6 +35,9 @@ class Metrics:
         self.slots = Gauge("parking_slots", "Inferences that may run at once.", registry=registry)
         self.waiting = Gauge("parking_waiting", "Requests that wait for a slot.", registry=registry)
         self.running = Gauge("parking_running", "Inferences under way.", registry=registry)
+        self.upload_bytes = Gauge(
+            "parking_upload_bytes", "Bodies of the requests under way, as far as they have come.", registry=registry
+        )
         self.shed = Counter(
             "parking_shed_total", "Requests refused: the queue, or the room for uploads, was full.", registry=registry
         )

@@ -50,6 +50,8 @@ def test_uploads_that_never_end_cannot_fill_the_memory(models: dict[int, Path], 
         host = address.removeprefix("http://")
         with closing(HTTPConnection(host)) as slow, closing(HTTPConnection(host)) as other:
             slow.request("POST", "/predict", body=iter([image + bytes(700_000)]), headers=headers)
+            # Had the others' bytes come first, it would be this one that is sent away.
+            wait_until(lambda: held(other) > 700_000)
 
             def asked() -> tuple[int, str | None]:
                 other.request("POST", "/predict", body=image + bytes(500_000), headers={"Content-Type": "image/png"})
@@ -62,6 +64,14 @@ def test_uploads_that_never_end_cannot_fill_the_memory(models: dict[int, Path], 
             assert b"parking_shed_total 0.0" not in other.getresponse().read()
             slow.close()
             wait_until(lambda: asked()[0] == 200)
+            wait_until(lambda: held(other) == 0)
+
+
+def held(connection: HTTPConnection) -> float:
+    """Bytes of the uploads under way, as the service tells Prometheus."""
+    connection.request("GET", "/metrics")
+    lines = connection.getresponse().read().decode().splitlines()
+    return float(next(line for line in lines if line.startswith("parking_upload_bytes ")).split()[1])
 
 
 def test_health_answers_while_every_slot_is_busy(
