@@ -134,7 +134,9 @@ def evaluate(
 
 def show_scores(scores: "Scores", title: str) -> None:
     """Print scores, one a row."""
-    listed = table("score", "value", title=title)
+    # A title of the table's own would be folded to the width of its numbers.
+    console.print(title, markup=False, soft_wrap=True, style="bold")
+    listed = table("score", "value")
     for name, value in scores.model_dump(exclude={"scenes"}).items():
         listed.add_row(name, f"{value:.3f}")
     console.print(listed)
