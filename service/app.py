@@ -64,7 +64,7 @@ def create_app(settings: Settings | None = None, registry: Versions | None = Non
     # The last one added is the outermost.
     most = int(settings.max_upload_mb * 2**20)
     together = most * (settings.slots + settings.queue)
-    app.add_middleware(BodyLimit, most_bytes=most, most_together=together, metrics=state.metrics)
+    app.add_middleware(BodyLimit, most_bytes=most, most_together=together, metrics=state.metrics.room)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

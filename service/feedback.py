@@ -57,7 +57,7 @@ class Answers:
         if not self._settings.feedback_days:
             return
         if not self._free.acquire(blocking=False):
-            self._metrics.answers_lost.inc()
+            self._metrics.answers.lost.inc()
             return
         image = upload.data if self._settings.keep_images else None
         self._pool.submit(self._keep, answer_of(prediction), image)
@@ -70,7 +70,7 @@ class Answers:
                 "Set it to some days."
             )
         scored = await asyncio.get_running_loop().run_in_executor(self._pool, self._correct, correction)
-        self._metrics.feedback.labels("right" if correction.right else "corrected").inc()
+        self._metrics.answers.feedback.labels("right" if correction.right else "corrected").inc()
         return scored
 
     def close(self) -> None:
@@ -81,7 +81,7 @@ class Answers:
         try:
             keep_answer(self._open_store(), answer, image)
         except StoreError as error:
-            self._metrics.answers_lost.inc()
+            self._metrics.answers.lost.inc()
             logger.warning("The answer to {} cannot be corrected: {}", answer.request_id, error)
         finally:
             self._free.release()

@@ -42,7 +42,7 @@ class InferenceLog:
 
     def add(self, row: LogRow) -> None:
         """Take a row; never waits for the store."""
-        self._metrics.log_lost.inc(self._spool.append(row))
+        self._metrics.log.lost.inc(self._spool.append(row))
         self._measure()
 
     def flush(self) -> None:
@@ -54,7 +54,7 @@ class InferenceLog:
                 # The whole hour again: then it is one file, and a crash in between costs and doubles nothing.
                 table = self._spool.rows_of(segment)
                 write_table(self._open_store(), table, date=segment.hour.date(), name=segment.name)
-                self._metrics.log_written.inc(self._spool.sent(segment, table.num_rows))
+                self._metrics.log.written.inc(self._spool.sent(segment, table.num_rows))
         except StoreError as error:
             logger.warning("{} log rows wait, the store refused them: {}", self._spool.waiting, error)
         self._measure()
@@ -68,7 +68,7 @@ class InferenceLog:
         if waiting := self._spool.waiting:
             lost = self._spool.close()
             logger.error("{} log rows wait in {}, {} are lost", waiting - lost, self._spool.folder, lost)
-            self._metrics.log_lost.inc(lost)
+            self._metrics.log.lost.inc(lost)
         else:
             self._spool.close()
 
@@ -91,5 +91,5 @@ class InferenceLog:
             logger.exception("Log rows will wait on disk, the store cannot be used")
 
     def _measure(self) -> None:
-        self._metrics.log_pending.set(self._spool.waiting)
-        self._metrics.log_spool_bytes.set(self._spool.size)
+        self._metrics.log.pending.set(self._spool.waiting)
+        self._metrics.log.spool_bytes.set(self._spool.size)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import BodyTooLargeError, BusyError
-from service.metrics import Metrics
+from service.metrics import RoomMetrics
 from service.patience import Patience
 
 _REST_SECONDS = 10.0
@@ -21,7 +21,7 @@ class InferenceSlots:
     A long queue only makes every caller time out: better to say at once that one is busy.
     """
 
-    def __init__(self, slots: int, queue: int, metrics: Metrics) -> None:
+    def __init__(self, slots: int, queue: int, metrics: RoomMetrics) -> None:
         """Free slots.
 
         Args:
@@ -75,7 +75,7 @@ class BodyLimit:
     a 502 of that answer.
     """
 
-    def __init__(self, app: ASGIApp, *, most_bytes: int, most_together: int, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, *, most_bytes: int, most_together: int, metrics: RoomMetrics) -> None:
         self._app = app
         self._most = most_bytes
         self._room = _Room(most_together, metrics)
@@ -105,7 +105,7 @@ class _Room:
     left: int
     """Bytes."""
 
-    metrics: Metrics
+    metrics: RoomMetrics
 
     def take(self, size: int) -> None:
         """Hold so many bytes; raises BusyError where there is no room for them."""

@@ -19,10 +19,27 @@ class Metrics:
     """The counters of one application; each has its own, so that two in one process do not mix."""
 
     def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
-        self.requests = Counter(
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self.requests = RequestMetrics(self.registry)
+        self.room = RoomMetrics(self.registry)
+        self.model = ModelMetrics(self.registry)
+        self.answers = AnswerMetrics(self.registry)
+        self.log = LogMetrics(self.registry)
+        self.nights = NightMetrics()
+        self.registry.register(self.nights)
+
+    def text(self) -> bytes:
+        """All of them in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+class RequestMetrics:
+    """How many were answered, and how soon."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.answered = Counter(
             "parking_requests_total", "Requests answered.", ["route", "status", "model_version"], registry=registry
         )
         self.seconds = Histogram(
@@ -32,6 +49,12 @@ class Metrics:
             buckets=_SECONDS,
             registry=registry,
         )
+
+
+class RoomMetrics:
+    """How much of what the process takes on is taken; see `service.limits`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
         self.slots = Gauge("parking_slots", "Inferences that may run at once.", registry=registry)
         self.waiting = Gauge("parking_waiting", "Requests that wait for a slot.", registry=registry)
         self.running = Gauge("parking_running", "Inferences under way.", registry=registry)
@@ -41,22 +64,37 @@ class Metrics:
         self.shed = Counter(
             "parking_shed_total", "Requests refused: the queue, or the room for uploads, was full.", registry=registry
         )
+
+
+class ModelMetrics:
+    """Which version serves, and whether the registry says so."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
         self.reloads = Counter(
             "parking_reloads_total",
             "Versions that came: remembered, confirmed, loaded or rejected.",
             ["result"],
             registry=registry,
         )
-        self.model_version = Gauge("parking_model_version", "Number of the version that serves.", registry=registry)
-        self.model_loaded = Gauge(
+        self.version = Gauge("parking_model_version", "Number of the version that serves.", registry=registry)
+        self.loaded = Gauge(
             "parking_model_loaded_timestamp_seconds", "When the serving version took over.", registry=registry
         )
-        self.model_confirmed = Gauge(
+        self.trained = Gauge(
+            "parking_model_trained_timestamp_seconds", "When the serving version was trained.", registry=registry
+        )
+        self.confirmed = Gauge(
             "parking_model_confirmed",
             "1 where the registry named the serving version since the start, 0 where it is only remembered.",
             registry=registry,
         )
         self.registry_up = Gauge("parking_registry_up", "1 where the registry answered last time.", registry=registry)
+
+
+class AnswerMetrics:
+    """What was asked about, what was found, and what people said of it."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
         self.megapixels = Histogram(
             "parking_image_megapixels",
             "Size of the images asked about.",
@@ -72,26 +110,22 @@ class Metrics:
             buckets=tuple(tenth / 10 for tenth in range(1, 11)),
             registry=registry,
         )
-        self.log_written = Counter("parking_log_rows_written_total", "Log rows in the store.", registry=registry)
-        self.log_lost = Counter("parking_log_rows_lost_total", "Log rows given up.", registry=registry)
-        self.log_spool_bytes = Gauge(
-            "parking_log_spool_bytes", "Size of the log rows kept on this machine.", registry=registry
-        )
-        self.log_spool_limit = Gauge(
-            "parking_log_spool_limit_bytes", "Size from which the oldest waiting rows are given up.", registry=registry
-        )
-        self.log_pending = Gauge("parking_log_rows_pending", "Log rows not yet in the store.", registry=registry)
-
-        self.model_trained = Gauge(
-            "parking_model_trained_timestamp_seconds", "When the serving version was trained.", registry=registry
-        )
         self.feedback = Counter("parking_feedback_total", "Answers corrected.", ["verdict"], registry=registry)
-        self.answers_lost = Counter(
+        self.lost = Counter(
             "parking_answers_lost_total", "Answers that could not be kept for corrections.", registry=registry
         )
-        self.nights = NightMetrics()
-        registry.register(self.nights)
 
-    def text(self) -> bytes:
-        """All of them in Prometheus' text format."""
-        return generate_latest(self.registry)
+
+class LogMetrics:
+    """Where the rows of the inference log are."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.written = Counter("parking_log_rows_written_total", "Log rows in the store.", registry=registry)
+        self.lost = Counter("parking_log_rows_lost_total", "Log rows given up.", registry=registry)
+        self.pending = Gauge("parking_log_rows_pending", "Log rows not yet in the store.", registry=registry)
+        self.spool_bytes = Gauge(
+            "parking_log_spool_bytes", "Size of the log rows kept on this machine.", registry=registry
+        )
+        self.spool_limit = Gauge(
+            "parking_log_spool_limit_bytes", "Size from which the oldest waiting rows are given up.", registry=registry
+        )

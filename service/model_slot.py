@@ -224,7 +224,7 @@ class ModelSlot:
             detector = self._load(file)
         except ModelError as error:
             self.status.rejected[version.number] = Rejection(str(error), version.tags.get("sha256", ""))
-            self._metrics.reloads.labels("rejected").inc()
+            self._metrics.model.reloads.labels("rejected").inc()
             self.status.history.append(Change(datetime.now(UTC), version.number, "rejected", str(error)))
             self._note(self._rejection(version))
             return
@@ -253,11 +253,11 @@ class ModelSlot:
         self.current = loaded
         self.status.last_error = None
         self.status.history.append(Change(datetime.now(UTC), loaded.version.number, result, detail))
-        self._metrics.reloads.labels(result).inc()
-        self._metrics.model_version.set(loaded.version.number)
-        self._metrics.model_loaded.set(loaded.loaded_at.timestamp())
-        self._metrics.model_trained.set(loaded.detector.contract.trained.timestamp())
-        self._metrics.model_confirmed.set(loaded.confirmed)
+        self._metrics.model.reloads.labels(result).inc()
+        self._metrics.model.version.set(loaded.version.number)
+        self._metrics.model.loaded.set(loaded.loaded_at.timestamp())
+        self._metrics.model.trained.set(loaded.detector.contract.trained.timestamp())
+        self._metrics.model.confirmed.set(loaded.confirmed)
         logger.info("Version {} of {} serves now: {}", loaded.version.number, loaded.version.name, detail)
 
     def _rejection(self, version: Version) -> str:
@@ -265,7 +265,7 @@ class ModelSlot:
 
     def _registry_answers(self, ok: bool) -> None:
         self.status.registry_ok = ok
-        self._metrics.registry_up.set(ok)
+        self._metrics.model.registry_up.set(ok)
         self._failures = 0 if ok else self._failures + 1
 
     def _note(self, text: str) -> None:

@@ -50,8 +50,8 @@ class Predictor:
         self._slot = slot
         self._log = log
         self._metrics = metrics
-        metrics.slots.set(settings.slots)
-        self._slots = InferenceSlots(settings.slots, settings.queue, metrics)
+        metrics.room.slots.set(settings.slots)
+        self._slots = InferenceSlots(settings.slots, settings.queue, metrics.room)
         self._pool = ThreadPoolExecutor(settings.slots, thread_name_prefix="inference")
 
     async def predict(self, question: Question, patience: Patience) -> tuple[Prediction, bytes]:
@@ -91,7 +91,7 @@ class Predictor:
                 embedding=found.embedding,
             )
         except Exception:  # noqa: BLE001 - the caller has the answer; a row that fails is counted
-            self._metrics.log_lost.inc()
+            self._metrics.log.lost.inc()
             logger.exception("No log row could be made")
         else:
             self._log.add(row)
@@ -127,10 +127,10 @@ class Predictor:
             detection = replace(detection, gsd_source="caller")
         elapsed = (time.perf_counter() - started) * 1000
         prediction = Prediction(question.request_id, loaded.label, raster, detection, elapsed)
-        self._metrics.megapixels.observe(raster.width * raster.height / 1e6)
-        self._metrics.places.observe(detection.count)
+        self._metrics.answers.megapixels.observe(raster.width * raster.height / 1e6)
+        self._metrics.answers.places.observe(detection.count)
         for spot in detection.spots:
-            self._metrics.confidence.observe(spot.confidence)
+            self._metrics.answers.confidence.observe(spot.confidence)
         return prediction, render(prediction, question.form)
 
     def _draw(self, upload: Upload) -> bytes:

@@ -56,8 +56,8 @@ class RequestContext:
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")
         version = scope["state"].get("model_version", "")
-        self._metrics.requests.labels(route, str(status), version).inc()
-        self._metrics.seconds.labels(route, version).observe(seconds)
+        self._metrics.requests.answered.labels(route, str(status), version).inc()
+        self._metrics.requests.seconds.labels(route, version).observe(seconds)
         if not scope["path"].startswith(_UNLOGGED):
             # Quoted, or a line break in it would begin a line of its own.
             logger.info("{} {} {} in {:.0f} ms", scope["method"], quote(scope["path"]), status, seconds * 1000)

@@ -46,7 +46,7 @@ class ServiceState:
             return open_store(settings.store_url, settings.state_dir / "cache")
 
         most_bytes = int(settings.log_spool_mb * 2**20)
-        self.metrics.log_spool_limit.set(most_bytes)
+        self.metrics.log.spool_limit.set(most_bytes)
         spool = Spool(settings.state_dir / "inference-log", most_bytes=most_bytes)
         self._log = InferenceLog(store, spool, self.metrics, every_seconds=settings.log_flush_seconds)
         self.nights = Nights(store, self.metrics, every_seconds=EVERY_SECONDS)
