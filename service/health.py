@@ -41,6 +41,6 @@ def health_of(slot: ModelSlot, started: datetime) -> Health:
         confirmed=loaded.confirmed if loaded else False,
         last_error=slot.status.last_error,
         registry_ok=slot.status.registry_ok,
-        rejected={str(number): one.reason for number, one in slot.status.rejected.copy().items()},
+        rejected=slot.status.reasons(),
         uptime_seconds=round((datetime.now(UTC) - started).total_seconds(), 1),
     )

@@ -116,6 +116,7 @@ class _Room:
         self.metrics.upload_bytes.inc(size)
 
     def give_back(self, size: int) -> None:
+        """Make room again, at the end of a request."""
         self.left += size
         self.metrics.upload_bytes.dec(size)
 

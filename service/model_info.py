@@ -81,7 +81,7 @@ def model_info(slot: ModelSlot, settings: Settings) -> ModelInfo:
             VersionChange(time=change.time, version=change.version, result=change.result, detail=change.detail)
             for change in reversed(status.history.copy())
         ],
-        rejected={str(number): one.reason for number, one in status.rejected.copy().items()},
+        rejected=status.reasons(),
         last_error=status.last_error,
         registry_ok=status.registry_ok,
         limits=Limits(

@@ -78,9 +78,13 @@ class SlotStatus:
     registry_ok: bool = False
     last_error: str | None = None
     rejected: dict[int, Rejection] = field(default_factory=dict)
-    """Versions that failed their checks; they are not tried again, for a version never changes."""
+    """Versions that failed their checks; they are not tried again while their file is the same."""
     history: deque[Change] = field(default_factory=lambda: deque(maxlen=20))
     """What became of the latest versions that came, oldest first."""
+
+    def reasons(self) -> dict[str, str]:
+        """Why versions were rejected, by number; a copy, for the slot's own thread may reject another meanwhile."""
+        return {str(number): one.reason for number, one in self.rejected.copy().items()}
 
 
 class ModelSlot:
