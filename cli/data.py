@@ -63,9 +63,9 @@ def show(
     """
     settings = session.start(state)
     check_writable(out)
+    from parking.data.contact_sheet import contact_sheet
     from parking.data.dataset import load_snapshot
     from parking.data.imagery import encode_png
-    from parking.data.show import contact_sheet
     from parking.storage import open_store
 
     store = open_store(settings.store_url)

@@ -16,11 +16,11 @@ from flows.promote import promote
 from flows.samples import find_snapshot
 from flows.train import train
 from flows.tune import tune
-from monitoring.night import NightReport
+from monitoring.nightly import NightReport
 from monitoring.schema import read_rows
 from parking.data.dataset import Scene, load_raster
+from parking.data.domain_shift import Shift, apply_shift
 from parking.data.imagery import encode_png
-from parking.data.shift import Shift, apply_shift
 from parking.errors import PlatformError
 from parking.learning.gate import Verdict
 from parking.learning.recipe import Recipe, load_recipe

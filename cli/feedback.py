@@ -27,7 +27,7 @@ def export(
     Example: [bold]parking feedback export to-annotate --lowest 50[/bold]
     """
     session.start(state)
-    from monitoring.tasks import write_tasks
+    from monitoring.label_studio_export import write_tasks
 
     written = write_tasks(open_workspace().store, folder, lowest=lowest)
     console.print(

@@ -99,7 +99,7 @@ def train_to_file(data: str, recipe: str, folds: int, work: Path, out: Path | No
     session.start(state)
     from monitoring.reference import reference_parquet
     from parking.learning.recipe import load_recipe
-    from parking.learning.standalone import train_file
+    from parking.learning.train_file import train_file
     from parking.progress import report
 
     with progress_shown():

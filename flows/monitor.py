@@ -9,12 +9,12 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 
-from monitoring.after import is_retrain_due, tag_version
+from monitoring.actions import is_retrain_due, tag_version
 from monitoring.effects import ColumnDrift
 from monitoring.examples import forget_examples
 from monitoring.feedback import forget_answers
 from monitoring.history import due_days
-from monitoring.night import NightReport, monitor_day
+from monitoring.nightly import NightReport, monitor_day
 from parking.errors import NoVersionError, RegistryError
 from parking.workspace import open_workspace
 

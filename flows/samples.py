@@ -6,7 +6,7 @@ from typing import Literal
 from parking.data.dataset import Snapshot, load_snapshot
 from parking.errors import DatasetError
 from parking.learning.recipe import Recipe
-from parking.learning.samples import Sample, load_samples
+from parking.learning.training_scenes import Sample, load_samples
 from parking.progress import report
 from parking.workspace import open_workspace
 

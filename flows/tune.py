@@ -17,8 +17,8 @@ from flows.workdir import until_done, workdir
 from parking.learning.budget import steps_within
 from parking.learning.evaluate import Scores
 from parking.learning.recipe import Recipe, load_recipe
-from parking.learning.search import PAGE, PICTURE, search_page, search_picture
 from parking.learning.study import Study, Trial, TrialResult, find_study, open_study
+from parking.learning.study_report import PAGE, PICTURE, search_page, search_picture
 from parking.learning.train import seconds_per_step
 from parking.learning.tune import run_trial
 from parking.progress import report

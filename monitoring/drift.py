@@ -9,11 +9,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from monitoring.descriptors import Descriptors, EmbeddingDescriptors, PredictionDescriptors
+from monitoring.drift_statistics import Tally
 from monitoring.effects import ColumnDrift, Kind, Verdict, judge, limit
-from monitoring.furthest import Furthest
-from monitoring.sample import Sample
+from monitoring.outliers import Furthest
+from monitoring.reservoir import Sample
 from monitoring.schema import values
-from monitoring.tally import Tally
 
 # The size of an image changes nothing for a model that works in tiles, so it has no vote.
 IMAGE_COLUMNS: tuple[str, ...] = tuple(name for name in Descriptors.__annotations__ if name != "megapixels")

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from monitoring.effects import ColumnDrift
 from monitoring.feedback import find_answer
-from monitoring.furthest import FarRow
 from monitoring.history import REPORT_PREFIX
+from monitoring.outliers import FarRow
 from parking.data.imagery import read_raster
 from parking.errors import ImageError, MissingKeyError
 from parking.storage import Store

@@ -14,15 +14,15 @@ from parking.logs import configure_logs
 from parking.registry import Registry
 from parking.settings import Settings, get_settings
 from parking.shipped import StockedRegistry, has_no_registry
+from service.auth import check_guard
+from service.drift_history import router as nights_router
 from service.errors import register_errors
 from service.feedback import router as feedback_router
-from service.guard import check_guard
+from service.last_served import remember_shipped
 from service.limits import BodyLimit
+from service.middleware import REQUEST_ID, RequestContext
 from service.model_slot import Versions
-from service.nights import router as nights_router
 from service.pages import add_pages
-from service.remembered import remember_shipped
-from service.requests import REQUEST_ID, RequestContext
 from service.routes import router
 from service.state import ServiceState
 

@@ -8,10 +8,10 @@ from loguru import logger
 from pydantic import BaseModel
 
 from parking.errors import ImageError
-from service.answers import Prediction, PredictionAnswer
+from service.deadline import Patience
 from service.errors import FAILED, BusyError, CallerGoneError, DeadlineError, NotReadyError, problem_body, status_of
-from service.patience import Patience
 from service.predictor import Predictor, Question
+from service.responses import Prediction, PredictionAnswer
 from service.uploads import Upload
 
 

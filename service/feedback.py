@@ -14,10 +14,10 @@ from monitoring.feedback import Answer, AnsweredSpot, Correction, keep_answer, t
 from parking.errors import StoreError, UnknownAnswerError
 from parking.settings import Settings
 from parking.storage import Store
-from service.answers import Prediction
-from service.guard import caller
+from service.auth import caller
 from service.metrics import Metrics
-from service.openapi import FEEDBACK
+from service.openapi_examples import FEEDBACK
+from service.responses import Prediction
 from service.uploads import Upload
 
 _MOST_WAITING = 64

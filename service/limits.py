@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.deadline import Patience
 from service.errors import BodyTooLargeError, BusyError
 from service.metrics import RoomMetrics
-from service.patience import Patience
 
 _REST_SECONDS = 10.0
 """How long an early answer waits for the rest of the body."""

@@ -15,8 +15,8 @@ from parking.detection.detector import Detector
 from parking.detection.runtime import Runtime
 from parking.errors import ModelError, NoVersionError, ParkingError
 from parking.registry import PRODUCTION, Version
+from service.last_served import Memory
 from service.metrics import Metrics
-from service.remembered import Memory
 
 MOST_PATIENT = 30.0
 """Longest wait between two questions to a registry that does not answer, in seconds."""

@@ -15,15 +15,15 @@ from monitoring.schema import make_row
 from parking.data.imagery import Raster, encode_png, read_raster
 from parking.errors import ImageTooLargeError
 from parking.settings import Settings
-from service.answers import Prediction, render
+from service.deadline import Patience
 from service.errors import NotReadyError
 from service.inference_log import InferenceLog
 from service.limits import InferenceSlots
 from service.metrics import Metrics
 from service.model_slot import Loaded, ModelSlot
-from service.patience import Patience
+from service.query_params import Wishes
+from service.responses import Prediction, render
 from service.uploads import Upload
-from service.wishes import Wishes
 
 T = TypeVar("T")
 

@@ -7,27 +7,27 @@ from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.background import BackgroundTask, BackgroundTasks
 
-from service import openapi
-from service.answers import Prediction, choose_form
+from service import openapi_examples
+from service.auth import caller, operator
 from service.batch import BatchAnswer, predict_batch
+from service.deadline import Patience, while_wanted
 from service.errors import NotReadyError
-from service.guard import caller, operator
 from service.health import Health, health_of
 from service.model_info import ModelInfo, model_info
-from service.pace import keep_pace, keep_pace_of_one
-from service.patience import Patience, while_wanted
 from service.predictor import Question
+from service.query_params import AskedFor
+from service.rate_limit import keep_pace, keep_pace_of_one
+from service.responses import Prediction, choose_form
 from service.state import ServiceState
 from service.uploads import Upload, many_images, one_image, read_image, read_images
 from service.webhook import signed, signed_body
-from service.wishes import AskedFor
 
 router = APIRouter()
 
 
 @router.post(
     "/predict",
-    responses=openapi.PREDICT,
+    responses=openapi_examples.PREDICT,
     response_class=Response,
     dependencies=[Depends(caller), Depends(keep_pace_of_one)],
     openapi_extra=one_image(),
@@ -49,8 +49,8 @@ async def predict(request: Request, wishes: AskedFor) -> Response:
 @router.post(
     "/predict/batch",
     responses={
-        200: {"model": BatchAnswer, "content": {"application/json": {"example": openapi.BATCH_EXAMPLE}}},
-        **openapi.IMAGE_PROBLEMS,
+        200: {"model": BatchAnswer, "content": {"application/json": {"example": openapi_examples.BATCH_EXAMPLE}}},
+        **openapi_examples.IMAGE_PROBLEMS,
     },
     response_class=Response,
     dependencies=[Depends(caller)],
@@ -75,7 +75,7 @@ async def predict_several(request: Request, wishes: AskedFor) -> Response:
 
 @router.post(
     "/preview",
-    responses=openapi.PREVIEW,
+    responses=openapi_examples.PREVIEW,
     response_class=Response,
     dependencies=[Depends(caller), Depends(keep_pace_of_one)],
     openapi_extra=one_image(),
@@ -89,7 +89,7 @@ async def preview(request: Request) -> Response:
     return Response(body, media_type="image/png")
 
 
-@router.get("/model", dependencies=[Depends(caller)], responses=openapi.UNAUTHORISED)
+@router.get("/model", dependencies=[Depends(caller)], responses=openapi_examples.UNAUTHORISED)
 async def model(request: Request) -> ModelInfo:
     """The model that answers, how it came, and what it declares of itself."""
     state = _state(request)
@@ -99,7 +99,7 @@ async def model(request: Request) -> ModelInfo:
 @router.post(
     "/model/reload",
     dependencies=[Depends(operator)],
-    responses=openapi.RELOAD,
+    responses=openapi_examples.RELOAD,
 )
 async def reload(request: Request) -> ModelInfo:
     """Look at the registry now, without waiting for the next time; the answer says what came of it."""
@@ -112,7 +112,7 @@ async def reload(request: Request) -> ModelInfo:
     "/model/webhook",
     status_code=202,
     dependencies=[Depends(signed)],
-    responses=openapi.WEBHOOK,
+    responses=openapi_examples.WEBHOOK,
     openapi_extra=signed_body(),
 )
 async def webhook(request: Request) -> dict[str, str]:
@@ -137,7 +137,7 @@ async def live() -> dict[str, str]:
 
 
 @router.head("/health/ready", include_in_schema=False)
-@router.get("/health/ready", responses=openapi.NOT_READY)
+@router.get("/health/ready", responses=openapi_examples.NOT_READY)
 async def ready(request: Request) -> dict[str, str]:
     """Whether a model is loaded and warm, and the process not about to stop."""
     state = _state(request)

@@ -8,14 +8,14 @@ from functools import cache
 
 from parking.settings import Settings
 from parking.storage import Store, open_store
+from service.drift_history import EVERY_SECONDS, Nights
 from service.feedback import Answers
 from service.inference_log import InferenceLog
+from service.last_served import memory_of
 from service.metrics import Metrics
 from service.model_slot import ModelSlot, Versions
-from service.nights import EVERY_SECONDS, Nights
-from service.pace import Pace
 from service.predictor import Predictor
-from service.remembered import memory_of
+from service.rate_limit import Pace
 from service.spool import Spool
 
 

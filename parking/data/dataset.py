@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from loguru import logger
 
 from parking.data.annotations import Annotation, read_annotations
-from parking.data.draft import Candidate, Draft, SourceFiles, list_source
 from parking.data.duplicates import group_by_likeness
+from parking.data.scene_matching import Candidate, Draft, SourceFiles, list_source
 from parking.data.snapshot import (
     LATEST,
     SNAPSHOTS,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from shapely import MultiPolygon, Polygon
 from shapely.geometry.polygon import orient
 
-from parking.detection.outlines import polygons
+from parking.detection.polygonize import polygons
 from parking.detection.rows import Row, measure_row
 
 SMALLEST = 0.35

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from shapely import Polygon
 
 from parking.detection.contract import PlaceCalibration
-from parking.detection.outlines import pixels_of
+from parking.detection.polygonize import pixels_of
 
 SUREST = 1 - 1e-4
 """No place is surer than this, and none less sure than one minus it."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from parking.detection.sessions import open_session
+from parking.detection.onnx_model import open_session
 from parking.errors import ModelError
 
 METADATA_KEY = "parking.contract"

@@ -16,8 +16,8 @@ from parking.data.imagery import Raster, resample
 from parking.data.tiles import in_all_orientations, stitch
 from parking.detection.contract import Contract, parse_contract
 from parking.detection.golden import check_golden, decode_tile
+from parking.detection.onnx_model import Signature
 from parking.detection.runtime import Model, Runtime, open_model
-from parking.detection.sessions import Signature
 from parking.detection.spots import Spot, count_interval, find_spots, never_stop, rules_for, stretch
 from parking.errors import ModelError
 

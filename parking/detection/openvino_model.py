@@ -9,7 +9,7 @@ import numpy as np
 import openvino  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from parking.detection.sessions import Signature
+from parking.detection.onnx_model import Signature
 from parking.errors import ModelError
 
 _TYPES = {"u8": "tensor(uint8)", "f32": "tensor(float)"}

@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from parking.detection.sessions import Sessions, Signature
+from parking.detection.onnx_model import Sessions, Signature
 from parking.errors import SettingsError
 
 Runtime = Literal["onnxruntime", "openvino"]

@@ -14,9 +14,9 @@ from parking.data.annotations import Ring
 from parking.detection.bays import cut_into_bays
 from parking.detection.confidence import confidence_of, mean_inside
 from parking.detection.contract import AS_PREDICTED, Contract, CountCalibration, CutChooser, PlaceCalibration
-from parking.detection.cuts import Surroundings, best_cut, cuts_of, surroundings
-from parking.detection.outlines import free_shapes
-from parking.detection.pieces import split_to_rows
+from parking.detection.polygonize import free_shapes
+from parking.detection.row_splitting import split_to_rows
+from parking.detection.split_candidates import Surroundings, best_cut, cuts_of, surroundings
 
 RAGGED = 2000
 """Corners a megapixel from which a map holds no rows to look for; maps of a model that has learnt have some 150."""

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from parking.errors import TrainingError
-from parking.learning.bays import estimate_bay
+from parking.learning.bay_size import estimate_bay
 from parking.learning.crossval import CrossValidation, cross_validate, judge
 from parking.learning.evaluate import ScenePrediction, Scores, score
 from parking.learning.recipe import Recipe, load_recipe
-from parking.learning.samples import Sample
+from parking.learning.training_scenes import Sample
 from parking.progress import Progress, silent
 
 BASELINE = Recipe(

@@ -11,7 +11,7 @@ from loguru import logger
 
 from parking.files import whole
 from parking.learning.recipe import Recipe
-from parking.learning.samples import Sample
+from parking.learning.training_scenes import Sample
 
 
 def identity(recipe: Recipe, train: Sequence[Sample], validation: Sequence[Sample]) -> str:

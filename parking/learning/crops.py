@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from parking.learning.augment import build_transforms
 from parking.learning.losses import IGNORED
 from parking.learning.recipe import Recipe
-from parking.learning.samples import Sample
+from parking.learning.training_scenes import Sample
 
 Crop = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 

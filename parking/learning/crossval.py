@@ -8,17 +8,17 @@ import numpy as np
 
 from parking.detection.contract import CutChooser, PlaceCalibration
 from parking.detection.spots import SpotRules
-from parking.learning.bays import BaySize, estimate_bay, spot_rules
+from parking.learning.bay_size import BaySize, estimate_bay, spot_rules
 from parking.learning.checkpoint import identity
-from parking.learning.confidence import Evidence, calibrate_places, place_evidence
-from parking.learning.cuts import Tried, learn_cuts, try_cuts
 from parking.learning.evaluate import ScenePrediction, Scores, choose_threshold, histogram_of, score
-from parking.learning.look import learn_size, looks_of, usual_size
-from parking.learning.maps import coarse, load_maps, save_maps
 from parking.learning.metrics import Histogram, iou
+from parking.learning.oof_cache import coarse, load_maps, save_maps
+from parking.learning.place_calibration import Evidence, calibrate_places, place_evidence
 from parking.learning.recipe import Recipe
-from parking.learning.samples import Sample
+from parking.learning.scene_embedding import learn_size, looks_of, usual_size
+from parking.learning.split_ranking import Tried, learn_cuts, try_cuts
 from parking.learning.train import fit, predict
+from parking.learning.training_scenes import Sample
 from parking.progress import Progress, silent
 
 OnFold = Callable[[int, Scores], bool]
@@ -174,7 +174,7 @@ def _sized(parts: Sequence[Sequence[ScenePrediction]], recipe: Recipe) -> list[l
 
 
 def _split(samples: Sequence[Sample], folds: int) -> list[tuple[list[Sample], list[Sample]]]:
-    # Imported late: see `parking.learning.samples`.
+    # Imported late: see `parking.learning.training_scenes`.
     from parking.data.split import make_folds
 
     # By the scene itself: two sources may each have a scene of one name.

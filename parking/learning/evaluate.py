@@ -17,7 +17,7 @@ from parking.detection.contract import Contract, CountCalibration
 from parking.detection.spots import Spot, SpotRules, find_spots, rules_for
 from parking.learning import metrics
 from parking.learning.metrics import Histogram, PixelCounts
-from parking.learning.samples import Sample
+from parking.learning.training_scenes import Sample
 from parking.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def evaluate_model(
         samples: scenes at the contract's ground resolution.
         progress: told of every scene.
     """
-    # Imported late: see `parking.learning.samples`.
+    # Imported late: see `parking.learning.training_scenes`.
     from parking.data.imagery import Raster
 
     contract, predictions = detector.contract, []

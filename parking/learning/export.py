@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from parking.detection.contract import METADATA_KEY, Contract
 from parking.detection.golden import Grid, block_means
-from parking.detection.sessions import open_session
+from parking.detection.onnx_model import open_session
 from parking.errors import TrainingError
 from parking.files import whole
-from parking.learning.look import Glance, Linear
 from parking.learning.network import PixelNetwork
 from parking.learning.recipe import Recipe
+from parking.learning.scene_embedding import Glance, Linear
 
 OPSET = 17
 

@@ -24,11 +24,11 @@ from parking.learning.evaluate import (
     scene_counts,
 )
 from parking.learning.export import export_onnx, golden_grid
-from parking.learning.look import Glance, learn_glance, looks_of
 from parking.learning.recipe import Recipe
-from parking.learning.samples import Sample
+from parking.learning.scene_embedding import Glance, learn_glance, looks_of
 from parking.learning.state import Record
 from parking.learning.train import Fit, fit
+from parking.learning.training_scenes import Sample
 from parking.progress import Progress, silent
 from parking.version import code_version
 
@@ -101,7 +101,7 @@ def build_version(
         DatasetError: too few scenes for so many folds.
         TrainingError: training cannot start or go on, or the exported file is not the network.
     """
-    # Imported late: see `parking.learning.samples`.
+    # Imported late: see `parking.learning.training_scenes`.
     from parking.detection.detector import Detector
 
     validated = cross_validation or cross_validate(

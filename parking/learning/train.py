@@ -23,8 +23,8 @@ from parking.learning.metrics import Histogram
 from parking.learning.network import find_device
 from parking.learning.predict import predict
 from parking.learning.recipe import Recipe
-from parking.learning.samples import Sample, generated_samples
 from parking.learning.state import Record, TrainingState
+from parking.learning.training_scenes import Sample, generated_samples
 from parking.progress import Progress, silent
 
 __all__ = ["Fit", "fit", "predict", "seconds_per_step"]

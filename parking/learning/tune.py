@@ -9,8 +9,8 @@ from loguru import logger
 from parking.errors import TrainingError
 from parking.learning.crossval import ious_apart, run_folds
 from parking.learning.evaluate import Scores
-from parking.learning.samples import Sample
 from parking.learning.study import Trial, TrialResult
+from parking.learning.training_scenes import Sample
 from parking.progress import Progress, silent
 
 

@@ -24,8 +24,8 @@ if __name__ == "__main__":  # Run as a file, this folder comes first on the path
 
 from monitoring.drift import Comparison, Finding
 from monitoring.schema import LogRow, make_row, rows_to_table, table_from_parquet, table_to_parquet
+from parking.data.domain_shift import apply_shift
 from parking.data.imagery import Raster
-from parking.data.shift import apply_shift
 from parking.data.synthetic.scene import generate_scene
 from parking.data.synthetic.style import Style
 from parking.detection.detector import Detector

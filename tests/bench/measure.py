@@ -25,7 +25,7 @@ from parking.data.imagery import encode_png, read_raster
 from parking.data.synthetic.scene import generate_scene
 from parking.data.tiles import stitch
 from parking.detection.contract import read_contract
-from parking.detection.sessions import open_session
+from parking.detection.onnx_model import open_session
 from parking.registry import Registry
 from parking.settings import Settings
 from parking.tracking import Tracker

@@ -27,7 +27,7 @@ if __name__ == "__main__":  # Run as a file, this folder comes first on the path
 
 from monitoring.descriptors import describe, describe_prediction
 from monitoring.drift import EMBEDDING_COLUMNS
-from monitoring.night import monitor_day
+from monitoring.nightly import monitor_day
 from monitoring.schema import rows_to_table, table_to_parquet, write_table
 from parking.data.synthetic.scene import generate_scene
 from parking.detection.detector import Detector

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from monitoring.schema import rows_to_table, table_to_parquet
+from parking.data.domain_shift import apply_shift
 from parking.data.imagery import encode_png, read_raster
-from parking.data.shift import apply_shift
 from parking.data.synthetic import generate_dataset, generate_scene
 from parking.registry import REFERENCE_FILE, Registry
 from parking.tracking import Tracker

@@ -10,7 +10,7 @@ from prefect.events import Event
 from flows.deployments import after_drift
 from flows.monitor import DRIFT_EVENT, monitor
 from monitoring.history import read_nights
-from monitoring.night import REPORT_PREFIX
+from monitoring.nightly import REPORT_PREFIX
 from monitoring.schema import rows_to_table, table_to_parquet, write_rows
 from parking.errors import RegistryError
 from parking.registry import REFERENCE_FILE

@@ -22,7 +22,7 @@ from tests.e2e.waiting import wait_until
 from tests.servers import free_ports
 from tests.service.doubles import FlippingRegistry
 from tests.service.running import running
-from tests.service.test_nights import night
+from tests.service.test_drift_history import night
 
 FILES = Path(__file__).parents[2] / "helm" / "files"
 

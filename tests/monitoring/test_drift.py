@@ -10,7 +10,7 @@ from monitoring.drift import IMAGE_COLUMNS, Finding, compare
 from monitoring.effects import distance
 from monitoring.page import evaluate
 from monitoring.schema import LogRow, rows_to_table
-from parking.data.shift import apply_shift
+from parking.data.domain_shift import apply_shift
 from tests.monitoring.rows import Change, row, scene_rows
 
 SCENES = range(96)

@@ -10,11 +10,11 @@ import pytest
 
 from monitoring.examples import SHOWN, examples_key, forget_examples, read_examples
 from monitoring.feedback import Answer, forget_answers, keep_answer
-from monitoring.night import monitor_day
+from monitoring.nightly import monitor_day
 from monitoring.report import NightReport
 from monitoring.schema import rows_to_table, table_to_parquet, write_rows
+from parking.data.domain_shift import apply_shift
 from parking.data.imagery import encode_png, read_raster
-from parking.data.shift import apply_shift
 from parking.data.synthetic import generate_scene
 from parking.settings import Settings
 from parking.storage import Store, open_store

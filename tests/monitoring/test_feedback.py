@@ -22,7 +22,7 @@ from monitoring.feedback import (
     read_feedback,
     take_correction,
 )
-from monitoring.night import heed
+from monitoring.nightly import heed
 from monitoring.performance import performance_of
 from parking.data.dataset import ingest
 from parking.data.imagery import encode_png

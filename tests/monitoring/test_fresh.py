@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from monitoring.drift import KINDS
-from monitoring.night import monitor_day
+from monitoring.nightly import monitor_day
 from monitoring.reference import made_with
 from monitoring.schema import LOG_SCHEMA, LogRow, table_from_parquet, values, write_rows
 from parking.detection.contract import read_contract

@@ -14,7 +14,7 @@ from monitoring.effects import ColumnDrift
 from monitoring.examples import SHOWN, Example
 from monitoring.page import bare_page, evaluate, page
 from monitoring.report import make_report
-from monitoring.sample import MOST_ROWS
+from monitoring.reservoir import MOST_ROWS
 from monitoring.schema import LOG_SCHEMA, rows_to_table
 from monitoring.summary import summary
 from tests.monitoring.rows import NOON, scene_rows

@@ -8,7 +8,7 @@ from monitoring.schema import LOG_SCHEMA, table_from_parquet
 from parking.data.snapshot import Scene
 from parking.data.synthetic import generate_scene
 from parking.learning.evaluate import ScenePrediction
-from parking.learning.samples import Sample
+from parking.learning.training_scenes import Sample
 from tests.doubles import contract
 from tests.monitoring.rows import scene_row
 

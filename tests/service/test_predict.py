@@ -12,7 +12,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from parking.data.imagery import encode_png
-from service.answers import PredictionAnswer
+from service.responses import PredictionAnswer
 from tests.service.conftest import Serve
 from tests.service.doubles import FlippingRegistry
 from tests.service.waiting import wait_until
@@ -125,7 +125,7 @@ def test_a_request_id_that_is_no_sound_name_of_a_file_is_replaced(client: TestCl
 def test_a_path_cannot_forge_a_log_line(client: TestClient) -> None:
     lines: list[str] = []
     # The service's own lines alone: those of the asking client may be gathered in the same log.
-    sink = logger.add(lines.append, format="{message}", filter="service.requests")
+    sink = logger.add(lines.append, format="{message}", filter="service.middleware")
     client.get("/f0rged%0A2026-01-01%20all%20is%20well")
     logger.remove(sink)
     (line,) = [line for line in lines if "f0rged" in line]

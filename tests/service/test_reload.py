@@ -118,7 +118,7 @@ def test_a_version_that_could_not_be_remembered_leaves_the_one_that_is(
     client = serve(registry)
     serves(client, 1)
     wait_until((tmp_path / "state" / "remembered.json").exists)
-    monkeypatch.setattr("service.remembered.write_whole", refuse_to_write)
+    monkeypatch.setattr("service.last_served.write_whole", refuse_to_write)
     for number in (2, 3):
         registry.serving = number
         serves(client, number)

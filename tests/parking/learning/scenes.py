@@ -6,7 +6,7 @@ from parking.data.dataset import Scene, free_mask
 from parking.data.polygons import Ring
 from parking.learning.evaluate import ScenePrediction
 from parking.learning.recipe import Recipe
-from parking.learning.samples import Sample
+from parking.learning.training_scenes import Sample
 
 TINY = Recipe(
     encoder_weights="none",

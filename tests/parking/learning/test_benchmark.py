@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from parking.detection.contract import CueWeights, CutChooser, PlaceCalibration
-from parking.detection.cuts import CUES
+from parking.detection.split_candidates import CUES
 from parking.errors import TrainingError
-from parking.learning.bays import BaySize
+from parking.learning.bay_size import BaySize
 from parking.learning.benchmark import Row, choose_entries, run_entry, score_slices
+from parking.learning.benchmark_report import COLUMNS, as_json, write_page
 from parking.learning.crossval import CrossValidation
 from parking.learning.evaluate import ScenePrediction, score
-from parking.learning.quality import COLUMNS, as_json, write_page
 from parking.learning.recipe import Recipe
 from tests.parking.learning.scenes import TINY, box, make_sample, make_samples
 

@@ -8,7 +8,7 @@ import pytest
 from parking.learning.crops import Crops, View, cut
 from parking.learning.losses import IGNORED
 from parking.learning.recipe import Recipe
-from parking.learning.samples import Sample
+from parking.learning.training_scenes import Sample
 from tests.parking.learning.scenes import TINY, box, make_sample, make_samples
 
 STILL = TINY.model_copy(update={"light": 0.0})

@@ -12,13 +12,13 @@ from torch import nn
 from parking.detection.contract import AS_PREDICTED, PlaceCalibration
 from parking.errors import DatasetError
 from parking.learning import crossval
-from parking.learning.confidence import Evidence
 from parking.learning.crossval import cross_validate, ious_apart, run_folds
-from parking.learning.cuts import Tried
 from parking.learning.evaluate import Scores
+from parking.learning.place_calibration import Evidence
 from parking.learning.recipe import Recipe
-from parking.learning.samples import Sample
+from parking.learning.split_ranking import Tried
 from parking.learning.train import Fit
+from parking.learning.training_scenes import Sample
 from tests.parking.learning.scenes import TINY, box, make_samples
 
 SAMPLES = make_samples(6)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from parking.detection.contract import AS_PREDICTED, CueWeights, CutChooser, PlaceCalibration
-from parking.detection.cuts import CUES
 from parking.detection.detector import Detector
+from parking.detection.split_candidates import CUES
 from parking.detection.spots import rules_for
 from parking.learning.evaluate import evaluate_model, score
 from parking.learning.plots import scene_sheet
@@ -87,7 +87,7 @@ def test_the_sheet_lists_every_test_scene(release: Release) -> None:
 
 
 def test_a_cross_validation_that_was_made_already_is_used(release: Release, tmp_path: Path) -> None:
-    from parking.learning.bays import BaySize
+    from parking.learning.bay_size import BaySize
     from parking.learning.crossval import CrossValidation
 
     made = CrossValidation(release.fold_scores, (release.predictions,), BaySize(), None, AS_PREDICTED)
@@ -114,7 +114,7 @@ def test_scores_of_folds_are_not_those_of_scenes_they_learnt_from(release: Relea
 
 
 def test_the_contract_finds_the_places_that_the_folds_were_scored_with(release: Release, tmp_path: Path) -> None:
-    from parking.learning.bays import BaySize
+    from parking.learning.bay_size import BaySize
     from parking.learning.crossval import CrossValidation
 
     cuts = CutChooser(weights=CueWeights(**dict.fromkeys(CUES, 0.5)), offset=1.0, least=0.1, usual_size_m=4.5)

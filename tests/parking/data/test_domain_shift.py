@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from parking.data.shift import Shift, apply_shift
+from parking.data.domain_shift import Shift, apply_shift
 from parking.data.synthetic import generate_scene
 
 DAY = generate_scene(5, 384).raster.pixels

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from monitoring.drift_statistics import Tally
 from monitoring.effects import distance
-from monitoring.tally import Tally
 
 
 @pytest.mark.parametrize("trained", [20, 1000])

@@ -7,7 +7,7 @@ from pathlib import Path
 from parking.data.dataset import Snapshot, ingest
 from parking.learning.recipe import Recipe
 from parking.learning.release import Release, build_version
-from parking.learning.samples import Sample, load_samples
+from parking.learning.training_scenes import Sample, load_samples
 from parking.lock import alone_in
 from parking.progress import Progress, silent
 from parking.storage import open_store

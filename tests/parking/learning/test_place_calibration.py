@@ -8,8 +8,8 @@ import pytest
 from parking.detection.confidence import confidence_of
 from parking.detection.contract import AS_PREDICTED, PlaceCalibration
 from parking.detection.spots import SpotRules
-from parking.learning.confidence import calibrate_places, place_evidence
 from parking.learning.evaluate import ScenePrediction
+from parking.learning.place_calibration import calibrate_places, place_evidence
 from tests.parking.learning.scenes import box, make_sample, predicted
 
 GSD = 0.15

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from parking.detection.contract import CueWeights, CutChooser
-from parking.detection.cuts import CUES, SCALES, chances, cues, cuts_of, surroundings
+from parking.detection.split_candidates import CUES, SCALES, chances, cues, cuts_of, surroundings
 from parking.detection.spots import SpotRules, free_ground, never_stop
 from parking.learning import metrics
 from parking.learning.evaluate import ScenePrediction
@@ -124,7 +124,7 @@ def _best_limit(scenes: Sequence[Tried], chooser: CutChooser) -> float:
 
 
 def _kept(scene: Tried, chance: NDArray[np.float64], limit: float) -> NDArray[np.bool_]:
-    """(N,), the places that `parking.detection.cuts.best_cut` would keep."""
+    """(N,), the places that `parking.detection.split_candidates.best_cut` would keep."""
     good = chance > limit
     worth = np.zeros((int(scene.shape.max(initial=-1)) + 1, len(SCALES)))
     np.add.at(worth, (scene.shape, scene.cut), np.where(good, chance - limit, 0.0))

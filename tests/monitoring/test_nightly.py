@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from monitoring.night import monitor_day
+from monitoring.nightly import monitor_day
 from monitoring.schema import LogRow, rows_to_table, table_to_parquet, write_rows
 from parking.settings import Settings
 from parking.storage import Store, open_store

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from parking.detection.contract import Contract
 from parking.detection.spots import SpotRules
 from parking.learning.recipe import Recipe
-from parking.learning.samples import Sample
+from parking.learning.training_scenes import Sample
 
 _LEAST_RINGS = 8
 _SLIMMEST, _STOUTEST = 3.2, 1.4

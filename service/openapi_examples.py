@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
-from service.answers import PredictionAnswer
+from service.responses import PredictionAnswer
 
 Responses = dict[int | str, dict[str, Any]]
 

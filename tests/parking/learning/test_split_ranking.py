@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from parking.detection.cuts import chances
+from parking.detection.split_candidates import chances
 from parking.detection.spots import SpotRules
-from parking.learning import cuts
-from parking.learning.cuts import Tried, learn_cuts, try_cuts
+from parking.learning import split_ranking
 from parking.learning.evaluate import ScenePrediction, found_rings
+from parking.learning.split_ranking import Tried, learn_cuts, try_cuts
 from tests.parking.learning.scenes import box, make_sample
 
 GSD = 0.15
@@ -45,7 +45,7 @@ def test_the_limit_is_chosen_on_what_the_detector_will_keep() -> None:
     assert chooser is not None
     rules = replace(RULES, cuts=chooser)
     for scene, seen in zip(scenes, tried, strict=True):
-        kept = cuts._kept(seen, chances(seen.cues, chooser), chooser.least)
+        kept = split_ranking._kept(seen, chances(seen.cues, chooser), chooser.least)
         assert kept.sum() == len(found_rings(scene, rules, GSD))
 
 
@@ -73,5 +73,5 @@ def test_a_ragged_map_has_nothing_to_cut() -> None:
 @pytest.mark.parametrize("limit", [0.05, 0.5])
 def test_of_each_shape_one_cut_is_kept(limit: float) -> None:
     seen = try_cuts(SINGLES[0], RULES)
-    kept = cuts._kept(seen, np.full(len(seen.right), 0.8), limit)
+    kept = split_ranking._kept(seen, np.full(len(seen.right), 0.8), limit)
     assert len(np.unique(seen.cut[kept])) == 1

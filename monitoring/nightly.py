@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from loguru import logger
 
 from monitoring.drift import Comparison, Finding
+from monitoring.evidently_workspace import WORKSPACE, keep_run
 from monitoring.examples import Example, find_examples
 from monitoring.feedback import read_feedback
 from monitoring.history import REPORT_PREFIX
@@ -17,7 +18,6 @@ from monitoring.performance import DAYS, Performance, performance_of
 from monitoring.report import NightReport, keep_in_history, keep_report, make_report
 from monitoring.schema import log_keys, read_parts, table_from_parquet
 from monitoring.summary import summary
-from monitoring.trends import WORKSPACE, keep_run
 from parking.errors import MonitoringError, NoVersionError
 from parking.registry import REFERENCE_FILE, Registry
 from parking.settings import Settings

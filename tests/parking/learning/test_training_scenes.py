@@ -7,7 +7,7 @@ import pytest
 from parking.data import dataset
 from parking.data.imagery import Raster, encode_png
 from parking.learning.recipe import Recipe
-from parking.learning.samples import load_samples
+from parking.learning.training_scenes import load_samples
 from parking.storage import open_store
 from tests.parking.learning.scenes import box, make_sample
 

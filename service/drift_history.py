@@ -15,7 +15,7 @@ from monitoring.history import REPORT_PREFIX, Night, read_nights
 from parking.errors import MissingKeyError, StoreError
 from parking.settings import Settings
 from parking.storage import Store
-from service.guard import Shown, caller, check_reader, signed
+from service.auth import Shown, caller, check_reader, signed
 from service.metrics import Metrics
 from service.pages import HEADERS, WEB
 

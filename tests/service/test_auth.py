@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from service.pace import Pace
+from service.rate_limit import Pace
 from tests.service.conftest import Serve
 from tests.service.doubles import FlippingRegistry
 from tests.service.test_predict import assert_problem
@@ -53,7 +53,7 @@ def test_a_batch_counts_whole_or_not_at_all_and_passes_where_nothing_is_owed() -
 
 
 def test_callers_without_number_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.pace.MOST_CALLERS", 5)
+    monkeypatch.setattr("service.rate_limit.MOST_CALLERS", 5)
     pace = Pace(per_minute=1)
     for number in range(20):
         assert pace.wait(str(number)) == 0.0

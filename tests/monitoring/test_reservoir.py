@@ -3,8 +3,8 @@
 import numpy as np
 import pyarrow as pa
 
-from monitoring import sample
-from monitoring.sample import Sample
+from monitoring import reservoir
+from monitoring.reservoir import Sample
 from monitoring.schema import rows_to_table
 from tests.monitoring.rows import row
 
@@ -30,8 +30,8 @@ def test_few_rows_are_all_in_it() -> None:
 
 def test_of_many_rows_as_many_stay_as_may_from_every_part() -> None:
     found = drawn(10, 2000)
-    assert len(found) == sample.MOST_ROWS
-    assert len(set(found)) == sample.MOST_ROWS
+    assert len(found) == reservoir.MOST_ROWS
+    assert len(set(found)) == reservoir.MOST_ROWS
     by_part = np.bincount((np.array(found) // 2000).astype(int), minlength=10)
     assert by_part.min() > 400
     assert by_part.max() < 600

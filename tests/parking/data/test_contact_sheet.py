@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from parking.data.contact_sheet import contact_sheet
 from parking.data.dataset import Snapshot, ingest
-from parking.data.show import contact_sheet
 from parking.errors import DatasetError
 from parking.storage import FolderStore
 from tests.parking.data.places import write_places

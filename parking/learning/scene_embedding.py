@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from parking.data.tiles import cut_tiles
 from parking.learning.network import Normalisation, build_network
 from parking.learning.recipe import Recipe
-from parking.learning.samples import Sample
+from parking.learning.training_scenes import Sample
 
 COMPONENTS = 8
 """Numbers that a look is told by in the inference log."""

@@ -6,7 +6,7 @@ from shapely import affinity
 from shapely.geometry import Polygon
 
 from parking.data.polygons import Ring
-from parking.learning.bays import BaySize, estimate_bay, spot_rules
+from parking.learning.bay_size import BaySize, estimate_bay, spot_rules
 from parking.learning.recipe import Recipe
 from tests.parking.learning.scenes import box, make_sample
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from monitoring.feedback import AnsweredSpot, keep_answer
-from monitoring.tasks import write_tasks
+from monitoring.label_studio_export import write_tasks
 from parking.data.dataset import ingest
 from parking.errors import OutputError
 from parking.storage import FolderStore

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from monitoring.drift import IMAGE_COLUMNS, Comparison
-from monitoring.furthest import KEPT
+from monitoring.outliers import KEPT
 from monitoring.schema import rows_to_table
 from tests.monitoring.rows import row, scene_rows
 

@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Sequence
 
-from monitoring.night import NightReport
+from monitoring.nightly import NightReport
 from parking.registry import PRODUCTION, Registry
 from parking.settings import Settings
 

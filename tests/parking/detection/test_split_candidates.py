@@ -7,7 +7,7 @@ import pytest
 from shapely import box
 
 from parking.detection.contract import CueWeights, CutChooser
-from parking.detection.cuts import CUES, best_cut, chances, cues, cuts_of, surroundings
+from parking.detection.split_candidates import CUES, best_cut, chances, cues, cuts_of, surroundings
 from parking.detection.spots import SpotRules, find_spots, never_stop
 
 SIZE_MATTERS = CutChooser(
@@ -63,7 +63,7 @@ def test_the_gradient_has_no_seams_where_it_is_computed_in_strips(monkeypatch: p
     pixels = np.random.default_rng(0).integers(0, 256, (300, 40, 3), dtype=np.uint8)
     nothing = np.zeros((300, 40), np.float32)
     whole = surroundings(nothing, pixels, 1.0).gradient
-    monkeypatch.setattr("parking.detection.cuts._STRIP", 64)
+    monkeypatch.setattr("parking.detection.split_candidates._STRIP", 64)
     np.testing.assert_array_equal(surroundings(nothing, pixels, 1.0).gradient, whole)
 
 

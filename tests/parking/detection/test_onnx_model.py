@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parking.detection.sessions import Sessions
+from parking.detection.onnx_model import Sessions
 from parking.shipped import shipped_model
 from tests.doubles import write_bright_model
 

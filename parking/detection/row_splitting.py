@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from shapely import LineString, Polygon
 from shapely.ops import split
 
-from parking.detection.outlines import polygons
+from parking.detection.polygonize import polygons
 from parking.detection.rows import likeness
 
 ROW = 0.88

@@ -10,7 +10,8 @@ from parking.data.imagery import Raster
 from parking.detection.detector import Detector
 from parking.detection.golden import decode_tile
 from parking.learning.export import export_onnx, golden_grid
-from parking.learning.look import (
+from parking.learning.network import PixelNetwork, build_network
+from parking.learning.scene_embedding import (
     COMPONENTS,
     Stem,
     learn_components,
@@ -21,7 +22,6 @@ from parking.learning.look import (
     stem_of,
     usual_size,
 )
-from parking.learning.network import PixelNetwork, build_network
 from tests import doubles
 from tests.parking.learning.scenes import TINY, box, make_sample, make_samples
 
@@ -43,7 +43,7 @@ def test_a_scene_is_looked_at_once_whatever_the_order(monkeypatch: pytest.Monkey
     samples = make_samples(3)
     first = looks_of(SEEING, samples)
     assert first is not None
-    monkeypatch.setattr("parking.learning.look.cut_tiles", lambda *_: pytest.fail("it was looked at again"))
+    monkeypatch.setattr("parking.learning.scene_embedding.cut_tiles", lambda *_: pytest.fail("it was looked at again"))
     again = looks_of(SEEING, samples[::-1])
     assert again is not None
     np.testing.assert_array_equal(again[::-1], first)

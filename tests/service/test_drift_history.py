@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-import service.nights
+import service.drift_history
 from monitoring.effects import Verdict
 from monitoring.examples import Example, keep_examples
 from monitoring.history import ColumnNight, Night, keep_night
@@ -20,8 +20,8 @@ from monitoring.performance import Performance
 from parking.settings import Settings
 from parking.storage import FolderStore, Store
 from service.app import create_app
+from service.drift_history import Nights
 from service.metrics import Metrics
-from service.nights import Nights
 from tests.monitoring.rows import NOON
 from tests.service.conftest import Serve
 from tests.service.doubles import FlippingRegistry
@@ -92,7 +92,7 @@ def test_a_scrape_at_any_moment_gets_a_whole_night(store: Store, monkeypatch: py
     metrics = Metrics()
     nights = Nights(lambda: store, metrics, every_seconds=60)
     read = nights.read()
-    monkeypatch.setattr(service.nights, "read_nights", lambda *_: read)
+    monkeypatch.setattr(service.drift_history, "read_nights", lambda *_: read)
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     try:
@@ -164,7 +164,7 @@ def test_a_signed_link_opens_its_report_without_the_token_for_an_hour(
         f"{path}?until={until}",
     ):
         assert client.get(wrong).status_code == 401, wrong
-    monkeypatch.setattr("service.guard.time.time", lambda: float(until) + 1)
+    monkeypatch.setattr("service.auth.time.time", lambda: float(until) + 1)
     late = client.get(link)
     assert late.status_code == 401
     assert "This link has expired" in late.json()["detail"]

@@ -10,8 +10,8 @@ from shapely import Polygon
 
 from parking.detection.bays import cut_into_bays
 from parking.detection.contract import CueWeights, CutChooser
-from parking.detection.outlines import pixels_of
-from parking.detection.pieces import split_to_rows
+from parking.detection.polygonize import pixels_of
+from parking.detection.row_splitting import split_to_rows
 
 SCALES = (0.7, 0.95, 1.25, 1.65, 2.2, 3.2, 5.0)
 """Bays that a shape is cut by, in units of the usual one; the last leave most shapes whole, as outlines of rows are."""

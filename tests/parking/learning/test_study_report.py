@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from parking.errors import TrainingError
-from parking.learning.search import PICTURE, search_page, search_picture
 from parking.learning.study import Study, TrialResult, open_study
+from parking.learning.study_report import PICTURE, search_page, search_picture
 from tests.parking.learning.scenes import TINY
 from tests.parking.learning.trials import complete, try_once
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 
 from monitoring.drift import Comparison
+from monitoring.evidently_workspace import keep_run
 from monitoring.page import evaluate
 from monitoring.schema import rows_to_table
-from monitoring.trends import keep_run
 from tests.e2e.waiting import wait_until
 from tests.monitoring.rows import NOON, scene_rows
 from tests.servers import free_ports
