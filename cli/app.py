@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from cli import benchmark, data, demo, feedback, model, platform
+from cli import benchmark, data, demo, feedback, model, platform, predict
 from cli.console import errors, show_error
 from cli.servers import stop_on_sigterm
 from parking.errors import ParkingError
@@ -18,7 +18,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(rich_help_panel="See it")(demo.demo)
-app.command(rich_help_panel="See it")(model.predict)
+app.command(rich_help_panel="See it")(predict.predict)
 app.command(rich_help_panel="Run it")(platform.up)
 app.command(rich_help_panel="Run it")(platform.serve)
 app.command(rich_help_panel="Run it")(platform.flows)
