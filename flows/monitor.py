@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 
 from monitoring.actions import is_retrain_due, tag_version
-from monitoring.effects import ColumnDrift
+from monitoring.drift_statistics import ColumnDrift
 from monitoring.examples import forget_examples
 from monitoring.feedback import forget_answers
 from monitoring.history import due_days

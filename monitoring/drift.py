@@ -9,8 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from monitoring.descriptors import Descriptors, EmbeddingDescriptors, PredictionDescriptors
-from monitoring.drift_statistics import Tally
-from monitoring.effects import ColumnDrift, Kind, Verdict, judge, limit
+from monitoring.drift_statistics import ColumnDrift, Kind, StreamingWasserstein, Verdict, drift_limit, judge
 from monitoring.outliers import Furthest
 from monitoring.reservoir import Sample
 from monitoring.schema import values
@@ -61,7 +60,7 @@ class Comparison:
         self.sample = Sample(seed)
         self._trained = {name: _known(reference, name) for name in KINDS}
         known = {name: column for name, column in self._trained.items() if len(column)}
-        self._tallies = {name: Tally(column) for name, column in known.items()}
+        self._streams = {name: StreamingWasserstein(column) for name, column in known.items()}
         self.furthest = Furthest({name: column for name, column in known.items() if KINDS[name] != "prediction"})
         """Rows whose images are least like those of the training."""
 
@@ -74,8 +73,8 @@ class Comparison:
         """Read a part of the batch."""
         self.sample.add(rows)
         self.furthest.add(rows)
-        for name, tally in self._tallies.items():
-            tally.add(values(rows, name))
+        for name, stream in self._streams.items():
+            stream.add(values(rows, name))
 
     def finding(self, *, min_rows: int, threshold: float, share: float) -> Finding:
         """The verdict on what was read.
@@ -83,7 +82,7 @@ class Comparison:
         Args:
             min_rows: rows of either side below which nothing is claimed.
             threshold: effect size from which a column counts as drifted, in units of the reference's spread. With few
-                rows the limit is higher: see `monitoring.effects.limit`.
+                rows the limit is higher: see `monitoring.drift_statistics.drift_limit`.
             share: of the columns, from which the verdict is `drift`.
         """
         sides = (self.rows, self.reference.num_rows)
@@ -100,22 +99,22 @@ class Comparison:
     def _columns(self, min_rows: int, threshold: float) -> list[ColumnDrift]:
         """Columns that are known often enough on both sides."""
         found = []
-        for name, tally in self._tallies.items():
+        for name, stream in self._streams.items():
             trained = self._trained[name]
-            if min(len(trained), tally.known) < min_rows:
+            if min(len(trained), stream.known) < min_rows:
                 continue
             low, high = np.quantile(trained, (0.05, 0.95))
             found.append(
                 ColumnDrift(
                     name=name,
                     kind=KINDS[name],
-                    score=tally.distance(),
-                    limit=limit(trained, tally.known, threshold),
+                    score=stream.distance(),
+                    limit=drift_limit(trained, stream.known, threshold),
                     reference_mean=float(trained.mean()),
-                    current_mean=tally.mean,
+                    current_mean=stream.mean,
                     reference_low=float(low),
                     reference_high=float(high),
-                    missing=tally.missing,
+                    missing=stream.missing,
                 )
             )
         return found

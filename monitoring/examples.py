@@ -10,7 +10,7 @@ from contextlib import suppress
 import cv2
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from monitoring.effects import ColumnDrift
+from monitoring.drift_statistics import ColumnDrift
 from monitoring.feedback import find_answer
 from monitoring.history import REPORT_PREFIX
 from monitoring.outliers import FarRow

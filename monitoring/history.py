@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from monitoring.effects import Verdict
+from monitoring.drift_statistics import Verdict
 from monitoring.performance import Performance
 from monitoring.schema import log_keys
 from parking.errors import MissingKeyError

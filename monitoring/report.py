@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from monitoring.drift import Finding
-from monitoring.effects import ColumnDrift, Verdict
+from monitoring.drift_statistics import ColumnDrift, Verdict
 from monitoring.examples import Example, examples_key, keep_examples
 from monitoring.history import REPORT_PREFIX, ColumnNight, Night, keep_night
 from monitoring.performance import Performance

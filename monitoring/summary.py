@@ -4,7 +4,7 @@ import html
 from collections.abc import Sequence
 
 from monitoring.descriptors import meanings
-from monitoring.effects import ColumnDrift
+from monitoring.drift_statistics import ColumnDrift
 from monitoring.examples import Example, section
 from monitoring.report import NightReport
 

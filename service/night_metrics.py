@@ -7,7 +7,7 @@ from typing import get_args
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from monitoring.effects import Verdict
+from monitoring.drift_statistics import Verdict
 from monitoring.history import Night
 
 

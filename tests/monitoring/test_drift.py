@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from monitoring.drift import IMAGE_COLUMNS, Finding, compare
-from monitoring.effects import distance
+from monitoring.drift_statistics import distance
 from monitoring.page import evaluate
 from monitoring.schema import LogRow, rows_to_table
 from parking.data.domain_shift import apply_shift

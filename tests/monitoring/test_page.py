@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from monitoring.drift import KINDS, Comparison, Finding
-from monitoring.effects import ColumnDrift
+from monitoring.drift_statistics import ColumnDrift
 from monitoring.examples import SHOWN, Example
 from monitoring.page import bare_page, evaluate, page
 from monitoring.report import make_report

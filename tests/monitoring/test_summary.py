@@ -6,7 +6,7 @@ import pytest
 
 from monitoring.descriptors import meanings
 from monitoring.drift import KINDS, Finding
-from monitoring.effects import ColumnDrift
+from monitoring.drift_statistics import ColumnDrift
 from monitoring.report import make_report
 from monitoring.summary import summary
 from tests.monitoring.rows import NOON

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import service.drift_history
-from monitoring.effects import Verdict
+from monitoring.drift_statistics import Verdict
 from monitoring.examples import Example, keep_examples
 from monitoring.history import ColumnNight, Night, keep_night
 from monitoring.performance import Performance
