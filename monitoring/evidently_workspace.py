@@ -1,4 +1,4 @@
-"""Trends over days in Evidently's own UI: a workspace in a folder, with a run for each night and version."""
+"""Evidently: its run over a batch, and the workspace in which its UI draws the trend over days."""
 
 import datetime as dt
 import fcntl
@@ -10,6 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pyarrow as pa
+
+from monitoring.drift import EMBEDDING_COLUMNS, IMAGE_COLUMNS, KINDS, PREDICTION_COLUMNS, Finding
+from monitoring.schema import values
 from parking.files import write_whole
 
 if TYPE_CHECKING:
@@ -20,8 +25,53 @@ WORKSPACE = "evidently"
 _RUNS = "nights.json"
 
 
+def evaluate(
+    finding: Finding, reference: pa.Table, sample: pa.Table, share: float, day: dt.date | None = None
+) -> "Snapshot":
+    """Runs Evidently over the columns of a verdict: drift of images and of predictions, and data quality.
+
+    Args:
+        finding: the verdict, with at least one column.
+        reference: log rows of the training scenes.
+        sample: log rows of the batch, at most `monitoring.reservoir.MOST_ROWS`.
+        share: of the columns, from which the verdict is `drift`.
+        day: of the batch, which dates the run; now by default.
+    """
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    with warnings.catch_warnings():
+        # Evidently's own imports warn of what it will have to change. They also take many seconds: hence here.
+        warnings.simplefilter("ignore")
+        from evidently import DataDefinition, Dataset, Report
+        from evidently.metrics import DatasetMissingValueCount, DuplicatedRowCount, RowCount, ValueDrift
+        from evidently.presets import DataDriftPreset
+    import pandas as pd
+
+    limits = {column.name: column.limit for column in finding.columns}
+    definition = DataDefinition(numerical_columns=list(limits))
+    datasets = [
+        Dataset.from_pandas(pd.DataFrame({n: values(t, n) for n in limits}), data_definition=definition)
+        for t in (sample, reference)
+    ]
+    images = [name for name in limits if KINDS[name] != "prediction"]
+    preset = DataDriftPreset(
+        columns=images,
+        num_method="wasserstein",
+        per_column_threshold={name: limits[name] for name in images},
+        drift_share=share,
+        include_tests=False,
+    )
+    predictions = [
+        ValueDrift(column=name, method="wasserstein", threshold=limits[name]) for name in limits if name not in images
+    ]
+    quality = [RowCount(), DatasetMissingValueCount(), DuplicatedRowCount()]
+    # A column that is the same in every row has no correlation with others: Evidently divides by its zero spread.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        moment = dt.datetime.combine(day, dt.time()) if day else None
+        return Report([preset, *predictions, *quality]).run(*datasets, timestamp=moment)
+
+
 def keep_run(folder: Path, project: str, snapshot: "Snapshot", day: dt.date, version: str) -> None:
-    """Put a night's run into the workspace; the same night again takes the place of the one before.
+    """Put the run of a day and version into the workspace, in place of an earlier one.
 
     Args:
         folder: of the workspace; made where there is none.
@@ -48,7 +98,7 @@ def keep_run(folder: Path, project: str, snapshot: "Snapshot", day: dt.date, ver
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Evidently reads and writes its files in place: one look at a time, of all processes."""
+    """Evidently reads and writes its files in place: one process at a time."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -59,8 +109,6 @@ def _create(workspace: Any, name: str) -> Any:  # noqa: ANN401 - Evidently's, wh
     """A project whose dashboard draws every column's drift over the days."""
     from evidently.sdk.models import PanelMetric
     from evidently.sdk.panels import line_plot_panel
-
-    from monitoring.drift import EMBEDDING_COLUMNS, IMAGE_COLUMNS, PREDICTION_COLUMNS
 
     def lines(columns: Iterable[str]) -> list[Any]:
         return [PanelMetric(legend=one, metric="ValueDrift", metric_labels={"column": one}) for one in columns]
@@ -74,7 +122,7 @@ def _create(workspace: Any, name: str) -> Any:  # noqa: ANN401 - Evidently's, wh
 
 
 def _read(file: Path) -> dict[str, str]:
-    """Which run is which night's; damaged or gone, nights that are looked at again are kept twice."""
+    """Run ids by day and version. Without the file, a day that is compared again has two runs."""
     try:
         found: dict[str, str] = json.loads(file.read_text())
     except (OSError, ValueError):

@@ -9,15 +9,14 @@ import pyarrow.compute as pc
 from loguru import logger
 
 from monitoring.drift import Comparison, Finding
-from monitoring.evidently_workspace import WORKSPACE, keep_run
+from monitoring.evidently_workspace import WORKSPACE, evaluate, keep_run
 from monitoring.examples import Example, find_examples
 from monitoring.feedback import read_feedback
 from monitoring.history import REPORT_PREFIX
-from monitoring.page import bare_page, evaluate, page
 from monitoring.performance import DAYS, Performance, performance_of
 from monitoring.report import NightReport, keep_in_history, keep_report, make_report
+from monitoring.report_html import bare_page, page, summary
 from monitoring.schema import log_keys, read_parts, table_from_parquet
-from monitoring.summary import summary
 from parking.errors import MonitoringError, NoVersionError
 from parking.registry import REFERENCE_FILE, Registry
 from parking.settings import Settings

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from monitoring.drift import IMAGE_COLUMNS, Finding, compare
 from monitoring.drift_statistics import distance
-from monitoring.page import evaluate
+from monitoring.evidently_workspace import evaluate
 from monitoring.schema import LogRow, rows_to_table
 from parking.data.domain_shift import apply_shift
 from tests.monitoring.rows import Change, row, scene_rows

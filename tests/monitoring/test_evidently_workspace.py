@@ -1,4 +1,4 @@
-"""Evidently's UI shows a run for each night, drawn over the days."""
+"""Evidently's UI shows a run for each day, drawn over the days."""
 
 import datetime as dt
 import json
@@ -11,15 +11,14 @@ from pathlib import Path
 import httpx
 
 from monitoring.drift import Comparison
-from monitoring.evidently_workspace import keep_run
-from monitoring.page import evaluate
+from monitoring.evidently_workspace import evaluate, keep_run
 from monitoring.schema import rows_to_table
 from tests.e2e.waiting import wait_until
 from tests.monitoring.rows import NOON, scene_rows
 from tests.servers import free_ports
 
 
-def look(folder: Path, day: dt.date) -> None:
+def keep_day(folder: Path, day: dt.date) -> None:
     reference, current = rows_to_table(scene_rows(range(40))), rows_to_table(scene_rows(range(50, 66)))
     batch = Comparison(reference)
     batch.add(current)
@@ -27,10 +26,10 @@ def look(folder: Path, day: dt.date) -> None:
     keep_run(folder, "free-parking", evaluate(finding, reference, current, 0.4, day), day, "1")
 
 
-def test_evidentlys_own_server_shows_one_run_a_night(tmp_path: Path) -> None:
+def test_evidentlys_own_server_shows_one_run_a_day(tmp_path: Path) -> None:
     days = [NOON.date(), NOON.date() + dt.timedelta(days=1)]
     for day in (*days, days[0]):
-        look(tmp_path / "evidently", day)
+        keep_day(tmp_path / "evidently", day)
     (port,) = free_ports(1)
     command = [sys.executable, "-m", "evidently.cli", "ui", "--workspace", str(tmp_path / "evidently")]
     env = {**os.environ, "DO_NOT_TRACK": "1"}
@@ -40,7 +39,7 @@ def test_evidentlys_own_server_shows_one_run_a_night(tmp_path: Path) -> None:
         )
     try:
         address = f"http://127.0.0.1:{port}/api"
-        wait_until(lambda: answers(f"{address}/projects"), 120, "Evidently to answer")
+        wait_until(lambda: is_up(f"{address}/projects"), 120, "Evidently to answer")
         (project,) = httpx.get(f"{address}/projects", timeout=30).json()
         assert project["name"] == "free-parking"
         runs = httpx.get(f"{address}/projects/{project['id']}/reports", timeout=30).json()
@@ -50,15 +49,15 @@ def test_evidentlys_own_server_shows_one_run_a_night(tmp_path: Path) -> None:
         server.wait(20)
 
 
-def answers(url: str) -> bool:
+def is_up(url: str) -> bool:
     try:
         return httpx.get(url, timeout=5).status_code == 200
     except httpx.TransportError:
         return False
 
 
-def test_a_list_of_runs_that_is_damaged_stops_no_night(tmp_path: Path) -> None:
-    look(tmp_path, NOON.date())
+def test_a_list_of_runs_that_is_damaged_stops_no_report(tmp_path: Path) -> None:
+    keep_day(tmp_path, NOON.date())
     (tmp_path / "nights.json").write_text("{")
-    look(tmp_path, NOON.date())
+    keep_day(tmp_path, NOON.date())
     assert list(json.loads((tmp_path / "nights.json").read_text())) == [f"{NOON.date()} version 1"]

@@ -1,4 +1,7 @@
-"""The report as a person opens it: one file that needs no network, small however much is in it."""
+"""The report as a person opens it: one file that needs no network, small however much is in it.
+
+Its summary says what was compared, what moved, and what each number means.
+"""
 
 import base64
 import re
@@ -9,14 +12,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from monitoring.descriptors import meanings
 from monitoring.drift import KINDS, Comparison, Finding
 from monitoring.drift_statistics import ColumnDrift
+from monitoring.evidently_workspace import evaluate
 from monitoring.examples import SHOWN, Example
-from monitoring.page import bare_page, evaluate, page
 from monitoring.report import make_report
+from monitoring.report_html import bare_page, page, summary
 from monitoring.reservoir import MOST_ROWS
 from monitoring.schema import LOG_SCHEMA, rows_to_table
-from monitoring.summary import summary
 from tests.monitoring.rows import NOON, scene_rows
 
 if TYPE_CHECKING:
@@ -86,5 +90,49 @@ def test_a_column_opens_and_shows_its_chart(shown: str, browser: "Browser", tmp_
     assert problems == []
 
 
-def test_a_batch_of_which_nothing_can_be_claimed_has_a_page_that_says_so() -> None:
+def test_a_batch_without_a_comparison_has_a_page_that_says_so() -> None:
     assert "insufficient data" in bare_page(head(Finding("insufficient_data", "Too few.")))
+
+
+def column(name: str, score: float, missing: int = 0) -> ColumnDrift:
+    return ColumnDrift(name, KINDS[name], score, 0.5, 0.4, 0.1, 0.35, 0.45, missing)
+
+
+def text_of(*columns: ColumnDrift, problems: tuple[str, ...] = (), version: str = "3") -> str:
+    """What a person reads: the text of the page, its tags as spaces."""
+    found = Finding("drift", "It is dark & <late>.", columns, rows=60, reference_rows=100)
+    head = summary(make_report(found, None, problems, day=NOON.date(), version=version, part=""), sampled=60)
+    return re.sub(r"\s+", " ", re.sub(r"<style>.*?</style>|<[^>]+>", " ", head, flags=re.DOTALL))
+
+
+def test_version_day_verdict_and_reason_come_first() -> None:
+    assert text_of().strip().startswith("Version 3 on 2026-05-01 drift : It is dark &amp; &lt;late&gt;.")
+    assert text_of(version="").strip().startswith("No version, 2026-05-01")
+
+
+def test_a_column_has_its_meaning_its_range_in_training_and_how_far_it_moved() -> None:
+    text = text_of(column("luminance", 2.0), column("confidence_mean", 0.1, missing=1200))
+    assert (
+        "luminance Mean brightness, 0 (black) to 1: night and underexposure lower it. 0.4 0.35 to 0.45 0.1 4.0" in text
+    )
+    assert "which is no low confidence.; 1,200 rows without a value" in text
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_column_that_is_judged_has_a_meaning(name: str) -> None:
+    assert meanings()[name].endswith(".")
+
+
+def test_every_column_that_moved_is_shown_and_the_others_unfold() -> None:
+    moved = [column(name, 2.0) for name in list(KINDS)[:8]]
+    calm = [column(name, 0.1) for name in list(KINDS)[8:]]
+    before, after = text_of(*moved, *calm).split(f"The other {len(calm)} columns")
+    assert all(one.name.replace("_", " ") in before for one in moved)
+    assert all(one.name.replace("_", " ") in after for one in calm)
+
+
+def test_problems_in_the_log_are_shown() -> None:
+    assert "Problems in the log: The rows of a.parquet are left out." in text_of(
+        problems=("The rows of a.parquet are left out.",)
+    )
+    assert "Problems" not in text_of()

@@ -1,15 +1,21 @@
-"""The head of a report: what was looked at, the verdict, the images, and every column with what it means."""
+"""The drift report as a page for people: our own summary, and below it Evidently's charts."""
 
 import html
+import json
+import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from monitoring.descriptors import meanings
 from monitoring.drift_statistics import ColumnDrift
 from monitoring.examples import Example, section
 from monitoring.report import NightReport
 
-_OPEN = 6
-"""Columns to show at once; the others unfold, but for those that moved."""
+if TYPE_CHECKING:
+    from evidently.core.report import Snapshot
+
+_COLUMNS_SHOWN = 6
+"""Columns that are shown at once, with those that moved; the others unfold."""
 _CHARTS = (
     "Evidently draws them. What it calls “dataset drift” is the share of drifted columns of the images alone, and the "
     "score of a column is that of the table above before it was divided by the limit. The verdict is the one above."
@@ -27,13 +33,32 @@ _STYLE = """<style>
 #summary .ok { border-color: #2f9e63; } #summary .warning { border-color: #e0a100; }
 #summary .drift { border-color: #d1432b; }
 </style>"""
+_DATA = re.compile(r"var (?:additional_graphs_)?metric_\w+ = (?=\{)")
+_DUPLICATED = "additionalGraphs"
+_SIGNIFICANT_DIGITS = 5
+
+
+def page(head: str, snapshot: "Snapshot") -> str:
+    """A page that needs no network, under 5 MB.
+
+    Args:
+        head: see `summary`.
+        snapshot: Evidently's run of the sample.
+    """
+    shown: str = snapshot.get_html_str(as_iframe=False)
+    return _shrunk(shown).replace("<body>", f"<body>{head}", 1)
+
+
+def bare_page(head: str) -> str:
+    """The page of a batch without a comparison: its head alone."""
+    return f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"></head><body>{head}</body></html>'
 
 
 def summary(report: NightReport, sampled: int = 0, examples: Sequence[Example] = ()) -> str:
-    """The head of a report, as HTML.
+    """The head of a report as HTML: what was compared, the verdict, the images, and every column with its meaning.
 
     Args:
-        report: what to tell.
+        report: to show.
         sampled: rows that the charts below it show; 0 where there are none.
         examples: images to show.
     """
@@ -43,22 +68,22 @@ def summary(report: NightReport, sampled: int = 0, examples: Sequence[Example] =
         f'{_STYLE}<section id="summary"><h1>{html.escape(title)}</h1>'
         f'<p class="verdict {report.verdict}"><strong>{report.verdict.replace("_", " ")}</strong>: '
         f"{html.escape(report.reason)}</p>"
-        + (f"<p>What was odd about the log:</p><ul>{problems}</ul>" if problems else "")
+        + (f"<p>Problems in the log:</p><ul>{problems}</ul>" if problems else "")
         + section(examples)
         + _columns(report.columns)
-        + (f"<h2>Charts</h2><p>{_CHARTS}{_drawn_from(report.rows, sampled)}</p>" if sampled else "")
+        + (f"<h2>Charts</h2><p>{_CHARTS}{_sampling_note(report.rows, sampled)}</p>" if sampled else "")
         + "</section>"
     )
 
 
 def _columns(columns: Sequence[ColumnDrift]) -> str:
-    """Those that moved and some more, the furthest first, and behind a click the rest."""
+    """Those that moved and some more, in falling order of drift; the rest unfolds."""
     if not columns:
         return ""
-    shown = max(_OPEN, sum(column.drifted for column in columns))
+    shown = max(_COLUMNS_SHOWN, sum(column.drifted for column in columns))
     first, others = columns[:shown], columns[shown:]
     more = f"<details><summary>The other {len(others)} columns</summary>{_table(others)}</details>" if others else ""
-    return f"<h2>What moved, the furthest first</h2>{_table(first)}{more}"
+    return f"<h2>Columns in falling order of drift</h2>{_table(first)}{more}"
 
 
 def _table(columns: Sequence[ColumnDrift]) -> str:
@@ -86,7 +111,32 @@ def _row(column: ColumnDrift) -> str:
     )
 
 
-def _drawn_from(rows: int, sampled: int) -> str:
+def _sampling_note(rows: int, sampled: int) -> str:
     if rows <= sampled:
         return ""
     return f" The verdict is of all {rows:,} rows; the charts below show {sampled:,} of them, drawn at random."
+
+
+def _shrunk(page: str) -> str:
+    """Evidently's page with rounded numbers and without duplicated graphs: most of its size is data.
+
+    The graph behind a row of a table is loaded from a list of its own. Evidently leaves it out of the widget, but not
+    out of a widget in a group, as every widget of a report is.
+    """
+    decoder = json.JSONDecoder()
+    parts, at = [], 0
+    for found in _DATA.finditer(page, 0, page.index("<body>")):
+        data, end = decoder.raw_decode(page, found.end())
+        parts += [page[at : found.end()], json.dumps(_rounded(data), separators=(",", ":"))]
+        at = end
+    return "".join([*parts, page[at:]])
+
+
+def _rounded(data: Any) -> Any:  # noqa: ANN401 - JSON of any form
+    if isinstance(data, float):
+        return float(f"{data:.{_SIGNIFICANT_DIGITS}g}")
+    if isinstance(data, list):
+        return [_rounded(entry) for entry in data]
+    if isinstance(data, dict):
+        return {name: [] if name == _DUPLICATED else _rounded(entry) for name, entry in data.items()}
+    return data
