@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from loguru import logger
 
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 _LISTED = 12
+_LATER_FIELDS = ("vehicles", "stalls", "ignored", "annotated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +175,14 @@ def _assign(candidates: Sequence[Candidate], test_share: float) -> tuple[Scene, 
 
 def _version(scenes: Sequence[Scene], quarantine: Sequence[Quarantined]) -> str:
     content = {
-        "scenes": [scene.model_dump(mode="json") for scene in scenes],
+        "scenes": [_content(scene) for scene in scenes],
         "quarantine": [item.model_dump(mode="json") for item in quarantine],
     }
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def _content(scene: Scene) -> dict[str, Any]:
+    """What a version follows from; fields of later times count where they say something, so older sets keep theirs."""
+    unsaid = {name for name in _LATER_FIELDS if getattr(scene, name) == Scene.model_fields[name].default}
+    return scene.model_dump(mode="json", exclude=unsaid)

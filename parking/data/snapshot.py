@@ -18,6 +18,9 @@ IMAGES = "datasets/images"
 SNAPSHOTS = "datasets/snapshots"
 LATEST = "datasets/latest"
 
+AnnotatedClass = Literal["free", "vehicle", "stall"]
+"""What somebody can have looked for in a scene."""
+
 
 class Scene(BaseModel):
     """One image with its polygons."""
@@ -53,7 +56,19 @@ class Scene(BaseModel):
     not: what they share may be on both."""
 
     rings: tuple[Ring, ...]
-    """Free places, clipped to the image."""
+    """Free places, clipped to the image: drawn as free, or bays on which no vehicle stands."""
+
+    vehicles: tuple[Ring, ...] = ()
+    """Cars, vans, buses and lorries, as polygons or boxes of four points."""
+
+    stalls: tuple[Ring, ...] = ()
+    """Bays as drawn, free or taken."""
+
+    ignored: tuple[Ring, ...] = ()
+    """Ground of which nothing is known, and that neither teaches nor judges."""
+
+    annotated: tuple[AnnotatedClass, ...] = ("free",)
+    """What was looked for when the scene was annotated: what is not among them is unknown there, not absent."""
 
     split: Literal["train", "test"]
     """Test scenes are frozen: nothing is chosen by them."""
