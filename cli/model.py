@@ -9,7 +9,7 @@ from cli import options, session
 from cli.console import console, progress_shown, table
 from cli.files import check_writable, write_file
 from cli.predict import load_detector
-from parking.errors import TrainingError
+from parking.errors import DatasetError, TrainingError
 
 if TYPE_CHECKING:
     from parking.learning.evaluate import Scores
@@ -118,26 +118,52 @@ def evaluate(
     Example: [bold]parking evaluate --model 3[/bold]
     """
     settings = session.start(state)
-    from flows.samples import find_snapshot, learnt_from, samples_of
+    from flows.samples import find_snapshot, known_to, samples_of
     from parking.learning.evaluate import evaluate_model
+    from parking.learning.gate import too_few_to_judge
 
     detector = load_detector(model, settings)
     snapshot = find_snapshot(dataset)
     with progress_shown():
-        scores, _ = evaluate_model(detector, samples_of(snapshot.version, "test", detector.contract.gsd))
+        samples = samples_of(snapshot.version, "test", detector.contract.gsd)
+        known = known_to(detector.contract, samples)
+        fair = [sample for sample in samples if sample.scene.sha256 not in (known or ())]
+        if not fair:
+            raise DatasetError(nothing_to_judge_by(model, snapshot.version, len(samples)))
+        scores, _ = evaluate_model(detector, fair)
     show_scores(scores, f"Model {model} on {scores.scenes} test scenes of snapshot {snapshot.version}")
-    known = learnt_from(detector.contract.dataset_version)
-    if seen := sum(scene.sha256 in known for scene in snapshot.test):
-        console.print(f"It has learnt from {seen} of these {scores.scenes} scenes: the scores flatter it.")
+    for note in flattery(known, len(samples) - len(fair)):
+        console.print(note, soft_wrap=True)
+    if too_few := too_few_to_judge([len(sample.rings) for sample in fair]):
+        console.print(too_few, soft_wrap=True)
+
+
+def nothing_to_judge_by(model: str, snapshot: str, scenes: int) -> str:
+    """Why a model gets no scores."""
+    if not scenes:
+        return f"The snapshot {snapshot} has no test scene: ingest more images, and a fifth of them becomes one."
+    return (
+        f"Model {model} has learnt from all {scenes} test scenes of snapshot {snapshot}: on them its scores would say "
+        "nothing. Ingest images that it has not seen."
+    )
+
+
+def flattery(known: frozenset[str] | None, left_out: int) -> list[str]:
+    """What is to be known of the fairness of scores."""
+    if known is None:
+        return ["The model does not say which scenes it learnt from: if these are among them, the scores flatter it."]
+    return [f"{left_out} more test scenes do not count: it has learnt from them."] if left_out else []
 
 
 def show_scores(scores: "Scores", title: str) -> None:
-    """Print scores, one a row."""
+    """Print scores, one a row, each with what it means."""
     # A title of the table's own would be folded to the width of its numbers.
     console.print(title, markup=False, soft_wrap=True, style="bold")
-    listed = table("score", "value")
+    listed = table("score", "value", "meaning")
+    listed.columns[2].justify = "left"
     for name, value in scores.model_dump(exclude={"scenes"}).items():
-        listed.add_row(name, f"{value:.3f}")
+        meaning = type(scores).model_fields[name].description or ""
+        listed.add_row(name, f"{value:+.0%}" if name == "count_bias" else f"{value:.3f}", meaning)
     console.print(listed)
 
 

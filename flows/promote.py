@@ -1,12 +1,13 @@
 """The gate: a candidate serves only if it finds free places better than the version that serves now."""
 
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from flows.samples import find_snapshot, learnt_from, samples_of
+from flows.samples import known_to, samples_of
 from parking.detection.detector import Detector
 from parking.errors import ModelError, NoVersionError, RegistryError
 from parking.learning.evaluate import SceneCounts, evaluate_model, scene_counts
@@ -24,8 +25,17 @@ def serving_version() -> Version | None:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A version on test scenes."""
+
+    counts: tuple[SceneCounts, ...]
+    known: frozenset[str] | None
+    """Checksums of those that it has learnt from; none at all where nobody can say."""
+
+
 @task(cache_policy=NO_CACHE)
-def score_version(number: int, dataset: str) -> list[SceneCounts]:
+def score_version(number: int, dataset: str) -> Scored:
     """Run one version over the frozen test scenes of a snapshot."""
     space = open_workspace()
     path = space.registry.fetch(space.registry.resolve(str(number)), space.settings.state_dir / "models")
@@ -33,8 +43,11 @@ def score_version(number: int, dataset: str) -> list[SceneCounts]:
         detector = Detector.load(path, threads=space.settings.threads)
     except ModelError as error:
         raise ModelError(f"Version {number} cannot be scored. {error}") from error
-    _, predictions = evaluate_model(detector, samples_of(dataset, "test", detector.contract.gsd))
-    return scene_counts(predictions, detector.contract.threshold)
+    samples = samples_of(dataset, "test", detector.contract.gsd)
+    _, predictions = evaluate_model(detector, samples)
+    return Scored(
+        tuple(scene_counts(predictions, detector.contract.threshold)), known_to(detector.contract, samples)
+    )
 
 
 @flow
@@ -76,7 +89,9 @@ def settled_verdict(candidate: Version) -> tuple[Version | None, Verdict]:
 
 
 def judge(candidate: Version, serving: Version | None) -> Verdict:
-    """Whether the candidate is better; a serving version that is broken is nothing to compare with.
+    """Whether the candidate is better, on test scenes that neither has learnt from.
+
+    A serving version that is broken is nothing to compare with.
 
     Raises:
         RegistryError: the candidate does not say which dataset it belongs to.
@@ -89,20 +104,39 @@ def judge(candidate: Version, serving: Version | None) -> Verdict:
             "or train a version with `parking train`."
         )
     ours = score_version(candidate.number, dataset)
-    if serving is None:
-        return compare(ours, None)
-    known = learnt_from(serving.tags.get("dataset_version", ""))
-    test = find_snapshot(dataset).test
-    fair = {scene.sha256 for scene in test if scene.sha256 not in known}
-    if test and not fair:
-        return no_comparison(f"Version {serving.number} has learnt from every test scene.")
+    if ours.known is None:
+        return Verdict.impossible(f"{unknown(candidate)}, so that its scores may flatter it.")
     try:
-        theirs = score_version(serving.number, dataset)
+        theirs = score_version(serving.number, dataset) if serving else None
     except ModelError as error:
-        return no_comparison(str(error))
-    return compare([scene for scene in ours if scene.image in fair], [scene for scene in theirs if scene.image in fair])
+        return Verdict.impossible(str(error))
+    known = ours.known | ((theirs.known if theirs else None) or frozenset())
+    if ours.counts and all(scene.image in known for scene in ours.counts):
+        return Verdict.impossible(f"{learners(candidate, serving)} has learnt from every test scene.".capitalize())
+    verdict = compare(unseen(ours, known), unseen(theirs, known) if theirs else None)
+    return noted(verdict, candidate, serving, theirs, sum(scene.image in known for scene in ours.counts))
 
 
-def no_comparison(why: str) -> Verdict:
-    """The verdict where a person has to decide."""
-    return Verdict(False, f"There is no comparison: {why} Promote by force, or not at all.", 0.0, 0.0, 0.0)
+def unseen(scored: Scored, known: frozenset[str]) -> list[SceneCounts]:
+    """The scenes that count."""
+    return [scene for scene in scored.counts if scene.image not in known]
+
+
+def noted(verdict: Verdict, candidate: Version, serving: Version | None, theirs: Scored | None, out: int) -> Verdict:
+    """The verdict with what is to be known of its fairness."""
+    notes = []
+    if out:
+        notes.append(f"{out} test scenes do not count: {learners(candidate, serving)} has learnt from them.")
+    if serving and theirs and theirs.known is None:
+        notes.append(f"{unknown(serving)}: the comparison may be unfair to version {candidate.number}.")
+    return replace(verdict, reason=" ".join([verdict.reason, *notes]))
+
+
+def learners(candidate: Version, serving: Version | None) -> str:
+    """Who has learnt from scenes that do not count, at the start of a sentence."""
+    return f"version {candidate.number} or {serving.number}" if serving else f"version {candidate.number}"
+
+
+def unknown(version: Version) -> str:
+    """That a version does not say what it learnt from."""
+    return f"Version {version.number} does not say which scenes it learnt from"

@@ -1,10 +1,13 @@
 """The scenes of a snapshot in memory, read once a process however many trials use them."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal
 
 from parking.data.dataset import Snapshot, load_snapshot
+from parking.detection.contract import Contract
 from parking.errors import DatasetError
+from parking.learning.known_scenes import known_scenes
 from parking.learning.recipe import Recipe
 from parking.learning.training_scenes import Sample, load_samples
 from parking.progress import report
@@ -16,16 +19,18 @@ def find_snapshot(version: str) -> Snapshot:
     return load_snapshot(open_workspace().store, version)
 
 
-def learnt_from(version: str) -> frozenset[str]:
-    """Checksums of the images that a model of this snapshot has learnt from, as far as the snapshot is still there.
+def known_to(contract: Contract, samples: Sequence[Sample]) -> frozenset[str] | None:
+    """Checksums of the images among `samples` that a model has learnt from; none at all where nobody can say.
 
-    A few scenes change sides when a dataset grows, so today's test scenes may be among them.
+    A model made before contracts said it is judged by its snapshot, as long as that is in the store.
     """
+    if contract.learnt_from is not None:
+        return known_scenes(contract.learnt_from, samples)
     try:
-        snapshot = find_snapshot(version)
+        snapshot = find_snapshot(contract.dataset_version)
     except DatasetError:
-        return frozenset()
-    return frozenset(scene.sha256 for scene in snapshot.train)
+        return None
+    return frozenset(scene.sha256 for scene in snapshot.train) & {sample.scene.sha256 for sample in samples}
 
 
 @lru_cache(maxsize=2)

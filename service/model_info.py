@@ -10,7 +10,7 @@ from parking.detection.runtime import Runtime
 from parking.settings import Settings
 from service.model_slot import ModelSlot
 
-_GOLDEN = {"golden_tile", "golden_grid"}
+_NOT_SHOWN = {"golden_tile", "golden_grid", "learnt_from"}
 
 
 class VersionChange(BaseModel):
@@ -53,7 +53,7 @@ class ModelInfo(BaseModel):
     runtime: Runtime
     """What runs it."""
     contract: dict[str, object] | None
-    """What it declares, without the golden tile that proves it."""
+    """What it declares, without the golden tile that proves it and the digests of what it learnt from."""
     history: list[VersionChange]
     """What became of the versions that came to this process, newest first; at most 20."""
     rejected: dict[str, str]
@@ -93,4 +93,4 @@ def model_info(slot: ModelSlot, settings: Settings) -> ModelInfo:
 
 
 def _declared(contract: Contract) -> dict[str, object]:
-    return contract.model_dump(mode="json", exclude=_GOLDEN)
+    return contract.model_dump(mode="json", exclude=_NOT_SHOWN)

@@ -9,7 +9,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from parking.detection.contract import METADATA_KEY, Contract
+from parking.detection.contract import METADATA_KEY, Contract, LearntFrom
 from parking.detection.golden import block_means, encode_tile
 
 STEEPNESS = 16.0
@@ -43,6 +43,7 @@ def contract(**overrides: Any) -> Contract:
         "overlap": 32,
         "threshold": 0.5,
         "dataset_version": "0123456789ab",
+        "learnt_from": LearntFrom(),
         "code_version": "test",
         "trained": datetime(2026, 1, 1, tzinfo=UTC),
         "golden_tile": encode_tile(pixels),

@@ -105,6 +105,21 @@ class CutChooser(BaseModel):
     """Root of the area of a usual place in metres, where the scene does not say."""
 
 
+class LearntFrom(BaseModel):
+    """The scenes that a model learnt from, told by digests: none of them may ever judge it.
+
+    `parking.learning.known_scenes` writes and reads it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    checksums: str = ""
+    """Base64 of the last eight bytes of the SHA-256 of each image's file."""
+
+    fingerprints: str = ""
+    """Base64 of the 32 bytes of each image's difference hash, see `parking.data.duplicates`."""
+
+
 class Contract(BaseModel):
     """All that a reader of a model file must know to use it as it was meant."""
 
@@ -148,6 +163,9 @@ class Contract(BaseModel):
 
     dataset_version: str
     """Snapshot that the model was trained on."""
+
+    learnt_from: LearntFrom | None = None
+    """The scenes that shaped it; without it, nobody can say which scenes judge the model fairly."""
 
     code_version: str
     """Code that trained it."""

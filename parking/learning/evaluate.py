@@ -92,7 +92,7 @@ class Scores(BaseModel):
     """Root of the mean squared error of the same."""
 
     count_bias: float
-    """(places found - places annotated) / places annotated, over all scenes. Above 0: too many found."""
+    """Places found beyond those annotated, as a share of those annotated, over all these scenes: +50% is half too many."""
 
     ece: float
     """Expected calibration error of a pixel's probability."""
@@ -113,6 +113,8 @@ class SceneCounts:
 
     intersection: int
     union: int
+    places: int
+    """Free places annotated."""
 
 
 def score(predictions: Sequence[ScenePrediction], rules: SpotRules, gsd: float) -> Scores:
@@ -182,7 +184,7 @@ def scene_counts(predictions: Sequence[ScenePrediction], threshold: float) -> li
     counts = []
     for prediction in predictions:
         c = Histogram.of(prediction.probability, prediction.mask).counts(threshold)
-        counts.append(SceneCounts(prediction.sample.scene.sha256, c.tp, c.tp + c.fp + c.fn))
+        counts.append(SceneCounts(prediction.sample.scene.sha256, c.tp, c.tp + c.fp + c.fn, len(prediction.rings)))
     return counts
 
 

@@ -24,6 +24,7 @@ from parking.learning.evaluate import (
     scene_counts,
 )
 from parking.learning.export import export_onnx, golden_grid
+from parking.learning.known_scenes import learnt_from
 from parking.learning.recipe import Recipe
 from parking.learning.scene_embedding import Glance, learn_glance, looks_of
 from parking.learning.state import Record
@@ -108,7 +109,9 @@ def build_version(
         recipe, samples_train, folds, checkpoint_dir=workdir / "checkpoints", progress=progress
     )
     fitted = fit(recipe, samples_train, checkpoint=_checkpoint(recipe, workdir), progress=progress)
-    contract = _contract(recipe, validated, fitted, dataset_version)
+    contract = _contract(recipe, validated, fitted, dataset_version).model_copy(
+        update={"learnt_from": learnt_from(samples_train)}
+    )
     glance = learn_glance(recipe, samples_train)
     model = export_onnx(fitted.network, recipe, workdir / "model.onnx", contract, glance)
     test_scores, test_predictions = evaluate_model(Detector.load(model), samples_test, progress)

@@ -1,17 +1,21 @@
 """The gate: only a better version serves, unless somebody insists; a broken one never does."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 import flows.promote as promote_module
 from flows.promote import promote
-from parking.data.dataset import ingest, load_snapshot
+from parking.data.dataset import Snapshot, ingest, load_snapshot
 from parking.errors import ModelError, NoVersionError, RegistryError
 from parking.learning.gate import Verdict
+from parking.learning.known_scenes import learnt_from
+from parking.learning.recipe import Recipe
+from parking.learning.training_scenes import load_samples
 from parking.registry import Version
-from parking.workspace import Workspace
-from tests.doubles import write_corrupt_model
+from parking.workspace import Workspace, open_workspace
+from tests.doubles import write_bright_model, write_corrupt_model
 from tests.flows.conftest import Shelf
 
 
@@ -22,6 +26,12 @@ def serving(shelf: Shelf, sharp: Path) -> int:
     promote(number, force=True)
     assert shelf.serving() == number
     return number
+
+
+def who_learnt_from(snapshot: Snapshot, folder: Path) -> Path:
+    """A model that finds something, and says that it learnt from a snapshot's training scenes."""
+    samples = load_samples(open_workspace().store, snapshot.train, Recipe())
+    return write_bright_model(folder / "learner.onnx", threshold=0.9, learnt_from=learnt_from(samples))
 
 
 def test_a_worse_candidate_does_not_serve(shelf: Shelf, serving: int, blind: Path) -> None:
@@ -76,26 +86,85 @@ def test_a_rollback_while_the_scenes_are_scored_is_judged_anew(
 
 
 def test_scenes_that_the_serving_version_learnt_from_do_not_count(
-    space: Workspace, shelf: Shelf, annotated: Path, sharp: Path, blind: Path
+    space: Workspace, shelf: Shelf, annotated: Path, tmp_path: Path, blind: Path
 ) -> None:
-    earlier = ingest(str(annotated), space.store, test_share=0.1).snapshot
+    earlier = ingest(str(annotated), space.store, test_share=0.15).snapshot
     today = load_snapshot(space.store, shelf.dataset)
     kept = {scene.sha256 for scene in today.test} - {scene.sha256 for scene in earlier.train}
     assert 0 < len(kept) < len(today.test)
-    promote(shelf.put(sharp, dataset_version=earlier.version), force=True)
+    before = shelf.put(who_learnt_from(earlier, tmp_path), dataset_version=earlier.version)
+    promote(before, force=True)
     verdict = promote(shelf.put(blind))
     assert f"on {len(kept)} test scenes" in verdict.reason
+    assert f"{len(today.test) - len(kept)} test scenes do not count" in verdict.reason
 
 
 def test_where_it_learnt_from_all_of_them_a_person_decides(
-    space: Workspace, shelf: Shelf, annotated: Path, sharp: Path
+    space: Workspace, shelf: Shelf, annotated: Path, sharp: Path, tmp_path: Path
 ) -> None:
     everything = ingest(str(annotated), space.store, test_share=0).snapshot
-    before = shelf.put(sharp, dataset_version=everything.version)
+    learner = who_learnt_from(everything, tmp_path)
+    before = shelf.put(learner)
     space.registry.promote(before, reason="it learnt from all", by="a test")
     verdict = promote(shelf.put(sharp))
     assert not verdict.promote
-    assert f"Version {before} has learnt from every test scene" in verdict.reason
+    assert re.search(f"ersion [0-9]+ or {before} has learnt from every test scene.* --force", verdict.reason)
+
+
+def test_a_candidate_that_learnt_from_the_test_scenes_is_no_better_for_it(
+    shelf: Shelf, serving: int, space: Workspace, annotated: Path, tmp_path: Path
+) -> None:
+    everything = ingest(str(annotated), space.store, test_share=0).snapshot
+    verdict = promote(shelf.put(who_learnt_from(everything, tmp_path)))
+    assert not verdict.promote
+    assert "has learnt from every test scene" in verdict.reason
+    assert shelf.serving() == serving
+
+
+def test_a_candidate_that_does_not_say_what_it_learnt_from_serves_only_by_force(
+    shelf: Shelf, space: Workspace, tmp_path: Path, blind: Path
+) -> None:
+    space.registry.promote(shelf.put(blind), reason="it serves", by="a test")
+    silent = shelf.put(write_bright_model(tmp_path / "silent.onnx", threshold=0.9, learnt_from=None))
+    verdict = promote(silent)
+    assert not verdict.promote
+    assert f"Version {silent} does not say which scenes it learnt from" in verdict.reason
+    promote(silent, force=True)
+    assert shelf.serving() == silent
+
+
+def test_beside_a_version_that_does_not_say_what_it_learnt_from_the_verdict_says_so(
+    shelf: Shelf, space: Workspace, tmp_path: Path, blind: Path
+) -> None:
+    silent = shelf.put(write_bright_model(tmp_path / "silent.onnx", threshold=0.9, learnt_from=None))
+    space.registry.promote(silent, reason="it serves", by="a test")
+    candidate = shelf.put(blind)
+    verdict = promote(candidate)
+    assert not verdict.promote
+    assert f"Version {silent} does not say which scenes it learnt from" in verdict.reason
+    assert f"unfair to version {candidate}" in verdict.reason
+
+
+def test_a_model_made_before_files_said_it_is_judged_by_its_snapshot(
+    shelf: Shelf, space: Workspace, tmp_path: Path, blind: Path
+) -> None:
+    space.registry.promote(shelf.put(blind), reason="it serves", by="a test")
+    old = write_bright_model(tmp_path / "old.onnx", threshold=0.9, learnt_from=None, dataset_version=shelf.dataset)
+    assert promote(shelf.put(old)).promote
+
+
+def test_a_version_is_not_judged_by_a_handful_of_scenes(
+    shelf: Shelf, space: Workspace, annotated: Path, tmp_path: Path, sharp: Path, blind: Path
+) -> None:
+    space.registry.promote(shelf.put(blind), reason="it serves", by="a test")
+    few = ingest(str(annotated), space.store, test_share=0.05).snapshot
+    candidate = shelf.put(sharp, dataset_version=few.version)
+    verdict = promote(candidate)
+    assert not verdict.promote
+    assert "2 test scenes" in verdict.reason
+    assert "too few to judge" in verdict.reason
+    promote(candidate, force=True, by="anna")
+    assert shelf.serving() == candidate
 
 
 def test_promoting_what_serves_changes_nothing(space: Workspace, serving: int) -> None:

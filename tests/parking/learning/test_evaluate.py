@@ -78,7 +78,7 @@ def test_a_model_that_finds_nothing_leaves_the_count_uncalibrated() -> None:
 def test_the_gate_gets_intersection_and_union_of_each_scene() -> None:
     sample = make_sample(0, rings=(PLACE,))
     assert scene_counts([predicted(sample, (PLACE, ELSEWHERE))], 0.5) == [
-        SceneCounts(sample.scene.sha256, AREA, 2 * AREA)
+        SceneCounts(sample.scene.sha256, AREA, 2 * AREA, len(sample.rings))
     ]
 
 

@@ -11,6 +11,7 @@ from parking.detection.detector import Detector
 from parking.detection.split_candidates import CUES
 from parking.detection.spots import rules_for
 from parking.learning.evaluate import evaluate_model, score
+from parking.learning.known_scenes import known_scenes
 from parking.learning.plots import scene_sheet
 from parking.learning.release import Release, build_version
 from tests.parking.learning.scenes import TINY, make_samples
@@ -35,6 +36,12 @@ def test_the_file_serves_and_declares_what_it_was_made_of(release: Release) -> N
     assert release.contract.dataset_version == "0123456789ab"
     assert release.contract.gsd == RECIPE.gsd
     assert set(release.contract.scores) >= {"fold_iou", "fold_f1_50", "fold_count_bias"}
+
+
+def test_the_file_says_which_scenes_it_learnt_from(release: Release) -> None:
+    said = Detector.load(release.model).contract.learnt_from
+    assert said is not None
+    assert known_scenes(said, SAMPLES) == {sample.scene.sha256 for sample in SAMPLES[:6]}
 
 
 def test_test_scores_are_those_of_the_exported_file(release: Release) -> None:
