@@ -21,6 +21,9 @@ def ingest(
     max_quarantined: Annotated[
         float, typer.Option(min=0, max=1, help="Largest share of scenes that may be unusable.")
     ] = 0.2,
+    feedback_tests: Annotated[
+        bool, typer.Option("--feedback-tests", help="Corrections were reviewed, and may be test scenes.")
+    ] = False,
     state: options.State = None,
 ) -> None:
     """Take annotated images into a versioned dataset snapshot.
@@ -32,7 +35,7 @@ def ingest(
     from flows.samples import find_snapshot
 
     with progress_shown():
-        version = flow(data, max_quarantined)
+        version = flow(data, max_quarantined, feedback_tests=feedback_tests)
     show_snapshot(find_snapshot(version))
 
 

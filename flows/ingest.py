@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
+from loguru import logger
 from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
@@ -12,6 +13,7 @@ from monitoring.feedback import SCENES, has_scenes
 from parking.data import dataset
 from parking.data.dataset import Snapshot
 from parking.data.synthetic import generate_dataset
+from parking.learning.gate import INSIST, too_few_to_judge
 from parking.progress import report
 from parking.settings import get_settings
 from parking.workspace import open_workspace
@@ -27,7 +29,7 @@ def generate(count: int, size: int, seed: int) -> str:
 
 
 @task(cache_policy=NO_CACHE)
-def take_in(source: str, max_quarantined: float, feedback: bool) -> Snapshot:
+def take_in(source: str, max_quarantined: float, feedback: bool, feedback_tests: bool) -> Snapshot:
     """Read, check and store every scene of `source`; what cannot be used is quarantined with its reason."""
     space = open_workspace()
     corrected = [f"{space.store.url}/{SCENES}"] if feedback and has_scenes(space.store) else []
@@ -35,6 +37,7 @@ def take_in(source: str, max_quarantined: float, feedback: bool) -> Snapshot:
         source,
         space.store,
         also=corrected,
+        also_test=feedback_tests,
         max_quarantined=max_quarantined,
         max_megapixels=space.settings.max_megapixels,
         progress=report,
@@ -49,6 +52,7 @@ def ingest(
     size: Annotated[int, Field(ge=128, le=2048)] = 768,
     seed: int = 0,
     feedback: bool = True,
+    feedback_tests: bool = False,
 ) -> str:
     """Take annotated images into a versioned dataset snapshot.
 
@@ -59,7 +63,8 @@ def ingest(
         scenes: how many scenes to draw, if they are generated.
         size: their width and height in pixels.
         seed: their seed.
-        feedback: whether scenes that users of the service corrected are taken in, too.
+        feedback: whether scenes that users of the service corrected are taken in, too, to learn from.
+        feedback_tests: whether these may be test scenes as well, and so judge versions: only if a person reviewed them.
 
     Returns:
         The version of the snapshot.
@@ -67,19 +72,22 @@ def ingest(
     source = data or get_settings().data
     if source == GENERATED:
         source = generate(scenes, size, seed)
-    snapshot = take_in(source, max_quarantined, feedback)
+    snapshot = take_in(source, max_quarantined, feedback, feedback_tests)
     publish(snapshot)
     return snapshot.version
 
 
 def publish(snapshot: Snapshot) -> None:
-    """Show in Prefect what was taken in, and what was not and why."""
+    """Show in Prefect what was taken in, and what was not and why; say where versions cannot be judged by it."""
     places = sum(len(scene.rings) for scene in snapshot.scenes)
+    too_few = too_few_to_judge([len(scene.rings) for scene in snapshot.test])
+    if too_few:
+        logger.warning("{} {}", too_few, INSIST)
     create_table_artifact(
         key="dataset",
         table=[{"image": q.image, "reason": q.reason} for q in snapshot.quarantine],
         description=(
             f"Snapshot `{snapshot.version}` of {snapshot.source}: {len(snapshot.train)} scenes to train on, "
-            f"{len(snapshot.test)} to test on, {places} free places; quarantined: {len(snapshot.quarantine)}."
+            f"{len(snapshot.test)} to test on, {places} free places; quarantined: {len(snapshot.quarantine)}. {too_few}"
         ),
     )

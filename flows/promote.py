@@ -45,9 +45,7 @@ def score_version(number: int, dataset: str) -> Scored:
         raise ModelError(f"Version {number} cannot be scored. {error}") from error
     samples = samples_of(dataset, "test", detector.contract.gsd)
     _, predictions = evaluate_model(detector, samples)
-    return Scored(
-        tuple(scene_counts(predictions, detector.contract.threshold)), known_to(detector.contract, samples)
-    )
+    return Scored(tuple(scene_counts(predictions, detector.contract.threshold)), known_to(detector.contract, samples))
 
 
 @flow

@@ -62,6 +62,7 @@ def ingest(
     store: Store,
     *,
     also: Sequence[str] = (),
+    also_test: bool = False,
     test_share: float = 0.2,
     max_quarantined: float = 0.2,
     progress: Progress | None = None,
@@ -75,7 +76,9 @@ def ingest(
     Args:
         source: a folder, or `s3://bucket/prefix`.
         store: where the snapshot and its images go.
-        also: further sources, each with images and annotations of its own.
+        also: further sources, each with images and annotations of its own, such as corrections that nobody reviewed.
+        also_test: whether scenes of these may be test scenes. Else they teach only, and which scenes test does not
+            depend on them; one that shows the picture of a test scene is left out.
         test_share: share of the scenes that are frozen for tests.
         max_quarantined: share of the annotated images that may be unusable.
         progress: called after each image.
@@ -90,7 +93,7 @@ def ingest(
     files = list_source(source)
     draft = _draft(files, store, max_megapixels, progress or silent)
     for further in also:
-        draft.absorb(_draft(list_source(further), store, max_megapixels, progress or silent))
+        draft.absorb(_draft(list_source(further), store, max_megapixels, progress or silent), may_test=also_test)
     _check_quarantine(source, draft, max_quarantined)
     snapshot, is_new = _publish(store, files.store.url, draft, test_share)
     logger.info(
@@ -142,8 +145,10 @@ def _check_quarantine(source: str, draft: Draft, limit: float) -> None:
 
 def _publish(store: Store, source: str, draft: Draft, test_share: float) -> tuple[Snapshot, bool]:
     """Write the manifest, and after it the pointer to it: a reader finds all of a snapshot or none."""
-    scenes = _assign(draft.candidates, test_share)
-    left_out = tuple(sorted((*draft.quarantine, *draft.unusable), key=lambda item: (item.image, item.reason)))
+    scenes, spoiling = _assign(draft.candidates, test_share)
+    left_out = tuple(
+        sorted((*draft.quarantine, *draft.unusable, *spoiling), key=lambda item: (item.image, item.reason))
+    )
     snapshot = Snapshot(
         version=_version(scenes, left_out), created=datetime.now(UTC), source=source, scenes=scenes, quarantine=left_out
     )
@@ -161,16 +166,24 @@ def _publish(store: Store, source: str, draft: Draft, test_share: float) -> tupl
     return known or snapshot, known is None
 
 
-def _assign(candidates: Sequence[Candidate], test_share: float) -> tuple[Scene, ...]:
-    """Give every scene its group and its side of the split, and put them in order."""
+def _assign(candidates: Sequence[Candidate], test_share: float) -> tuple[tuple[Scene, ...], list[Quarantined]]:
+    """Give every scene its group and its side of the split, in order; and those that would teach what is tested."""
     ordered = sorted(candidates, key=lambda candidate: (candidate.scene.name, candidate.scene.sha256))
     roots = group_by_likeness([candidate.look for candidate in ordered])
     grouped = [
         candidate.scene.model_copy(update={"group": ordered[root].scene.sha256[:12]})
         for candidate, root in zip(ordered, roots, strict=True)
     ]
-    test = choose_test(grouped, test_share)
-    return tuple(scene.model_copy(update={"split": "test" if scene.group in test else "train"}) for scene in grouped)
+    may_test = [candidate.may_test for candidate in ordered]
+    test = choose_test([scene for scene, may in zip(grouped, may_test, strict=True) if may], test_share)
+    scenes, spoiling = list[Scene](), list[Quarantined]()
+    for scene, may in zip(grouped, may_test, strict=True):
+        if scene.group in test and not may:
+            reason = "a correction of what a test scene shows: to learn from it would spoil the test"
+            spoiling.append(Quarantined(image=scene.name, reason=reason))
+        else:
+            scenes.append(scene.model_copy(update={"split": "test" if scene.group in test else "train"}))
+    return tuple(scenes), spoiling
 
 
 def _version(scenes: Sequence[Scene], quarantine: Sequence[Quarantined]) -> str:

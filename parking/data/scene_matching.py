@@ -1,7 +1,7 @@
 """A dataset in the making: annotations are matched to images, checked, and the images copied."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -66,6 +66,8 @@ class Candidate:
 
     scene: Scene
     look: NDArray[np.uint64]
+    may_test: bool = True
+    """Whether it may be a test scene; else it only teaches."""
 
 
 class Draft:
@@ -87,7 +89,7 @@ class Draft:
         self.unusable: list[Quarantined] = []
         self.copied = 0
 
-    def absorb(self, other: "Draft") -> None:
+    def absorb(self, other: "Draft", *, may_test: bool) -> None:
         """Take over what came of another source; of an image that is in both, what was drawn here counts."""
         here = {candidate.scene.sha256 for candidate in self.candidates}
         for candidate in other.candidates:
@@ -95,7 +97,7 @@ class Draft:
                 reason = "the same image is in another source too, whose annotation was used"
                 self.quarantine.append(Quarantined(image=candidate.scene.name, reason=reason))
             else:
-                self.candidates.append(candidate)
+                self.candidates.append(replace(candidate, may_test=may_test))
         self.quarantine += other.quarantine
         self.unusable += other.unusable
         self.copied += other.copied

@@ -92,7 +92,7 @@ class Scores(BaseModel):
     """Root of the mean squared error of the same."""
 
     count_bias: float
-    """Places found beyond those annotated, as a share of those annotated, over all these scenes: +50% is half too many."""
+    """Places found beyond those annotated, as a share of these, over all scenes scored: +50% is half too many."""
 
     ece: float
     """Expected calibration error of a pixel's probability."""

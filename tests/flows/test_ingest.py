@@ -8,18 +8,25 @@ import pytest
 from flows.ingest import ingest
 from flows.samples import find_snapshot
 from parking.errors import DatasetError, QuarantineError
+from tests.flows.conftest import SCENES
 
 
 def test_the_same_images_give_the_same_version(annotated: Path) -> None:
     first = ingest(str(annotated))
     assert ingest(str(annotated)) == first
-    assert len(find_snapshot(first).scenes) == 12
+    assert len(find_snapshot(first).scenes) == SCENES
 
 
 def test_who_gives_no_images_gets_drawn_ones() -> None:
     snapshot = find_snapshot(ingest("generated", scenes=5, size=128))
     assert len(snapshot.scenes) == 5
     assert {(scene.width, scene.height) for scene in snapshot.scenes} == {(128, 128)}
+
+
+def test_a_test_set_too_small_to_judge_by_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    ingest("generated", scenes=5, size=128)
+    assert "too few to judge a version by" in caplog.text
+    assert "--force" in caplog.text
 
 
 def test_an_empty_folder_is_a_sentence_that_names_it(tmp_path: Path) -> None:
@@ -33,6 +40,6 @@ def test_over_the_limit_the_run_stops_and_lists_what_cannot_be_used(annotated: P
     broken = min(tmp_path.glob("*.png"))
     broken.write_text("no picture")
     with pytest.raises(QuarantineError, match=re.escape(broken.name)):
-        ingest(str(tmp_path), max_quarantined=0.05)
+        ingest(str(tmp_path), max_quarantined=0.01)
     quarantined = find_snapshot(ingest(str(tmp_path))).quarantine
     assert [item.image for item in quarantined] == [broken.name]

@@ -172,6 +172,32 @@ def test_of_an_image_in_two_sources_the_first_ones_annotation_counts(tmp_path: P
     assert "in another source too" in reasons(snapshot)["4.png"]
 
 
+def test_scenes_of_another_source_teach_and_test_only_if_a_person_says_so(tmp_path: Path, store: FolderStore) -> None:
+    reviewed, corrected = write_places(tmp_path / "in", 10), write_places(tmp_path / "corrected", 30, 10)
+    alone = ingest(str(reviewed), store).snapshot
+    beside = ingest(str(reviewed), store, also=[str(corrected)]).snapshot
+    assert {scene.sha256 for scene in beside.test} == {scene.sha256 for scene in alone.test}
+    assert len(beside.train) == len(alone.train) + 30
+    insisted = ingest(str(reviewed), store, also=[str(corrected)], also_test=True).snapshot
+    assert len(insisted.test) > len(alone.test)
+
+
+def test_a_correction_of_what_a_test_scene_shows_is_left_out(tmp_path: Path, store: FolderStore) -> None:
+    reviewed, corrected = write_places(tmp_path / "in", 10), tmp_path / "corrected"
+    alone = ingest(str(reviewed), store).snapshot
+    jpegs = {
+        f"again-{n}.jpg": cv2.imencode(".jpg", cv2.cvtColor(picture(n), cv2.COLOR_RGB2BGR))[1].tobytes()
+        for n in range(10)
+    }
+    write_images(corrected, jpegs)
+    (corrected / "export.json").write_text(json.dumps([task(name, [SQUARE]) for name in jpegs]))
+    beside = ingest(str(reviewed), store, also=[str(corrected)]).snapshot
+    assert [scene.name for scene in beside.test] == [scene.name for scene in alone.test]
+    left_out = {f"again-{scene.name.removesuffix('.png')}.jpg" for scene in alone.test}
+    assert {image for image, why in reasons(beside).items() if "spoil the test" in why} == left_out
+    assert len(beside.train) == len(alone.train) + 10 - len(left_out)
+
+
 def test_near_duplicates_share_a_group_and_a_side_of_the_split(tmp_path: Path, store: FolderStore) -> None:
     folder = tmp_path / "in"
     images = {f"{n}.png": encode_png(picture(n)) for n in range(12)}

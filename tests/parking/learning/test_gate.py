@@ -97,7 +97,7 @@ def test_nothing_is_promoted_on_too_few_test_scenes(candidate: list[SceneCounts]
 
 
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(50, 100), st.integers(0, 9)), max_size=12), st.booleans())
-def test_whatever_is_promoted_was_judged_by_enough(drawn: list[tuple[int, int, int]], is_first: bool) -> None:  # noqa: FBT001
+def test_whatever_is_promoted_was_judged_by_enough(drawn: list[tuple[int, int, int]], is_first: bool) -> None:
     candidate = [SceneCounts(f"{n}", *values) for n, values in enumerate(drawn)]
     serving = None if is_first else [replace(scene, intersection=0) for scene in candidate]
     if compare(candidate, serving, rounds=50).promote:
