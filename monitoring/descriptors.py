@@ -1,33 +1,45 @@
-"""What an image and its answer look like, in some thirty numbers: drift is seen in tables, not in images.
+"""An image and its answer in about thirty numbers, because drift is measured on tables and not on images.
 
-The same functions describe a scene at training time and a request in the service, so that the two compare.
-Everything is measured on at most 512 x 512 pixels and so costs a few milliseconds whatever the image's size.
+The same functions describe a scene at training time and a request in the service, so that the two compare. At most
+512 x 512 pixels are measured, which takes a few milliseconds whatever the image's size.
+
+A field of one of the three classes is a column of the inference log (`monitoring.schema`), of the verdict
+(`monitoring.drift`) and of the report; its docstring is shown there.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from functools import cache
-from typing import Any, cast
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, TypeAdapter, with_config
 
-# Before Python 3.12, Pydantic takes this one and not that of `typing`.
-from typing_extensions import TypedDict
-
 from parking.detection.spots import Spot
 
-_SIDE = 512
-_DARK_PATCH = 15
-"""Pixels of the window in which the dark channel looks for its darkest value; the paper's size."""
+__all__ = [
+    "Descriptors",
+    "EmbeddingDescriptors",
+    "PredictionDescriptors",
+    "describe",
+    "describe_embedding",
+    "describe_prediction",
+    "meanings",
+]
+
+_MAX_SIDE_PX = 512
+_DARK_PATCH_PX = 15
+"""Side of the window whose darkest value is the dark channel; the paper's size."""
 
 _DOCUMENTED = ConfigDict(use_attribute_docstrings=True)
-"""The docstrings of the numbers are part of the report: see `meanings`."""
+"""Docstrings of the fields are shown in the report: see `meanings`."""
 
 
 @with_config(_DOCUMENTED)
-class Descriptors(TypedDict):
+@dataclass(frozen=True, kw_only=True)
+class Descriptors:
     """Numbers of an image, each with its unit."""
 
     luminance: float
@@ -59,7 +71,8 @@ class Descriptors(TypedDict):
 
 
 @with_config(_DOCUMENTED)
-class PredictionDescriptors(TypedDict):
+@dataclass(frozen=True, kw_only=True)
+class PredictionDescriptors:
     """Numbers of an answer, each with its unit."""
 
     free_share: float
@@ -75,34 +88,35 @@ class PredictionDescriptors(TypedDict):
 
 
 @with_config(_DOCUMENTED)
-class EmbeddingDescriptors(TypedDict):
-    """Where the look of an image lies among the training scenes', in their standard deviations; 0 is their mean.
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingDescriptors:
+    """Principal components of the encoder's first features, in standard deviations of the training; 0 is its mean.
 
-    The look is the mean and spread of what the encoder's first stages see: texture, density, scale. Unknown where the
-    model says nothing of it.
+    The features are mean and spread of the first stages' channels: texture, density, scale. Unknown where the model
+    carries no embedding.
     """
 
-    embedding_1: float | None
-    """How the encoder sees the image, in standard deviations of the training: where its scenes differ most."""
-    embedding_2: float | None
-    """How the encoder sees the image, in standard deviations of the training: the second of eight directions."""
-    embedding_3: float | None
-    """How the encoder sees the image, in standard deviations of the training: the third of eight directions."""
-    embedding_4: float | None
-    """How the encoder sees the image, in standard deviations of the training: the fourth of eight directions."""
-    embedding_5: float | None
-    """How the encoder sees the image, in standard deviations of the training: the fifth of eight directions."""
-    embedding_6: float | None
-    """How the encoder sees the image, in standard deviations of the training: the sixth of eight directions."""
-    embedding_7: float | None
-    """How the encoder sees the image, in standard deviations of the training: the seventh of eight directions."""
-    embedding_8: float | None
-    """How the encoder sees the image, in standard deviations of the training: the eighth of eight directions."""
+    embedding_1: float | None = None
+    """First principal component of the encoder's features, in standard deviations of the training."""
+    embedding_2: float | None = None
+    """Second principal component of the encoder's features, in standard deviations of the training."""
+    embedding_3: float | None = None
+    """Third principal component of the encoder's features, in standard deviations of the training."""
+    embedding_4: float | None = None
+    """Fourth principal component of the encoder's features, in standard deviations of the training."""
+    embedding_5: float | None = None
+    """Fifth principal component of the encoder's features, in standard deviations of the training."""
+    embedding_6: float | None = None
+    """Sixth principal component of the encoder's features, in standard deviations of the training."""
+    embedding_7: float | None = None
+    """Seventh principal component of the encoder's features, in standard deviations of the training."""
+    embedding_8: float | None = None
+    """Eighth principal component of the encoder's features, in standard deviations of the training."""
 
 
 @cache
 def meanings() -> dict[str, str]:
-    """What each number says, and in which unit, by its name."""
+    """Meaning and unit of each column, by its name."""
     kinds: tuple[type, ...] = (Descriptors, PredictionDescriptors, EmbeddingDescriptors)
     columns = [TypeAdapter(kind).json_schema()["properties"] for kind in kinds]
     return {name: column["description"] for some in columns for name, column in some.items()}
@@ -167,15 +181,16 @@ def describe_embedding(embedding: Sequence[float]) -> EmbeddingDescriptors:
     Args:
         embedding: see `parking.detection.detector.Detection`.
     """
-    names = tuple(EmbeddingDescriptors.__annotations__)
-    known = list(embedding) if len(embedding) == len(names) else [None] * len(names)
-    return cast(EmbeddingDescriptors, dict(zip(names, known, strict=True)))
+    names = [field.name for field in fields(EmbeddingDescriptors)]
+    if len(embedding) != len(names):
+        return EmbeddingDescriptors()
+    return EmbeddingDescriptors(**dict(zip(names, embedding, strict=True)))
 
 
 def _reduced(image: NDArray[Any]) -> NDArray[Any]:
     """The image with its longer side at most 512 pixels, by averaging."""
     height, width = image.shape[:2]
-    scale = _SIDE / max(height, width)
+    scale = _MAX_SIDE_PX / max(height, width)
     if scale >= 1:
         return image
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -185,8 +200,8 @@ def _reduced(image: NDArray[Any]) -> NDArray[Any]:
 def _middle(image: NDArray[Any]) -> NDArray[Any]:
     """At most 512 x 512 pixels from the middle of the image."""
     height, width = image.shape[:2]
-    top, left = max(0, (height - _SIDE) // 2), max(0, (width - _SIDE) // 2)
-    return np.ascontiguousarray(image[top : top + _SIDE, left : left + _SIDE])
+    top, left = max(0, (height - _MAX_SIDE_PX) // 2), max(0, (width - _MAX_SIDE_PX) // 2)
+    return np.ascontiguousarray(image[top : top + _MAX_SIDE_PX, left : left + _MAX_SIDE_PX])
 
 
 def _grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -218,7 +233,7 @@ def _haze(small: NDArray[np.uint8]) -> float:
     Source: K. He, J. Sun, X. Tang, "Single image haze removal using dark channel prior", CVPR 2009.
     """
     red, green, blue = cv2.split(small)
-    darkest = cv2.erode(cv2.min(cv2.min(red, green), blue), np.ones((_DARK_PATCH, _DARK_PATCH), np.uint8))
+    darkest = cv2.erode(cv2.min(cv2.min(red, green), blue), np.ones((_DARK_PATCH_PX, _DARK_PATCH_PX), np.uint8))
     return float(np.mean(darkest)) / 255
 
 

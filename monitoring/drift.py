@@ -1,7 +1,7 @@
 """Rows of the inference log held against those of the training: how far each column moved, and the verdict."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,9 @@ from monitoring.reservoir import Sample
 from monitoring.schema import values
 
 # The size of an image changes nothing for a model that works in tiles, so it has no vote.
-IMAGE_COLUMNS: tuple[str, ...] = tuple(name for name in Descriptors.__annotations__ if name != "megapixels")
-PREDICTION_COLUMNS: tuple[str, ...] = tuple(PredictionDescriptors.__annotations__)
-EMBEDDING_COLUMNS: tuple[str, ...] = tuple(EmbeddingDescriptors.__annotations__)
+IMAGE_COLUMNS: tuple[str, ...] = tuple(column.name for column in fields(Descriptors) if column.name != "megapixels")
+PREDICTION_COLUMNS: tuple[str, ...] = tuple(column.name for column in fields(PredictionDescriptors))
+EMBEDDING_COLUMNS: tuple[str, ...] = tuple(column.name for column in fields(EmbeddingDescriptors))
 KINDS: dict[str, Kind] = {
     **dict.fromkeys(IMAGE_COLUMNS, "image"),
     **dict.fromkeys(EMBEDDING_COLUMNS, "embedding"),

@@ -13,7 +13,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from monitoring.descriptors import describe, describe_embedding, describe_prediction
+from monitoring.descriptors import (
+    Descriptors,
+    EmbeddingDescriptors,
+    PredictionDescriptors,
+    describe,
+    describe_embedding,
+    describe_prediction,
+)
 from parking.detection.spots import Spot
 from parking.errors import MonitoringError, StoreError
 from parking.storage import Store
@@ -24,11 +31,11 @@ _PART_ROWS = 8192
 """Rows in memory at a time while a day is read: some two megabytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class LogRow:
+@dataclass(frozen=True, kw_only=True)
+class LogRow(EmbeddingDescriptors, PredictionDescriptors, Descriptors):
     """What is kept of one image and its answer: numbers only, never the image.
 
-    The descriptors and their units are explained in `monitoring.descriptors`.
+    Its columns are those below and the fields of the three kinds of descriptors.
     """
 
     time: dt.datetime
@@ -43,32 +50,6 @@ class LogRow:
     gsd_source: str
     """`file`, `caller` or `assumed`."""
     latency_ms: float
-    luminance: float
-    luminance_spread: float
-    contrast: float
-    saturation: float
-    hue_spread: float
-    sharpness: float
-    noise: float
-    haze: float
-    greenness: float
-    shadow_share: float
-    edge_density: float
-    white_line_share: float
-    megapixels: float
-    free_share: float
-    count: int
-    confidence_mean: float | None
-    entropy: float
-    uncertain_share: float
-    embedding_1: float | None = None
-    embedding_2: float | None = None
-    embedding_3: float | None = None
-    embedding_4: float | None = None
-    embedding_5: float | None = None
-    embedding_6: float | None = None
-    embedding_7: float | None = None
-    embedding_8: float | None = None
 
 
 _ARROW_TYPES: dict[Any, pa.DataType] = {
@@ -78,7 +59,9 @@ _ARROW_TYPES: dict[Any, pa.DataType] = {
     float: pa.float64(),
     float | None: pa.float64(),
 }
-LOG_SCHEMA: pa.Schema = pa.schema([(column.name, _ARROW_TYPES[column.type]) for column in fields(LogRow)])
+# What identifies a row comes first, for whoever opens a file of the log.
+_COLUMNS = sorted(fields(LogRow), key=lambda column: column.name not in LogRow.__annotations__)
+LOG_SCHEMA: pa.Schema = pa.schema([(column.name, _ARROW_TYPES[column.type]) for column in _COLUMNS])
 
 
 @dataclass(frozen=True)
@@ -127,9 +110,9 @@ def make_row(
         gsd=gsd,
         gsd_source=gsd_source,
         latency_ms=latency_ms,
-        **describe(pixels),
-        **describe_prediction(probability, spots),
-        **describe_embedding(embedding),
+        **asdict(describe(pixels)),
+        **asdict(describe_prediction(probability, spots)),
+        **asdict(describe_embedding(embedding)),
     )
 
 
