@@ -16,7 +16,7 @@ from flows.promote import promote
 from flows.samples import find_snapshot
 from flows.train import train
 from flows.tune import tune
-from monitoring.nightly import NightReport
+from monitoring.nightly import DriftReport
 from monitoring.schema import read_rows
 from parking.data.dataset import Scene, load_raster
 from parking.data.domain_shift import Shift, apply_shift
@@ -45,7 +45,7 @@ class Loop:
     def __init__(self, settings: Settings, service: str, out: Path) -> None:
         self._settings, self._out = settings, out
         self._client = ServiceClient(service)
-        self._batches: dict[str, NightReport] = {}
+        self._batches: dict[str, DriftReport] = {}
 
     def ingest(self, data: str) -> None:
         """Images and annotations in, a snapshot out."""

@@ -20,7 +20,7 @@ def export(
     ] = 20,
     state: options.State = None,
 ) -> None:
-    """Write corrected and doubtful answers as Label Studio tasks, their places as pre-annotations to mend.
+    """Write corrected and uncertain answers as Label Studio tasks, their places as pre-annotations to mend.
 
     It needs images, so PARKING_KEEP_IMAGES. In Label Studio, serve FOLDER as local files and import `tasks.json`.
 
@@ -31,7 +31,7 @@ def export(
 
     written = write_tasks(open_workspace().store, folder, lowest=lowest)
     console.print(
-        f"{written.corrected} corrected and {written.doubtful} doubtful answers are in {folder}/tasks.json"
+        f"{written.corrected} corrected and {written.uncertain} uncertain answers are in {folder}/tasks.json"
         + (f"; {written.imageless} have no image: PARKING_KEEP_IMAGES was off." if written.imageless else "."),
         soft_wrap=True,
     )

@@ -9,7 +9,7 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from pydantic import Field
 
-from monitoring.feedback import SCENES, has_scenes
+from monitoring.corrections import SCENES, has_scenes
 from parking.data import dataset
 from parking.data.dataset import Snapshot
 from parking.data.synthetic import generate_dataset

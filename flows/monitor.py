@@ -1,4 +1,4 @@
-"""The nightly look: has what is asked of the model moved away from what it was trained on?"""
+"""The daily monitoring run: have the requests drifted away from what the model was trained on?"""
 
 import datetime as dt
 from uuid import NAMESPACE_URL, uuid5
@@ -10,27 +10,27 @@ from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 
 from monitoring.actions import is_retrain_due, tag_version
+from monitoring.answers import forget_answers
 from monitoring.drift_statistics import ColumnDrift
 from monitoring.examples import forget_examples
-from monitoring.feedback import forget_answers
 from monitoring.history import due_days
-from monitoring.nightly import NightReport, monitor_day
+from monitoring.nightly import DriftReport, monitor_day
 from parking.errors import NoVersionError, RegistryError
 from parking.workspace import open_workspace
 
 DRIFT_EVENT = "parking.drift.detected"
-"""What the flow tells Prefect on drift; `flows.deployments` may have a retrain follow it."""
+"""Event on drift; `flows.deployments` may start a retrain on it."""
 
 
 @task(cache_policy=NO_CACHE)
-def days_to_look_at() -> list[dt.date]:
-    """Yesterday, and the days before it that were missed or got more rows since."""
+def days_due() -> list[dt.date]:
+    """Yesterday, and earlier days that were missed or have got more rows since."""
     return due_days(open_workspace().store, dt.datetime.now(dt.UTC).date())
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=[2, 10])
-def look_at(day: dt.date, since: dt.datetime | None, until: dt.datetime | None) -> list[NightReport]:
-    """Compare a day's requests with each version's training; retried, for the store may be out of reach a while."""
+def monitor_one_day(day: dt.date, since: dt.datetime | None, until: dt.datetime | None) -> list[DriftReport]:
+    """Compare a day's requests with each version's training; retried, for the store may be unreachable for a while."""
     space = open_workspace()
     return monitor_day(space.store, space.registry, space.settings, day, since=since, until=until)
 
@@ -38,18 +38,18 @@ def look_at(day: dt.date, since: dt.datetime | None, until: dt.datetime | None) 
 @flow
 def monitor(
     day: dt.date | None = None, since: dt.datetime | None = None, until: dt.datetime | None = None
-) -> list[NightReport]:
+) -> list[DriftReport]:
     """Write a drift report for each model version that answered on a day; running it again replaces the report.
 
     Args:
-        day: which day (UTC) to look at. Empty: yesterday, and before it the days that were missed.
-        since: look only at requests from this moment on.
-        until: look only at requests before this moment.
+        day: which day (UTC) to report on. Empty: yesterday, and earlier days that were missed.
+        since: only requests from this moment on.
+        until: only requests before this moment.
     """
     if day is None:
-        # First: what people were promised to be forgotten must not wait for an MLflow that is away.
-        tidy()
-    reports = [report for due in ([day] if day else days_to_look_at()) for report in look_at(due, since, until)]
+        # First: images whose time is up must go even while MLflow cannot be reached.
+        remove_expired()
+    reports = [report for due in ([day] if day else days_due()) for report in monitor_one_day(due, since, until)]
     whole_days = since is None and until is None
     for report in reports:
         publish(report)
@@ -57,20 +57,20 @@ def monitor(
             tag(report)
     if whole_days and reports:
         latest = max(report.day for report in reports)
-        tell([report for report in reports if report.day == latest])
+        notify([report for report in reports if report.day == latest])
     return reports
 
 
 @task(cache_policy=NO_CACHE)
-def tidy() -> int:
-    """Forget answers that have waited long enough for a correction, and their images, in reports too."""
+def remove_expired() -> int:
+    """Delete answers that can no longer be corrected, and their images, also from reports."""
     space = open_workspace()
     days, today = space.settings.feedback_days, dt.datetime.now(dt.UTC).date()
     return forget_examples(space.store, days=days, today=today) + forget_answers(space.store, days=days, today=today)
 
 
-def tag(report: NightReport) -> None:
-    """Note the verdict on the version in MLflow; a version that is gone, or an MLflow that is, ends no night."""
+def tag(report: DriftReport) -> None:
+    """Tag the version in MLflow with the verdict; without the version, or without MLflow, the run goes on."""
     try:
         tag_version(open_workspace().registry, report)
     except (NoVersionError, RegistryError) as error:
@@ -78,7 +78,7 @@ def tag(report: NightReport) -> None:
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=[2, 10])
-def tell(reports: list[NightReport]) -> None:
+def notify(reports: list[DriftReport]) -> None:
     """Emit an event for each version that drifted, which says whether a retrain is due."""
     drifted = [report for report in reports if report.verdict == "drift"]
     if not drifted:
@@ -88,7 +88,7 @@ def tell(reports: list[NightReport]) -> None:
     for report in drifted:
         emit_event(
             DRIFT_EVENT,
-            # The same night twice, or twice at once, is one event.
+            # A day that is compared twice is one event.
             id=uuid5(NAMESPACE_URL, f"{space.settings.model_name}/{report.version}/{report.day}/{due}"),
             resource={
                 "prefect.resource.id": f"parking.model.{report.version}",
@@ -107,7 +107,7 @@ def tell(reports: list[NightReport]) -> None:
         logger.warning("Version {} drifted on {}. {}", report.version, report.day, report.reason)
 
 
-def publish(report: NightReport) -> None:
+def publish(report: DriftReport) -> None:
     """Show the verdict in Prefect, and the columns that moved most."""
     key = f"drift-{report.day}-v{report.version}"
     moved = sorted(report.columns, key=lambda column: column.excess, reverse=True)

@@ -1,9 +1,9 @@
-"""What follows from a verdict: a tag on the version, and whether a retrain is due."""
+"""What a verdict causes: a tag on the version, and perhaps a retrain."""
 
 import datetime as dt
 from collections.abc import Sequence
 
-from monitoring.nightly import NightReport
+from monitoring.nightly import DriftReport
 from parking.registry import PRODUCTION, Registry
 from parking.settings import Settings
 
@@ -11,8 +11,8 @@ VERDICT_TAG = "drift_verdict"
 DAY_TAG = "drift_day"
 
 
-def tag_version(registry: Registry, report: NightReport) -> None:
-    """Note the verdict on the version itself, unless a later day's is there already.
+def tag_version(registry: Registry, report: DriftReport) -> None:
+    """Tag the version in the registry with the verdict, unless that of a later day is there.
 
     Raises:
         RegistryError: MLflow cannot be reached, or the version is gone.
@@ -22,8 +22,8 @@ def tag_version(registry: Registry, report: NightReport) -> None:
         registry.tag(version.number, {VERDICT_TAG: report.verdict, DAY_TAG: str(report.day)})
 
 
-def is_retrain_due(registry: Registry, settings: Settings, reports: Sequence[NightReport], now: dt.datetime) -> bool:
-    """Whether drift of the serving version calls for a training: not where one has just seen newer images.
+def is_retrain_due(registry: Registry, settings: Settings, reports: Sequence[DriftReport], now: dt.datetime) -> bool:
+    """Whether the serving version drifted, and no training has run since the cooldown began.
 
     Raises:
         RegistryError: MLflow cannot be reached.
@@ -31,6 +31,6 @@ def is_retrain_due(registry: Registry, settings: Settings, reports: Sequence[Nig
     versions = registry.history()
     serving = {str(version.number) for version in versions if PRODUCTION in version.aliases}
     drifted = {report.version for report in reports if report.verdict == "drift"}
-    rest = dt.timedelta(days=settings.retrain_cooldown_days)
+    cooldown = dt.timedelta(days=settings.retrain_cooldown_days)
     trained = [version.created for version in versions if version.tags.get("origin") != "shipped"]
-    return bool(serving & drifted) and all(now - created >= rest for created in trained)
+    return bool(serving & drifted) and all(now - created >= cooldown for created in trained)

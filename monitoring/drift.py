@@ -1,4 +1,4 @@
-"""Rows of the inference log held against those of the training: how far each column moved, and the verdict."""
+"""Rows of the inference log compared with those of the training: how far each column moved, and the verdict."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from monitoring.descriptors import Descriptors, EmbeddingDescriptors, PredictionDescriptors
 from monitoring.drift_statistics import ColumnDrift, Kind, StreamingWasserstein, Verdict, drift_limit, judge
-from monitoring.outliers import Furthest
-from monitoring.reservoir import Sample
+from monitoring.outliers import Outliers
+from monitoring.reservoir import Reservoir
 from monitoring.schema import values
 
 # The size of an image changes nothing for a model that works in tiles, so it has no vote.
@@ -23,18 +23,19 @@ KINDS: dict[str, Kind] = {
     **dict.fromkeys(EMBEDDING_COLUMNS, "embedding"),
     **dict.fromkeys(PREDICTION_COLUMNS, "prediction"),
 }
-_NAMED = 3
+_MAX_NAMED = 3
+"""Columns that the reason names."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a batch looks like beside the training."""
+    """How a batch compares with the training."""
 
     verdict: Verdict
     reason: str
     """A sentence or two for a person."""
     columns: tuple[ColumnDrift, ...] = ()
-    """The furthest moved first; empty for `insufficient_data`."""
+    """In falling order of drift; empty for `insufficient_data`."""
     rows: int = 0
     reference_rows: int = 0
 
@@ -47,32 +48,32 @@ class Finding:
 
 
 class Comparison:
-    """A batch beside the training, read part by part: its statistics are of all rows, its sample is of few."""
+    """A batch compared with the training, read in parts: statistics over all rows, and a sample of them."""
 
     def __init__(self, reference: pa.Table, seed: int = 0) -> None:
-        """A batch of no rows yet.
+        """No rows yet.
 
         Args:
             reference: log rows of the training scenes.
             seed: decides which rows the sample holds.
         """
         self.reference = reference
-        self.sample = Sample(seed)
+        self.sample = Reservoir(seed)
         self._trained = {name: _known(reference, name) for name in KINDS}
         known = {name: column for name, column in self._trained.items() if len(column)}
         self._streams = {name: StreamingWasserstein(column) for name, column in known.items()}
-        self.furthest = Furthest({name: column for name, column in known.items() if KINDS[name] != "prediction"})
-        """Rows whose images are least like those of the training."""
+        self.outliers = Outliers({name: column for name, column in known.items() if KINDS[name] != "prediction"})
+        """Rows whose images differ most from those of the training."""
 
     @property
     def rows(self) -> int:
         """Rows read."""
-        return self.sample.seen
+        return self.sample.rows_seen
 
     def add(self, rows: pa.Table) -> None:
         """Read a part of the batch."""
         self.sample.add(rows)
-        self.furthest.add(rows)
+        self.outliers.add(rows)
         for name, stream in self._streams.items():
             stream.add(values(rows, name))
 
@@ -88,16 +89,19 @@ class Comparison:
         sides = (self.rows, self.reference.num_rows)
         if min(sides) < min_rows:
             reason = (
-                f"{sides[0]} rows beside {sides[1]} of the training are too few to tell drift from chance: "
+                f"{sides[0]} rows, compared with {sides[1]} of the training, are too few to tell drift from chance: "
                 f"each side needs {min_rows}."
             )
             return Finding("insufficient_data", reason, (), *sides)
         columns = sorted(self._columns(min_rows, threshold), key=lambda column: column.excess, reverse=True)
+        if not columns:
+            reason = f"No column has a value in at least {min_rows} rows of the log and of the training."
+            return Finding("insufficient_data", reason, (), *sides)
         verdict = judge(columns, share)
         return Finding(verdict, _reason(verdict, columns, *sides), tuple(columns), *sides)
 
     def _columns(self, min_rows: int, threshold: float) -> list[ColumnDrift]:
-        """Columns that are known often enough on both sides."""
+        """Columns with a value in at least `min_rows` rows on both sides."""
         found = []
         for name, stream in self._streams.items():
             trained = self._trained[name]
@@ -133,11 +137,11 @@ def _known(table: pa.Table, name: str) -> NDArray[np.float64]:
 
 
 def _reason(verdict: Verdict, columns: Sequence[ColumnDrift], rows: int, reference_rows: int) -> str:
-    sides = f"{rows} rows beside {reference_rows} of the training"
+    sides = f"{rows} rows compared with {reference_rows} of the training"
     drifted = [column for column in columns if column.drifted]
     if not drifted:
-        nearest = columns[0]
-        return f"{sides}: no column moved; the nearest to its limit is {nearest.name} ({nearest.excess:.0%} of it)."
-    moved = ", ".join(f"{c.name} ({c.reference_mean:.3g} to {c.current_mean:.3g})" for c in drifted[:_NAMED])
+        highest = columns[0]
+        return f"{sides}: no column moved; the nearest to its limit is {highest.name} ({highest.excess:.0%} of it)."
+    moved = ", ".join(f"{c.name} ({c.reference_mean:.3g} to {c.current_mean:.3g})" for c in drifted[:_MAX_NAMED])
     count = f"{len(drifted)} of {len(columns)} columns moved, most of all {moved}"
     return f"{sides}: {count}{'; too little for a warning.' if verdict == 'ok' else '.'}"

@@ -33,7 +33,7 @@ def evaluate(
     Args:
         finding: the verdict, with at least one column.
         reference: log rows of the training scenes.
-        sample: log rows of the batch, at most `monitoring.reservoir.MOST_ROWS`.
+        sample: log rows of the batch, at most `monitoring.reservoir.MAX_ROWS`.
         share: of the columns, from which the verdict is `drift`.
         day: of the batch, which dates the run; now by default.
     """

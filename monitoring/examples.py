@@ -1,4 +1,4 @@
-"""Small copies of the images that are least like the training, shown in the report as long as they may be kept."""
+"""Thumbnails of the images that differ most from the training, shown in the report as long as they may be kept."""
 
 import base64
 import datetime as dt
@@ -10,24 +10,24 @@ from contextlib import suppress
 import cv2
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from monitoring.answers import find_answer
 from monitoring.drift_statistics import ColumnDrift
-from monitoring.feedback import find_answer
 from monitoring.history import REPORT_PREFIX
-from monitoring.outliers import FarRow
+from monitoring.outliers import Outlier
 from parking.data.imagery import read_raster
 from parking.errors import ImageError, MissingKeyError
 from parking.storage import Store
 
-SHOWN = 6
-_SIDE = 240
-"""Longest side, in pixels: enough to see night, snow or a blur, and some ten kilobytes."""
-_QUALITY = 80
+MAX_EXAMPLES = 6
+_MAX_SIDE_PX = 240
+"""Enough to see darkness, snow or a blur, in about ten kilobytes."""
+_JPEG_QUALITY = 80
 _BEGIN, _END = "<!-- examples -->", "<!-- end of examples -->"
 _BETWEEN = re.compile(f"{_BEGIN}.*?{_END}", re.DOTALL)
 
 
 class Example(BaseModel):
-    """One image of the night, small, and in what it differs most from the training."""
+    """A thumbnail of one request, and the column in which it differs most from the training."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
@@ -47,14 +47,14 @@ _Examples = TypeAdapter(list[Example])
 
 
 def find_examples(
-    store: Store, rows: Iterable[FarRow], columns: Mapping[str, ColumnDrift], *, max_megapixels: float
+    store: Store, rows: Iterable[Outlier], columns: Mapping[str, ColumnDrift], *, max_megapixels: float
 ) -> list[Example]:
-    """Examples of the first rows whose image is kept; an image that was asked for twice is shown once.
+    """Examples of the first rows whose image is kept; an image that was sent twice is shown once.
 
     Args:
         store: holds the answers, and their images where these are kept.
-        rows: the furthest first.
-        columns: that were judged, by name.
+        rows: in falling order of distance.
+        columns: of the verdict, by name.
         max_megapixels: larger images are passed over.
 
     Raises:
@@ -66,8 +66,8 @@ def find_examples(
         if image is None or image in shown or row.column not in columns:
             continue
         with suppress(ImageError):
-            shown[image] = _example(row, columns[row.column], _small(image, max_megapixels))
-        if len(shown) == SHOWN:
+            shown[image] = _example(row, columns[row.column], _thumbnail(image, max_megapixels))
+        if len(shown) == MAX_EXAMPLES:
             break
     return list(shown.values())
 
@@ -97,13 +97,13 @@ def section(examples: Sequence[Example]) -> str:
     figures = "".join(_figure(example) for example in examples)
     return (
         f"{_BEGIN}<section>"
-        "<h2>The images least like those of the training</h2>"
+        "<h2>Images that differ most from the training</h2>"
         f'<div style="display: flex; flex-wrap: wrap; gap: 16px">{figures}</div></section>{_END}'
     )
 
 
 def forget_examples(store: Store, *, days: float, today: dt.date) -> int:
-    """Take the images out of reports once those they come from are no longer kept; returns of how many reports."""
+    """Remove images from reports once their originals are no longer kept; returns the number of reports."""
     oldest = str(today - dt.timedelta(days=int(days) + 1))
     ending = examples_key("")
     old = [key for key in store.keys(REPORT_PREFIX) if key.endswith(ending) and key[len(REPORT_PREFIX) :][:10] < oldest]
@@ -111,12 +111,12 @@ def forget_examples(store: Store, *, days: float, today: dt.date) -> int:
         report = f"{key.removesuffix(ending)}.html"
         with suppress(MissingKeyError):
             store.write(report, _BETWEEN.sub("", store.read(report).decode()).encode())
-        # Last: what was interrupted is begun again.
+        # Last, so that an interrupted run starts again.
         store.delete(key)
     return len(old)
 
 
-def _image_of(store: Store, row: FarRow) -> bytes | None:
+def _image_of(store: Store, row: Outlier) -> bytes | None:
     """The image of a request, where it was kept."""
     # The answer may have been kept just after midnight.
     answer = find_answer(store, row.request_id, (row.time.date(), row.time.date() + dt.timedelta(days=1)))
@@ -128,17 +128,19 @@ def _image_of(store: Store, row: FarRow) -> bytes | None:
         return None
 
 
-def _small(image: bytes, max_megapixels: float) -> str:
-    """Base64 of a JPEG of moderate size; raises ImageError where the bytes are no image that we read."""
+def _thumbnail(image: bytes, max_megapixels: float) -> str:
+    """Base64 of a small JPEG; raises ImageError where the bytes are no image that can be read."""
     pixels = read_raster(image, max_megapixels=max_megapixels).pixels
     height, width = pixels.shape[:2]
-    scale = min(1.0, _SIDE / max(height, width))
+    scale = min(1.0, _MAX_SIDE_PX / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = cv2.cvtColor(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2BGR)
-    return base64.b64encode(cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes()).decode()
+    return base64.b64encode(
+        cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()
+    ).decode()
 
 
-def _example(row: FarRow, column: ColumnDrift, jpeg: str) -> Example:
+def _example(row: Outlier, column: ColumnDrift, jpeg: str) -> Example:
     return Example(
         request_id=row.request_id,
         time=row.time,
@@ -151,9 +153,10 @@ def _example(row: FarRow, column: ColumnDrift, jpeg: str) -> Example:
 
 def _figure(example: Example) -> str:
     low, high = example.trained
-    told = f"{example.column.replace('_', ' ')} {example.value:.3g}, in training {low:.3g} to {high:.3g}"
-    asked = f"{example.time:%H:%M} UTC, request {example.request_id}"
+    difference = f"{example.column.replace('_', ' ')} {example.value:.3g}, in training {low:.3g} to {high:.3g}"
+    origin = f"{example.time:%H:%M} UTC, request {example.request_id}"
     return (
-        f'<figure style="margin: 0; max-width: {_SIDE}px"><img alt="" src="data:image/jpeg;base64,{example.jpeg}">'
-        f"<figcaption><strong>{html.escape(told)}</strong><br>{html.escape(asked)}</figcaption></figure>"
+        f'<figure style="margin: 0; max-width: {_MAX_SIDE_PX}px">'
+        f'<img alt="" src="data:image/jpeg;base64,{example.jpeg}">'
+        f"<figcaption><strong>{html.escape(difference)}</strong><br>{html.escape(origin)}</figcaption></figure>"
     )

@@ -1,4 +1,4 @@
-"""Answers that people should look at, as Label Studio tasks with what is known of their places filled in."""
+"""Corrected and uncertain answers as Label Studio tasks, with their places as pre-annotations."""
 
 import datetime as dt
 import json
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from monitoring.feedback import Answer, read_answers, read_feedback
+from monitoring.answers import Answer, read_answers
+from monitoring.corrections import read_feedback
 from parking.data.imagery import read_raster
 from parking.data.polygons import Ring
 from parking.errors import OutputError
@@ -18,32 +19,32 @@ _LABEL = "free parking"
 
 
 @dataclass(frozen=True)
-class Written:
+class Exported:
     """What an export wrote."""
 
     corrected: int
-    doubtful: int
+    uncertain: int
     imageless: int
     """Answers and corrections without an image to annotate."""
 
 
-def write_tasks(store: Store, folder: Path, *, lowest: int) -> Written:
+def write_tasks(store: Store, folder: Path, *, lowest: int) -> Exported:
     """Write `tasks.json` and the images that it names.
 
     Args:
         store: holds answers and corrections.
         folder: where to; made where there is none.
-        lowest: answers that nobody corrected to add, the least sure first.
+        lowest: how many answers without a correction to add, in rising order of certainty.
 
     Raises:
         OutputError: the folder cannot be written.
         StoreError: the store refused.
     """
-    said = list(read_feedback(store, dt.date.min))
-    corrected = [feedback for feedback in said if feedback.scene]
-    known = {feedback.request_id for feedback in said}
+    feedback = list(read_feedback(store, dt.date.min))
+    corrected = [one for one in feedback if one.scene]
+    known = {one.request_id for one in feedback}
     waiting = [answer for answer in read_answers(store) if answer.request_id not in known]
-    doubtful = sorted((answer for answer in waiting if answer.image), key=sureness)[:lowest]
+    uncertain = sorted((answer for answer in waiting if answer.image), key=certainty)[:lowest]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tasks = [
@@ -51,18 +52,18 @@ def write_tasks(store: Store, folder: Path, *, lowest: int) -> Written:
             for one in corrected
         ]
         tasks += [
-            _task(store, folder, one.image, one.rings, one.model_version, sureness(one), "of low confidence")
-            for one in doubtful
+            _task(store, folder, one.image, one.rings, one.model_version, certainty(one), "of low confidence")
+            for one in uncertain
         ]
         write_whole(folder / "tasks.json", json.dumps(tasks, indent=1).encode())
     except OSError as error:
         raise OutputError(f"Tasks cannot be written to '{folder}': {error.strerror or error}. Name another.") from error
-    imageless = len(said) - len(corrected) + sum(not answer.image for answer in waiting)
-    return Written(len(corrected), len(doubtful), imageless)
+    imageless = len(feedback) - len(corrected) + sum(not answer.image for answer in waiting)
+    return Exported(len(corrected), len(uncertain), imageless)
 
 
-def sureness(answer: Answer) -> float:
-    """Confidence of the least sure place; 0.5 where none was found, for there is nothing to be sure of."""
+def certainty(answer: Answer) -> float:
+    """Lowest confidence of a place; 0.5 where none was found."""
     return min((spot.confidence for spot in answer.spots), default=0.5)
 
 

@@ -1,4 +1,4 @@
-"""The nightly look at the inference log: a drift report for every model version that answered."""
+"""The daily monitoring run over the inference log: a drift report for every model version that answered."""
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
@@ -8,13 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from loguru import logger
 
+from monitoring.corrections import read_feedback
 from monitoring.drift import Comparison, Finding
 from monitoring.evidently_workspace import WORKSPACE, evaluate, keep_run
 from monitoring.examples import Example, find_examples
-from monitoring.feedback import read_feedback
 from monitoring.history import REPORT_PREFIX
-from monitoring.performance import DAYS, Performance, performance_of
-from monitoring.report import NightReport, keep_in_history, keep_report, make_report
+from monitoring.performance import WINDOW_DAYS, Performance, performance_of
+from monitoring.report import DriftReport, add_to_history, make_report, write_report
 from monitoring.report_html import bare_page, page, summary
 from monitoring.schema import log_keys, read_parts, table_from_parquet
 from parking.errors import MonitoringError, NoVersionError
@@ -22,23 +22,7 @@ from parking.registry import REFERENCE_FILE, Registry
 from parking.settings import Settings
 from parking.storage import Store
 
-__all__ = ["REPORT_PREFIX", "NightReport", "monitor_day"]
-
-
-@dataclass
-class _Batch:
-    """One version's rows of a day, while they are read."""
-
-    comparison: Comparison | None
-    """Nothing, where there is no reference."""
-    reason: str = ""
-    """Why there is none."""
-    rows: int = 0
-
-    def add(self, rows: pa.Table) -> None:
-        self.rows += rows.num_rows
-        if self.comparison is not None:
-            self.comparison.add(rows)
+__all__ = ["REPORT_PREFIX", "DriftReport", "monitor_day"]
 
 
 def monitor_day(
@@ -47,21 +31,18 @@ def monitor_day(
     settings: Settings,
     day: dt.date,
     *,
-    version: str | None = None,
     since: dt.datetime | None = None,
     until: dt.datetime | None = None,
-) -> list[NightReport]:
+) -> list[DriftReport]:
     """Reports on the requests of one day (UTC), one report a version; running it again replaces the reports.
 
-    A day without requests has one report too, which says so. The log is read some rows at a time, so that memory does
-    not grow with the day.
+    A day without requests has one report, which says so. The log is read in parts: memory does not grow with the day.
 
     Args:
         store: holds the log, and takes the reports.
         registry: knows each version's reference.
         settings: thresholds, and the cache folder.
-        day: which.
-        version: only this one.
+        day: to report on.
         since: only requests from this moment on; such a part of a day has reports of its own.
         until: only requests before this moment.
 
@@ -69,139 +50,181 @@ def monitor_day(
         RegistryError: MLflow cannot be reached.
         StoreError: the store refused.
     """
+    run = _Run(store, registry, settings, _Window(day, since, until))
+    # Counted before they are read: a file that is written meanwhile makes the day due again.
     files = len(log_keys(store, day))
-    batches, problems = _read(store, registry, settings, day, since, until)
-    if version is not None:
-        batches = {version: batches[version]} if version in batches else {}
+    batches, problems = run.read_log()
     for problem in problems:
         logger.warning(problem)
-    part = "".join(f"-{word}-{moment:%H%M%S}" for word, moment in (("from", since), ("to", until)) if moment)
-    if not batches:
-        who = f" for version {version}" if version else ""
-        batches = {version or "": _Batch(None, f"No requests were logged on {day}{who}.")}
-    said = list(read_feedback(store, day - dt.timedelta(days=DAYS)))
+    feedback = list(read_feedback(store, day - dt.timedelta(days=WINDOW_DAYS)))
     reports = []
-    for name in sorted(batches):
-        performance = performance_of(said, name, day)
-        finding = _judge(batches[name], performance, settings)
-        report = make_report(finding, performance, problems, day=day, version=name, part=part)
-        examples = _examples(store, settings, batches[name], finding)
-        html = _draw(batches[name], finding, report, examples, settings, whole=not part)
-        keep_report(store, report, finding, html, examples)
-        if not part:
-            keep_in_history(store, report, files)
+    for version, batch in sorted(batches.items()):
+        report = run.report(version, batch, performance_of(feedback, version, day), problems)
+        if run.window.is_whole_day:
+            add_to_history(store, report, files)
         reports.append(report)
     return reports
 
 
-def _read(
-    store: Store,
-    registry: Registry,
-    settings: Settings,
-    day: dt.date,
-    since: dt.datetime | None,
-    until: dt.datetime | None,
-) -> tuple[dict[str, _Batch], tuple[str, ...]]:
-    """The day's rows by version, and what was wrong with its log."""
-    batches: dict[str, _Batch] = {}
-    problems: list[str] = []
-    strays = 0
-    for part in read_parts(store, day):
-        problems += part.problems
-        strays += part.table.num_rows - _on(part.table, day).num_rows
-        for name, rows in _by_version(_within(part.table, since, until)):
-            if name not in batches:
-                batches[name] = _start(registry, settings, name, day)
-            batches[name].add(rows)
-    if strays:
-        problems.append(f"{strays} rows of {day} carry the time of another day: a clock jumped. They are counted here.")
-    return batches, tuple(problems)
+@dataclass
+class _Batch:
+    """One version's rows of a day, while they are read."""
+
+    comparison: Comparison | None
+    """Nothing where there is no reference."""
+    reason: str = ""
+    """Why there is no reference."""
+    rows: int = 0
+
+    def add(self, rows: pa.Table) -> None:
+        self.rows += rows.num_rows
+        if self.comparison is not None:
+            self.comparison.add(rows)
+
+
+@dataclass(frozen=True)
+class _Window:
+    """A day, or a part of it."""
+
+    day: dt.date
+    since: dt.datetime | None
+    until: dt.datetime | None
+
+    @property
+    def is_whole_day(self) -> bool:
+        return self.since is None and self.until is None
+
+    @property
+    def suffix(self) -> str:
+        """What tells the reports of a part of a day from those of the whole; empty for the whole."""
+        ends = (("from", self.since), ("to", self.until))
+        return "".join(f"-{word}-{moment:%H%M%S}" for word, moment in ends if moment)
+
+    def select(self, table: pa.Table) -> pa.Table:
+        """The rows within it."""
+        return _between(table, self.since, self.until)
+
+    def count_strays(self, table: pa.Table) -> int:
+        """Rows that carry the time of another day."""
+        start = dt.datetime.combine(self.day, dt.time(), dt.UTC)
+        return int(table.num_rows - _between(table, start, start + dt.timedelta(days=1)).num_rows)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One run: what each of its steps needs, and the steps."""
+
+    store: Store
+    registry: Registry
+    settings: Settings
+    window: _Window
+
+    def read_log(self) -> tuple[dict[str, _Batch], tuple[str, ...]]:
+        """The rows by version, and the problems in the log; without any row, one empty batch of no version."""
+        day = self.window.day
+        batches: dict[str, _Batch] = {}
+        problems: list[str] = []
+        strays = 0
+        for part in read_parts(self.store, day):
+            problems += part.problems
+            strays += self.window.count_strays(part.table)
+            for version, rows in _by_version(self.window.select(part.table)):
+                if version not in batches:
+                    batches[version] = self._new_batch(version)
+                batches[version].add(rows)
+        if strays:
+            problems.append(f"{strays} rows of {day} carry the time of another day: a clock jumped. They are counted.")
+        return batches or {"": _Batch(None, f"No requests were logged on {day}.")}, tuple(problems)
+
+    def report(
+        self, version: str, batch: _Batch, performance: Performance | None, problems: tuple[str, ...]
+    ) -> DriftReport:
+        """Judge a batch, and write its report."""
+        finding = with_feedback(self._judge(batch), performance, self.settings)
+        report = make_report(
+            finding, performance, problems, day=self.window.day, version=version, suffix=self.window.suffix
+        )
+        examples = self._examples(batch, finding)
+        write_report(self.store, report, finding, self._html(batch, finding, report, examples), examples)
+        return report
+
+    def _new_batch(self, version: str) -> _Batch:
+        """A batch to be compared with the version's own reference, or the reason why it cannot be."""
+        try:
+            return _Batch(Comparison(self._reference(version), seed=self.window.day.toordinal()))
+        except (NoVersionError, MonitoringError) as error:
+            return _Batch(None, str(error))
+
+    def _reference(self, version: str) -> pa.Table:
+        if not version:
+            raise MonitoringError("Their log does not say which version answered.")
+        found = self.registry.resolve(version)
+        file = self.registry.fetch_extra(found, REFERENCE_FILE, self.settings.state_dir / "models")
+        if file is None:
+            raise MonitoringError(
+                f"Version {version} was registered without {REFERENCE_FILE}; train it again to have one."
+            )
+        return table_from_parquet(file.read_bytes())
+
+    def _judge(self, batch: _Batch) -> Finding:
+        if batch.comparison is None:
+            unjudged = f"{batch.rows} rows have nothing to be compared with. " if batch.rows else ""
+            return Finding("insufficient_data", unjudged + batch.reason, rows=batch.rows)
+        return batch.comparison.finding(
+            min_rows=self.settings.drift_min_rows,
+            threshold=self.settings.drift_threshold,
+            share=self.settings.drift_share,
+        )
+
+    def _examples(self, batch: _Batch, finding: Finding) -> list[Example]:
+        """Images to show, where images are kept and may be shown."""
+        if batch.comparison is None or not (self.settings.keep_images and self.settings.report_images):
+            return []
+        columns = {column.name: column for column in finding.columns}
+        outliers = batch.comparison.outliers.rows
+        return find_examples(self.store, outliers, columns, max_megapixels=self.settings.max_megapixels)
+
+    def _html(self, batch: _Batch, finding: Finding, report: DriftReport, examples: Sequence[Example]) -> str:
+        """The page; a whole day also joins the workspace in which Evidently shows trends."""
+        if batch.comparison is None or not finding.columns:
+            return bare_page(summary(report))
+        sample = batch.comparison.sample.table
+        snapshot = evaluate(finding, batch.comparison.reference, sample, self.settings.drift_share, report.day)
+        if self.window.is_whole_day:
+            workspace = self.settings.state_dir / WORKSPACE
+            try:
+                keep_run(workspace, self.settings.model_name, snapshot, report.day, report.version)
+            except Exception as error:  # noqa: BLE001 - Evidently's files may be damaged in any way; the report matters
+                logger.warning("The run of {} is not in Evidently's workspace: {}", report.day, error)
+        return page(summary(report, sample.num_rows, examples), snapshot)
+
+
+def with_feedback(finding: Finding, performance: Performance | None, settings: Settings) -> Finding:
+    """The verdict after corrections: `drift` where the F1 of corrected answers is below the floor, whatever the images.
+
+    Args:
+        finding: the verdict on images and predictions.
+        performance: of the version, by corrections; nothing where there are none.
+        settings: the floor, and how many corrections it takes.
+    """
+    if performance is None:
+        return finding
+    corrected = f" {performance.corrected} answers were corrected in {WINDOW_DAYS} days: F1 {performance.f1:.2f}"
+    if performance.corrected < settings.drift_min_rows or performance.f1 >= settings.feedback_floor:
+        return replace(finding, reason=f"{finding.reason}{corrected}.")
+    corrected += f", below the floor of {settings.feedback_floor:g}."
+    return replace(finding, verdict="drift", reason=finding.reason + corrected)
 
 
 def _by_version(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
-    names = table["model_version"].fill_null("")
-    for name in sorted(pc.unique(names).to_pylist()):
-        yield name, table.filter(pc.equal(names, name))
+    versions = table["model_version"].fill_null("")
+    for version in sorted(pc.unique(versions).to_pylist()):
+        yield version, table.filter(pc.equal(versions, version))
 
 
-def _on(table: pa.Table, day: dt.date) -> pa.Table:
-    start = dt.datetime.combine(day, dt.time(), dt.UTC)
-    return _within(table, start, start + dt.timedelta(days=1))
-
-
-def _within(table: pa.Table, since: dt.datetime | None, until: dt.datetime | None) -> pa.Table:
+def _between(table: pa.Table, since: dt.datetime | None, until: dt.datetime | None) -> pa.Table:
     if since is not None:
         table = table.filter(pc.greater_equal(table["time"], pa.scalar(since, table["time"].type)))
     if until is not None:
         table = table.filter(pc.less(table["time"], pa.scalar(until, table["time"].type)))
     return table
-
-
-def _start(registry: Registry, settings: Settings, version: str, day: dt.date) -> _Batch:
-    """A batch beside the version's own reference, or without one and with the reason."""
-    try:
-        return _Batch(Comparison(_reference(registry, settings, version), seed=day.toordinal()))
-    except (NoVersionError, MonitoringError) as error:
-        return _Batch(None, str(error))
-
-
-def _reference(registry: Registry, settings: Settings, version: str) -> pa.Table:
-    if not version:
-        raise MonitoringError("Their log does not say which version answered.")
-    found = registry.resolve(version)
-    file = registry.fetch_extra(found, REFERENCE_FILE, settings.state_dir / "models")
-    if file is None:
-        raise MonitoringError(f"Version {version} was registered without {REFERENCE_FILE}; train it again to have one.")
-    return table_from_parquet(file.read_bytes())
-
-
-def _judge(batch: _Batch, performance: Performance | None, settings: Settings) -> Finding:
-    """The verdict on images, answers and corrections together."""
-    if batch.comparison is None:
-        reason = f"{batch.rows} rows have nothing to be compared with. {batch.reason}" if batch.rows else batch.reason
-        return heed(Finding("insufficient_data", reason, rows=batch.rows), performance, settings)
-    finding = batch.comparison.finding(
-        min_rows=settings.drift_min_rows, threshold=settings.drift_threshold, share=settings.drift_share
-    )
-    return heed(finding, performance, settings)
-
-
-def _examples(store: Store, settings: Settings, batch: _Batch, finding: Finding) -> list[Example]:
-    """Images to show, where images are kept and may be shown."""
-    if batch.comparison is None or not (settings.keep_images and settings.report_images):
-        return []
-    columns = {column.name: column for column in finding.columns}
-    return find_examples(store, batch.comparison.furthest.rows, columns, max_megapixels=settings.max_megapixels)
-
-
-def _draw(
-    batch: _Batch,
-    finding: Finding,
-    report: NightReport,
-    examples: Sequence[Example],
-    settings: Settings,
-    *,
-    whole: bool,
-) -> str:
-    """The page; a whole day also joins the workspace in which Evidently shows trends."""
-    if batch.comparison is None or not finding.columns:
-        return bare_page(summary(report))
-    sample = batch.comparison.sample.table
-    snapshot = evaluate(finding, batch.comparison.reference, sample, settings.drift_share, report.day)
-    if whole:
-        try:
-            keep_run(settings.state_dir / WORKSPACE, settings.model_name, snapshot, report.day, report.version)
-        except Exception as error:  # noqa: BLE001 - another program's files may be damaged in any way; the report matters
-            logger.warning("The night of {} is not in Evidently's workspace: {}", report.day, error)
-    return page(summary(report, sample.num_rows, examples), snapshot)
-
-
-def heed(finding: Finding, performance: Performance | None, settings: Settings) -> Finding:
-    """The verdict with what people say of the answers: below the floor it is `drift`, whatever the images look like."""
-    if performance is None:
-        return finding
-    said = f" {performance.corrected} answers were corrected in {DAYS} days: F1 {performance.f1:.2f}"
-    if performance.corrected < settings.drift_min_rows or performance.f1 >= settings.feedback_floor:
-        return replace(finding, reason=f"{finding.reason}{said}.")
-    said += f", below the floor of {settings.feedback_floor:g}."
-    return replace(finding, verdict="drift", reason=finding.reason + said)

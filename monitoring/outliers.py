@@ -1,4 +1,4 @@
-"""The rows of a batch that lie furthest from the training: whose images a person should see first."""
+"""The rows of a batch that lie furthest from the training: their images are shown in the report."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -10,27 +10,27 @@ from numpy.typing import NDArray
 
 from monitoring.schema import values
 
-KEPT = 48
-"""Rows to remember: more than are shown, for not every one has an image."""
+MAX_OUTLIERS = 48
+"""Rows that are kept: more than are shown, for not every one has an image."""
 
 
 @dataclass(frozen=True, slots=True)
-class FarRow:
-    """One image, and in what it differs most from the training."""
+class Outlier:
+    """One row, and the column in which it differs most from the training."""
 
     request_id: str
     time: dt.datetime
     """Of the answer, UTC."""
     distance: float
-    """Root mean square, over the columns, of the distance from the training's mean in units of its spread."""
+    """Root mean square of its z-scores over the columns: distance from the training's mean in standard deviations."""
     column: str
-    """The column that is furthest away."""
+    """The column with the largest z-score."""
     value: float
     """Of that column."""
 
 
-class Furthest:
-    """Remembers the furthest rows of however many are read."""
+class Outliers:
+    """The rows with the largest distance, of however many are read."""
 
     def __init__(self, trained: Mapping[str, NDArray[np.float64]]) -> None:
         """No rows yet.
@@ -40,24 +40,29 @@ class Furthest:
         """
         self._names = list(trained)
         self._means = np.array([column.mean() for column in trained.values()])
-        self._spreads = np.array([max(column.std(), 0.001) for column in trained.values()])
-        self.rows: list[FarRow] = []
-        """The furthest first."""
+        self._deviations = np.array([max(column.std(), 0.001) for column in trained.values()])
+        self.rows: list[Outlier] = []
+        """In falling order of distance."""
 
     def add(self, rows: pa.Table) -> None:
         """Let more rows take part; those without a request id have no image and do not."""
         if not (rows.num_rows and self._names):
             return
-        away = np.abs(np.stack([values(rows, name) for name in self._names], axis=1) - self._means) / self._spreads
-        away[~np.isfinite(away)] = np.nan
-        known = np.maximum(np.isfinite(away).sum(axis=1), 1)
-        distances = np.sqrt(np.nansum(away**2, axis=1) / known)
-        bar = self.rows[-1].distance if len(self.rows) == KEPT else 0.0
-        far = [at for at in np.argsort(-distances, kind="stable")[:KEPT] if distances[at] > bar]
-        found = self.rows + [self._row(rows.slice(at, 1), float(distances[at]), away[at]) for at in far]
-        self.rows = sorted((row for row in found if row.request_id), key=lambda row: -row.distance)[:KEPT]
+        scores = np.abs(np.stack([values(rows, name) for name in self._names], axis=1) - self._means) / self._deviations
+        scores[~np.isfinite(scores)] = np.nan
+        known = np.maximum(np.isfinite(scores).sum(axis=1), 1)
+        distances = np.sqrt(np.nansum(scores**2, axis=1) / known)
+        smallest = self.rows[-1].distance if len(self.rows) == MAX_OUTLIERS else 0.0
+        furthest = np.argsort(-distances, kind="stable")[:MAX_OUTLIERS]
+        found = [
+            self._outlier(rows.slice(at, 1), float(distances[at]), scores[at])
+            for at in furthest
+            if distances[at] > smallest
+        ]
+        named = (row for row in self.rows + found if row.request_id)
+        self.rows = sorted(named, key=lambda row: -row.distance)[:MAX_OUTLIERS]
 
-    def _row(self, row: pa.Table, distance: float, away: NDArray[np.float64]) -> FarRow:
-        column = self._names[int(np.nanargmax(away))]
-        (told,) = row.select(["request_id", "time", column]).to_pylist()
-        return FarRow(told["request_id"] or "", told["time"], distance, column, float(told[column]))
+    def _outlier(self, row: pa.Table, distance: float, scores: NDArray[np.float64]) -> Outlier:
+        column = self._names[int(np.nanargmax(scores))]
+        (cells,) = row.select(["request_id", "time", column]).to_pylist()
+        return Outlier(cells["request_id"] or "", cells["time"], distance, column, float(cells[column]))

@@ -1,4 +1,4 @@
-"""What drift is measured against: the log rows of the scenes that a version was trained on."""
+"""The reference of drift: log rows of the scenes that a version was trained on."""
 
 from collections.abc import Sequence
 
@@ -14,8 +14,8 @@ def reference_parquet(predictions: Sequence[ScenePrediction], contract: Contract
     """The reference of a version, as a Parquet file with a row a scene.
 
     Args:
-        predictions: out-of-fold, one for each training scene: what a model says of scenes that it has not seen, as
-            it will in service. On scenes that it has learnt by heart it would look too sure of itself.
+        predictions: out of fold, one for each training scene. A model is more certain on scenes that it was fitted
+            to than it will be in service.
         contract: of the model to be registered; its rules find the places.
     """
     rules = rules_for(contract, contract.gsd)
@@ -24,7 +24,7 @@ def reference_parquet(predictions: Sequence[ScenePrediction], contract: Contract
 
 
 def made_with(contract: Contract) -> str:
-    """What of a contract shapes the rows, as JSON: with another, they have to be made again. Kept in their file."""
+    """The fields of a contract that shape the rows, as JSON: where one changes, the reference must be made again."""
     shaping = {"gsd", "threshold", "bay_width_m", "bay_length_m", "place", "cuts", "dataset_version"}
     return contract.model_dump_json(include=shaping)
 

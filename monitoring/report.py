@@ -1,4 +1,4 @@
-"""What one look at a night came to, and how it is kept in the store."""
+"""A drift report: the verdict on one version's requests of a day, and how it is kept in the store."""
 
 import datetime as dt
 import json
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from monitoring.drift import Finding
 from monitoring.drift_statistics import ColumnDrift, Verdict
 from monitoring.examples import Example, examples_key, keep_examples
-from monitoring.history import REPORT_PREFIX, ColumnNight, Night, keep_night
+from monitoring.history import REPORT_PREFIX, ColumnSummary, DaySummary, write_summary
 from monitoring.performance import Performance
 from parking.storage import Store
 
 
 @dataclass(frozen=True)
-class NightReport:
+class DriftReport:
     """The verdict on one version's requests of one day, and where its report lies in the store."""
 
     day: dt.date
@@ -24,15 +24,15 @@ class NightReport:
     reason: str
     rows: int
     columns: tuple[ColumnDrift, ...]
-    """The furthest moved first."""
+    """In falling order of drift."""
     html: str
     """Key of the page for people."""
     json_key: str
     """Key of the numbers for machines."""
     performance: Performance | None
-    """What people said of the version's answers in the last thirty days; nothing where nobody did."""
+    """Scores of the version's corrected answers in the last thirty days; nothing where none was corrected."""
     problems: tuple[str, ...]
-    """Log files that could not be read, whose rows are missing, and what else was odd about the day's log."""
+    """Log files that could not be read, whose rows are missing, and other problems in the day's log."""
 
 
 def make_report(
@@ -42,20 +42,20 @@ def make_report(
     *,
     day: dt.date,
     version: str,
-    part: str,
-) -> NightReport:
+    suffix: str = "",
+) -> DriftReport:
     """A report that is not kept yet.
 
     Args:
         finding: the verdict.
-        performance: what people said, if anybody did.
-        problems: what was odd about the day's log.
+        performance: of the version, by corrections; nothing where there are none.
+        problems: in the day's log.
         day: of the requests.
         version: that answered them; empty when none did.
-        part: of the day, as its keys name it; empty for the whole day.
+        suffix: of its keys, for a part of a day; empty for the whole day.
     """
-    base = f"{REPORT_PREFIX}{day}/v{version or 'none'}{part}"
-    return NightReport(
+    base = f"{REPORT_PREFIX}{day}/v{version or 'none'}{suffix}"
+    return DriftReport(
         day=day,
         version=version,
         verdict=finding.verdict,
@@ -69,14 +69,18 @@ def make_report(
     )
 
 
-def keep_report(store: Store, report: NightReport, finding: Finding, html: str, examples: Sequence[Example]) -> None:
-    """Write page, numbers and examples, instead of those before.
+def write_report(store: Store, report: DriftReport, finding: Finding, html: str, examples: Sequence[Example]) -> None:
+    """Write page, numbers and examples, in place of earlier ones.
 
-    Wherever a page shows images, its examples lie beside it: by them the images are found when they have to go.
+    The examples of a page lie beside it: by them, images are found in pages when they have to be removed.
+
+    Raises:
+        StoreError: the store refused.
     """
-    said = report.performance.model_dump() if report.performance else None
-    whose = {"day": str(report.day), "version": report.version}
-    numbers = {**whose, **finding.json, "performance": said, "problems": report.problems}
+    performance = report.performance.model_dump() if report.performance else None
+    identity = {"day": str(report.day), "version": report.version}
+    numbers = {**identity, **finding.json, "performance": performance, "problems": report.problems}
+    # Before the page: an image in a page without its examples would never be removed.
     if examples:
         keep_examples(store, report.html, examples)
     store.write(report.html, html.encode())
@@ -85,10 +89,10 @@ def keep_report(store: Store, report: NightReport, finding: Finding, html: str, 
         store.delete(examples_key(report.html))
 
 
-def keep_in_history(store: Store, report: NightReport, files: int) -> None:
-    """Write the night's row, from which trends are drawn; `files` of the log were read."""
+def add_to_history(store: Store, report: DriftReport, files: int) -> None:
+    """Write the day's record, from which trends are drawn; `files` of the log were read."""
     columns = {
-        column.name: ColumnNight(
+        column.name: ColumnSummary(
             score=column.score,
             limit=column.limit,
             mean=column.current_mean,
@@ -96,7 +100,7 @@ def keep_in_history(store: Store, report: NightReport, files: int) -> None:
         )
         for column in report.columns
     }
-    night = Night(
+    summary = DaySummary(
         day=report.day,
         version=report.version,
         verdict=report.verdict,
@@ -107,4 +111,4 @@ def keep_in_history(store: Store, report: NightReport, files: int) -> None:
         html=report.html,
         performance=report.performance,
     )
-    keep_night(store, night)
+    write_summary(store, summary)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from monitoring.descriptors import meanings
 from monitoring.drift_statistics import ColumnDrift
 from monitoring.examples import Example, section
-from monitoring.report import NightReport
+from monitoring.report import DriftReport
 
 if TYPE_CHECKING:
     from evidently.core.report import Snapshot
@@ -54,7 +54,7 @@ def bare_page(head: str) -> str:
     return f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"></head><body>{head}</body></html>'
 
 
-def summary(report: NightReport, sampled: int = 0, examples: Sequence[Example] = ()) -> str:
+def summary(report: DriftReport, sampled: int = 0, examples: Sequence[Example] = ()) -> str:
     """The head of a report as HTML: what was compared, the verdict, the images, and every column with its meaning.
 
     Args:

@@ -33,7 +33,7 @@ _PART_ROWS = 8192
 
 @dataclass(frozen=True, kw_only=True)
 class LogRow(EmbeddingDescriptors, PredictionDescriptors, Descriptors):
-    """What is kept of one image and its answer: numbers only, never the image.
+    """One image and its answer as numbers; the image itself is never logged.
 
     Its columns are those below and the fields of the three kinds of descriptors.
     """
@@ -66,7 +66,7 @@ LOG_SCHEMA: pa.Schema = pa.schema([(column.name, _ARROW_TYPES[column.type]) for 
 
 @dataclass(frozen=True)
 class LogRead:
-    """A day of the log or a part of it, and what could not be read."""
+    """A day of the log or a part of it, and the problems in reading it."""
 
     table: pa.Table
     problems: tuple[str, ...] = ()
@@ -89,7 +89,7 @@ def make_row(
     """The row of one image and its answer; the service and the training reference both use it.
 
     Args:
-        pixels: (H, W, 3) RGB, uint8, as the network saw them: at another resolution they look different.
+        pixels: (H, W, 3) RGB, uint8, as the network read them: descriptors depend on the resolution.
         probability: (H, W), chance of free parking in [0, 1].
         spots: the places found.
         request_id: names the request; the scene's name in a reference.
@@ -97,7 +97,7 @@ def make_row(
         gsd: metres per pixel.
         gsd_source: `file`, `caller` or `assumed`.
         latency_ms: time of the inference, in milliseconds.
-        embedding: what the model says of the image's look; empty if nothing.
+        embedding: see `parking.detection.detector.Detection`; empty if the model has none.
         time: when; now by default.
     """
     height, width = pixels.shape[:2]
@@ -122,12 +122,12 @@ def rows_to_table(rows: Sequence[LogRow]) -> pa.Table:
 
 
 def write_rows(store: Store, rows: Sequence[LogRow], *, date: dt.date) -> str:
-    """Writes one file of rows; files written so never change, and writers never meet.
+    """Writes a new file of rows; its name is unique, so that writers never collide.
 
     Args:
         store: where the log lives.
         rows: at least one.
-        date: the day (UTC) under which the monitor looks for them.
+        date: the day (UTC) that they belong to.
 
     Returns:
         The key of the new file.
@@ -137,7 +137,7 @@ def write_rows(store: Store, rows: Sequence[LogRow], *, date: dt.date) -> str:
 
 
 def write_table(store: Store, table: pa.Table, *, date: dt.date, name: str) -> str:
-    """Writes a table of rows under a name that the writer alone uses; the same name again replaces the file.
+    """Writes a table of rows under a name that only this writer uses; the same name again replaces the file.
 
     Returns:
         The key of the file.
@@ -153,10 +153,9 @@ def log_keys(store: Store, date: dt.date) -> list[str]:
 
 
 def read_parts(store: Store, date: dt.date) -> Iterator[LogRead]:
-    """A day of the log, some rows at a time: in memory is one file as it is stored, and these rows of it.
+    """A day of the log in parts: in memory are one file as it is stored, and one part of its rows.
 
-    A file that cannot be read costs only its own rows, all of them: it is read twice, and what it holds is counted once
-    it was read to its end.
+    A damaged file costs its own rows, all of them, and no others: each is read to its end before a row is counted.
     """
     for key in log_keys(store, date):
         try:

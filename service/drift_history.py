@@ -11,7 +11,7 @@ from loguru import logger
 from starlette.exceptions import HTTPException
 
 from monitoring.examples import Example, read_examples
-from monitoring.history import REPORT_PREFIX, Night, read_nights
+from monitoring.history import REPORT_PREFIX, DaySummary, read_history
 from parking.errors import MissingKeyError, StoreError
 from parking.settings import Settings
 from parking.storage import Store
@@ -40,7 +40,7 @@ _REPORT_HEADERS = {
 router = APIRouter()
 
 
-class NightShown(Night):
+class NightShown(DaySummary):
     """A night, and where to read more."""
 
     report: str
@@ -67,7 +67,7 @@ class Nights:
         self._stopped.set()
         self._thread.join(timeout=1.0)
 
-    def read(self) -> list[Night]:
+    def read(self) -> list[DaySummary]:
         """The nights of the last thirty days, oldest first; the metrics follow them.
 
         Raises:
@@ -76,7 +76,7 @@ class Nights:
         today = datetime.now(UTC).date()
         since = today - timedelta(days=SHOWN_DAYS)
         # A clock that was wrong may have left nights of days to come.
-        nights = [night for night in read_nights(self._open_store(), since) if night.day <= today]
+        nights = [night for night in read_history(self._open_store(), since) if night.day <= today]
         self._metrics.nights.show(nights)
         return nights
 
@@ -147,7 +147,7 @@ def examples(request: Request, day: str, name: str) -> list[Example]:
         raise HTTPException(404, str(error)) from error
 
 
-def _with_link(night: Night, settings: Settings) -> NightShown:
+def _with_link(night: DaySummary, settings: Settings) -> NightShown:
     report = night.html.replace(REPORT_PREFIX, REPORTS, 1)
     return NightShown(**dict(night), report=signed(report, settings) if report else "")
 

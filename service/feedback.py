@@ -10,7 +10,8 @@ from fastapi import APIRouter, Depends, Request
 from loguru import logger
 from pydantic import BaseModel, ConfigDict
 
-from monitoring.feedback import Answer, AnsweredSpot, Correction, keep_answer, take_correction
+from monitoring.answers import Answer, AnsweredSpot, keep_answer
+from monitoring.corrections import Correction, take_correction
 from parking.errors import StoreError, UnknownAnswerError
 from parking.settings import Settings
 from parking.storage import Store
@@ -63,7 +64,7 @@ class Answers:
         self._pool.submit(self._keep, answer_of(prediction), image)
 
     async def correct(self, correction: Correction) -> Scored:
-        """Take a correction; raises as `monitoring.feedback.take_correction` does."""
+        """Take a correction; raises as `monitoring.corrections.take_correction` does."""
         if not self._settings.feedback_days:
             raise UnknownAnswerError(
                 "This service keeps no answers and takes no corrections, for PARKING_FEEDBACK_DAYS is 0. "

@@ -8,7 +8,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from monitoring.drift_statistics import Verdict
-from monitoring.history import Night
+from monitoring.history import DaySummary
 
 
 class NightMetrics(Collector):
@@ -22,7 +22,7 @@ class NightMetrics(Collector):
         # Until there is a report, the wait for one began with this process.
         self._shown = tuple(_families((), datetime.now(UTC)))
 
-    def show(self, nights: Sequence[Night]) -> None:
+    def show(self, nights: Sequence[DaySummary]) -> None:
         """Show the latest of these, every version of it; with none, what was shown stays."""
         latest = max((night.day for night in nights), default=None)
         if latest is not None:
@@ -33,7 +33,7 @@ class NightMetrics(Collector):
         return self._shown
 
 
-def _families(nights: Sequence[Night], reported: datetime) -> Iterator[Metric]:
+def _families(nights: Sequence[DaySummary], reported: datetime) -> Iterator[Metric]:
     verdict = GaugeMetricFamily(
         "parking_drift_verdict",
         "1 for the verdict of the last night that was looked at.",

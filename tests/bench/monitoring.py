@@ -34,8 +34,8 @@ from parking.detection.detector import Detector
 from parking.settings import Settings
 from parking.shipped import shipped_model
 from parking.storage import Store, open_store
+from tests.monitoring.fake_registry import FakeRegistry
 from tests.monitoring.rows import NOON, scene_rows
-from tests.monitoring.shelf import ShelfRegistry
 
 DAY = NOON.date()
 FILES = 24
@@ -70,7 +70,7 @@ def night(folder: Path, rows: int, answer: Connection) -> None:
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started = time.perf_counter()
-    (report,) = monitor_day(store, ShelfRegistry({"1": reference}), settings, DAY)
+    (report,) = monitor_day(store, FakeRegistry({"1": reference}), settings, DAY)
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert report.rows == rows

@@ -9,7 +9,7 @@ from prefect.events import Event
 
 from flows.deployments import after_drift
 from flows.monitor import DRIFT_EVENT, monitor
-from monitoring.history import read_nights
+from monitoring.history import read_history
 from monitoring.nightly import REPORT_PREFIX
 from monitoring.schema import rows_to_table, table_to_parquet, write_rows
 from parking.errors import RegistryError
@@ -55,7 +55,7 @@ def test_twice_for_the_same_day_is_one_report(space: Workspace, sharp: Path, tmp
     assert (first.version, first.verdict, first.rows) == (version, "ok", 16)
     assert second.html == first.html
     assert reports(space, NOON.date()) == [first.html]
-    assert len([night for night in read_nights(space.store, NOON.date()) if night.version == version]) == 1
+    assert len([night for night in read_history(space.store, NOON.date()) if night.version == version]) == 1
 
 
 def test_the_version_wears_its_latest_verdict_as_a_tag(space: Workspace, sharp: Path, tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_what_is_to_be_forgotten_goes_though_no_day_can_be_looked_at(
 
     old = "answers/2020-01-01/old.json"
     space.store.write(old, b"{}")
-    monkeypatch.setattr("flows.monitor.look_at", down)
+    monkeypatch.setattr("flows.monitor.monitor_one_day", down)
     with pytest.raises(RegistryError):
         monitor()
     assert not space.store.exists(old)

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from monitoring.history import keep_night
+from monitoring.history import write_summary
 from monitoring.performance import Performance
 from parking.data.imagery import encode_png
 from parking.data.synthetic import generate_scene
@@ -66,7 +66,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     settings = Settings(_env_file=None, state_dir=folder / "state")
     app = create_app(settings, FlippingRegistry({1: write_bright_model(folder / "1.onnx")}, serving=1))
     said = Performance(corrected=12, right=5, iou=0.5, f1=0.625, count_error=1.5)
-    keep_night(open_store(settings.store_url), night(1, "warning", 0.3, performance=said))
+    write_summary(open_store(settings.store_url), night(1, "warning", 0.3, performance=said))
     (port,) = free_ports(1)
     with running(app) as service:
         wait_until(lambda: httpx.get(f"{service}/health/ready").status_code == 200, 30, "a model")

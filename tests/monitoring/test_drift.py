@@ -3,10 +3,11 @@
 import random
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
-from monitoring.drift import IMAGE_COLUMNS, Finding, compare
+from monitoring.drift import IMAGE_COLUMNS, KINDS, Finding, compare
 from monitoring.drift_statistics import distance
 from monitoring.evidently_workspace import evaluate
 from monitoring.schema import LogRow, rows_to_table
@@ -97,5 +98,15 @@ def row_of_size(entry: LogRow, side: int) -> LogRow:
 def test_too_few_rows_are_insufficient_data_and_not_ok(reference: int, current: int) -> None:
     found = report(scene_rows(range(reference)), scene_rows(range(current), night))
     assert found.verdict == "insufficient_data"
-    assert f"{current} rows beside {reference} of the training" in found.reason
+    assert f"{current} rows, compared with {reference} of the training," in found.reason
     assert "each side needs 12" in found.reason
+
+
+def test_rows_without_any_known_value_are_insufficient_data() -> None:
+    table = rows_to_table(scene_rows(range(16)))
+    for name in KINDS:
+        at = table.schema.get_field_index(name)
+        table = table.set_column(at, name, pa.nulls(16, table.schema.field(at).type))
+    found = compare(rows_to_table(scene_rows(range(48))), table, min_rows=12, threshold=0.5, share=0.4)
+    assert (found.verdict, found.rows) == ("insufficient_data", 16)
+    assert "No column has a value in at least 12 rows" in found.reason

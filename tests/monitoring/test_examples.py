@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monitoring.examples import SHOWN, examples_key, forget_examples, read_examples
-from monitoring.feedback import Answer, forget_answers, keep_answer
+from monitoring.answers import Answer, forget_answers, keep_answer
+from monitoring.examples import MAX_EXAMPLES, examples_key, forget_examples, read_examples
 from monitoring.nightly import monitor_day
-from monitoring.report import NightReport
+from monitoring.report import DriftReport
 from monitoring.schema import rows_to_table, table_to_parquet, write_rows
 from parking.data.domain_shift import apply_shift
 from parking.data.imagery import encode_png, read_raster
 from parking.data.synthetic import generate_scene
 from parking.settings import Settings
 from parking.storage import Store, open_store
+from tests.monitoring.fake_registry import FakeRegistry
 from tests.monitoring.rows import NOON, scene_row, scene_rows
-from tests.monitoring.shelf import ShelfRegistry
 
 DAY = NOON.date()
 DARK = (57, 61)
@@ -50,9 +50,9 @@ def ask(store: Store, *, images: bool = True) -> None:
         keep_answer(store, answer, image if images else None)
 
 
-def look(store: Store, settings: Settings) -> NightReport:
+def look(store: Store, settings: Settings) -> DriftReport:
     (report,) = monitor_day(
-        store, ShelfRegistry({"1": table_to_parquet(rows_to_table(scene_rows(range(40))))}), settings, DAY
+        store, FakeRegistry({"1": table_to_parquet(rows_to_table(scene_rows(range(40))))}), settings, DAY
     )
     return report
 
@@ -61,7 +61,7 @@ def test_the_report_begins_with_the_strangest_images_small(store: Store, setting
     ask(store)
     report = look(store, settings)
     examples = read_examples(store, report.html)
-    assert len(examples) == SHOWN
+    assert len(examples) == MAX_EXAMPLES
     assert {example.request_id for example in examples[:2]} == {f"scene-{seed}" for seed in DARK}
     page = store.read(report.html).decode()
     for example in examples:

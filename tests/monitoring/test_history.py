@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from monitoring.history import ColumnNight, Night, due_days, keep_night, read_nights
+from monitoring.history import ColumnSummary, DaySummary, due_days, read_history, write_summary
 from monitoring.schema import write_rows
 from parking.storage import Store, open_store
 from tests.monitoring.rows import NOON, row
@@ -17,8 +17,8 @@ def days_ago(number: int) -> dt.date:
     return TODAY - dt.timedelta(days=number)
 
 
-def night(day: dt.date, **changes: object) -> Night:
-    return Night.model_validate({"day": day, "version": "1", "verdict": "ok", "reason": "", "rows": 3, **changes})
+def night(day: dt.date, **changes: object) -> DaySummary:
+    return DaySummary.model_validate({"day": day, "version": "1", "verdict": "ok", "reason": "", "rows": 3, **changes})
 
 
 @pytest.fixture
@@ -27,16 +27,16 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_a_night_comes_back_as_it_was_kept(store: Store) -> None:
-    kept = night(TODAY, columns={"haze": ColumnNight(score=2, limit=0.5, mean=0.3, trained=(0.1, 0.2))}, files=2)
-    keep_night(store, kept)
-    keep_night(store, night(days_ago(40)))
-    assert list(read_nights(store, days_ago(30))) == [kept]
+    kept = night(TODAY, columns={"haze": ColumnSummary(score=2, limit=0.5, mean=0.3, trained=(0.1, 0.2))}, files=2)
+    write_summary(store, kept)
+    write_summary(store, night(days_ago(40)))
+    assert list(read_history(store, days_ago(30))) == [kept]
 
 
 def test_a_row_that_is_damaged_hides_no_other(store: Store) -> None:
-    keep_night(store, night(TODAY))
+    write_summary(store, night(TODAY))
     store.write(f"reports/drift/history/{TODAY}-v2.json", b'{"day":')
-    assert [kept.version for kept in read_nights(store, TODAY)] == ["1"]
+    assert [kept.version for kept in read_history(store, TODAY)] == ["1"]
 
 
 def test_yesterday_is_always_due(store: Store) -> None:
@@ -48,11 +48,11 @@ def test_days_that_were_missed_or_got_rows_since_are_due_again(store: Store) -> 
         write_rows(store, [row()], date=days_ago(number))
     write_rows(store, [row()], date=days_ago(4))
     for number in (3, 4):
-        keep_night(store, night(days_ago(number), files=1))
+        write_summary(store, night(days_ago(number), files=1))
     assert due_days(store, TODAY) == [days_ago(4), days_ago(2), days_ago(1)]
 
 
 def test_rows_of_a_day_to_come_are_left_until_it_has_passed(store: Store) -> None:
     write_rows(store, [row()], date=days_ago(-3))
-    keep_night(store, night(days_ago(-3), files=1))
+    write_summary(store, night(days_ago(-3), files=1))
     assert due_days(store, TODAY) == [days_ago(1)]

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from monitoring.feedback import AnsweredSpot, keep_answer
+from monitoring.answers import AnsweredSpot, keep_answer
 from monitoring.label_studio_export import write_tasks
 from parking.data.dataset import ingest
 from parking.errors import OutputError
 from parking.storage import FolderStore
-from tests.monitoring.test_feedback import LEFT, RIGHT, THIRD, answer, correct, picture
+from tests.monitoring.test_corrections import LEFT, RIGHT, THIRD, answer, correct, picture
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def store(tmp_path: Path) -> FolderStore:
 
 def test_corrected_answers_come_first_and_then_the_least_sure(store: FolderStore, tmp_path: Path) -> None:
     written = write_tasks(store, tmp_path / "out", lowest=1)
-    assert (written.corrected, written.doubtful, written.imageless) == (1, 1, 1)
+    assert (written.corrected, written.uncertain, written.imageless) == (1, 1, 1)
     tasks = json.loads((tmp_path / "out" / "tasks.json").read_text())
     assert [task["data"]["why"] for task in tasks] == ["corrected by Ada", "of low confidence"]
     assert tasks[1]["data"]["image"].endswith("?d=r1.png")

@@ -13,8 +13,8 @@ from monitoring.nightly import monitor_day
 from monitoring.schema import LogRow, rows_to_table, table_to_parquet, write_rows
 from parking.settings import Settings
 from parking.storage import Store, open_store
+from tests.monitoring.fake_registry import FakeRegistry
 from tests.monitoring.rows import NOON, row, scene_rows
-from tests.monitoring.shelf import ShelfRegistry
 
 DAY = NOON.date()
 
@@ -37,7 +37,7 @@ def test_each_version_is_held_against_its_own_training(store: Store, settings: S
     trained_one, trained_two = scene_rows(range(40)), [row(r, luminance=r.luminance / 4) for r in scene_rows(range(40))]
     asked = scene_rows(range(50, 66))
     write_rows(store, [*asked, *(row(r, model_version="2") for r in asked)], date=DAY)
-    registry = ShelfRegistry({"1": reference(trained_one), "2": reference(trained_two)})
+    registry = FakeRegistry({"1": reference(trained_one), "2": reference(trained_two)})
     first, second = monitor_day(store, registry, settings, DAY)
     assert (first.version, first.verdict, first.rows) == ("1", "ok", 16)
     assert (second.version, second.verdict) == ("2", "drift")
@@ -48,7 +48,7 @@ def test_each_version_is_held_against_its_own_training(store: Store, settings: S
 
 
 def test_the_same_night_twice_replaces_its_reports(store: Store, settings: Settings) -> None:
-    registry = ShelfRegistry({"1": None})
+    registry = FakeRegistry({"1": None})
     write_rows(store, [row()], date=DAY)
     monitor_day(store, registry, settings, DAY)
     keys = list(store.keys("reports/"))
@@ -65,7 +65,7 @@ def test_the_same_night_twice_replaces_its_reports(store: Store, settings: Setti
 
 def test_a_workspace_that_is_damaged_costs_no_report(store: Store, settings: Settings) -> None:
     write_rows(store, scene_rows(range(50, 66)), date=DAY)
-    registry = ShelfRegistry({"1": reference(scene_rows(range(40)))})
+    registry = FakeRegistry({"1": reference(scene_rows(range(40)))})
     monitor_day(store, registry, settings, DAY)
     (metadata,) = (settings.state_dir / "evidently").glob("*/metadata.json")
     metadata.write_text("{")
@@ -74,7 +74,7 @@ def test_a_workspace_that_is_damaged_costs_no_report(store: Store, settings: Set
 
 
 def test_a_day_without_requests_says_so(store: Store, settings: Settings) -> None:
-    (report,) = monitor_day(store, ShelfRegistry({}), settings, DAY)
+    (report,) = monitor_day(store, FakeRegistry({}), settings, DAY)
     assert report.verdict == "insufficient_data"
     assert report.reason == "No requests were logged on 2026-05-01."
     assert store.exists(report.html)
@@ -92,7 +92,7 @@ def test_without_a_reference_nothing_is_claimed(
     store: Store, settings: Settings, kept: dict[str, bytes | None], told: str
 ) -> None:
     write_rows(store, scene_rows(range(16)), date=DAY)
-    (report,) = monitor_day(store, ShelfRegistry(kept), settings, DAY)
+    (report,) = monitor_day(store, FakeRegistry(kept), settings, DAY)
     assert (report.verdict, report.rows) == ("insufficient_data", 16)
     assert told in report.reason
 
@@ -100,9 +100,9 @@ def test_without_a_reference_nothing_is_claimed(
 def test_part_of_a_day_is_judged_alone_and_keeps_the_whole_days_report(store: Store, settings: Settings) -> None:
     times = [NOON + dt.timedelta(hours=hour) for hour in (0, 1, 2)]
     write_rows(store, [row(time=time) for time in times], date=DAY)
-    (whole,) = monitor_day(store, ShelfRegistry({}), settings, DAY)
-    (after,) = monitor_day(store, ShelfRegistry({}), settings, DAY, since=times[1])
-    (before,) = monitor_day(store, ShelfRegistry({}), settings, DAY, until=times[1])
+    (whole,) = monitor_day(store, FakeRegistry({}), settings, DAY)
+    (after,) = monitor_day(store, FakeRegistry({}), settings, DAY, since=times[1])
+    (before,) = monitor_day(store, FakeRegistry({}), settings, DAY, until=times[1])
     assert (whole.rows, after.rows, before.rows) == (3, 2, 1)
     assert len({whole.html, after.html, before.html}) == 3
     (kept,) = store.keys("reports/drift/history/")
@@ -112,7 +112,7 @@ def test_part_of_a_day_is_judged_alone_and_keeps_the_whole_days_report(store: St
 def test_a_torn_log_file_is_named_in_the_report(store: Store, settings: Settings) -> None:
     write_rows(store, [row()], date=DAY)
     store.write("inference-log/date=2026-05-01/torn.parquet", b"PAR1 torn")
-    (report,) = monitor_day(store, ShelfRegistry({}), settings, DAY)
+    (report,) = monitor_day(store, FakeRegistry({}), settings, DAY)
     assert report.rows == 1
     assert "torn.parquet" in report.problems[0]
     assert "torn.parquet" in store.read(report.json_key).decode()
@@ -120,7 +120,7 @@ def test_a_torn_log_file_is_named_in_the_report(store: Store, settings: Settings
 
 def test_rows_with_the_time_of_another_day_are_counted_and_told(store: Store, settings: Settings) -> None:
     write_rows(store, [row(), row(time=NOON + dt.timedelta(days=400))], date=DAY)
-    (report,) = monitor_day(store, ShelfRegistry({}), settings, DAY)
+    (report,) = monitor_day(store, FakeRegistry({}), settings, DAY)
     assert report.rows == 2
     assert "1 rows of 2026-05-01 carry the time of another day" in report.problems[0]
 
@@ -128,7 +128,7 @@ def test_rows_with_the_time_of_another_day_are_counted_and_told(store: Store, se
 def test_rows_of_an_older_schema_are_judged_by_the_columns_they_have(store: Store, settings: Settings) -> None:
     older = rows_to_table(scene_rows(range(50, 66))).drop_columns(["haze", "noise"])
     store.write(f"inference-log/date={DAY}/old.parquet", table_to_parquet(older))
-    (report,) = monitor_day(store, ShelfRegistry({"1": reference(scene_rows(range(40)))}), settings, DAY)
+    (report,) = monitor_day(store, FakeRegistry({"1": reference(scene_rows(range(40)))}), settings, DAY)
     assert (report.verdict, report.rows) == ("ok", 16)
     names = {column.name for column in report.columns}
     assert "luminance" in names
@@ -143,14 +143,14 @@ def test_rows_that_do_not_say_which_version_answered_have_a_report_that_says_so(
         table.schema.get_field_index("model_version"), "model_version", pa.array([None], "string")
     )
     store.write(f"inference-log/date={DAY}/nobody.parquet", table_to_parquet(nobody))
-    (report,) = monitor_day(store, ShelfRegistry({}), settings, DAY)
+    (report,) = monitor_day(store, FakeRegistry({}), settings, DAY)
     assert (report.verdict, report.version, report.rows) == ("insufficient_data", "", 1)
     assert "does not say which version" in report.reason
 
 
 def test_two_looks_at_one_night_at_once_leave_one_whole_report(store: Store, settings: Settings) -> None:
     write_rows(store, scene_rows(range(50, 66)), date=DAY)
-    registry = ShelfRegistry({"1": reference(scene_rows(range(40)))})
+    registry = FakeRegistry({"1": reference(scene_rows(range(40)))})
     # Evidently may be imported by one thread at a time only.
     (alone,) = monitor_day(store, registry, settings, DAY)
     written = json.loads(store.read(alone.json_key))

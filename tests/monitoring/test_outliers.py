@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from monitoring.drift import IMAGE_COLUMNS, Comparison
-from monitoring.outliers import KEPT
+from monitoring.outliers import MAX_OUTLIERS
 from monitoring.schema import rows_to_table
 from tests.monitoring.rows import row, scene_rows
 
@@ -20,12 +20,12 @@ def test_the_strangest_images_come_first_each_with_what_is_strange_about_it() ->
     asked[9] = row(asked[9], request_id="lawn", greenness=1.0)
     batch = comparison()
     batch.add(rows_to_table(asked))
-    first, second = batch.furthest.rows[:2]
+    first, second = batch.outliers.rows[:2]
     assert {first.request_id, second.request_id} == {"night", "lawn"}
     told = {far.request_id: (far.column, far.value) for far in (first, second)}
     assert told["lawn"] == ("greenness", 1.0)
     assert told["night"][0] in {"luminance", "luminance_spread"}
-    assert first.distance > second.distance > batch.furthest.rows[2].distance
+    assert first.distance > second.distance > batch.outliers.rows[2].distance
 
 
 def test_parts_of_a_day_name_the_same_rows_as_the_whole() -> None:
@@ -34,8 +34,8 @@ def test_parts_of_a_day_name_the_same_rows_as_the_whole() -> None:
     whole.add(table)
     for start in range(0, table.num_rows, 7):
         parts.add(table.slice(start, 7))
-    assert parts.furthest.rows == whole.furthest.rows
-    assert len(whole.furthest.rows) == KEPT
+    assert parts.outliers.rows == whole.outliers.rows
+    assert len(whole.outliers.rows) == MAX_OUTLIERS
 
 
 def test_values_that_are_missing_make_no_row_strange() -> None:
@@ -44,7 +44,7 @@ def test_values_that_are_missing_make_no_row_strange() -> None:
         table = table.set_column(table.schema.get_field_index(name), name, pa.array([None, np.inf, np.nan, 0.0]))
     batch = comparison()
     batch.add(table)
-    known = {far.request_id: far.distance for far in batch.furthest.rows}
+    known = {far.request_id: far.distance for far in batch.outliers.rows}
     trained = rows_to_table(scene_rows(range(40)))["luminance"].to_numpy()
     away = abs(scene_rows([50])[0].luminance - trained.mean()) / trained.std()
     assert known["scene-50"] == pytest.approx(away)
@@ -56,4 +56,4 @@ def test_rows_that_nothing_is_known_of_and_rows_without_an_id_are_passed_over() 
         table = table.set_column(table.schema.get_field_index(name), name, pa.array([1e9, None]))
     batch = comparison()
     batch.add(table)
-    assert batch.furthest.rows == []
+    assert batch.outliers.rows == []

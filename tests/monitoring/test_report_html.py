@@ -16,10 +16,10 @@ from monitoring.descriptors import meanings
 from monitoring.drift import KINDS, Comparison, Finding
 from monitoring.drift_statistics import ColumnDrift
 from monitoring.evidently_workspace import evaluate
-from monitoring.examples import SHOWN, Example
+from monitoring.examples import MAX_EXAMPLES, Example
 from monitoring.report import make_report
 from monitoring.report_html import bare_page, page, summary
-from monitoring.reservoir import MOST_ROWS
+from monitoring.reservoir import MAX_ROWS
 from monitoring.schema import LOG_SCHEMA, rows_to_table
 from tests.monitoring.rows import NOON, scene_rows
 
@@ -40,7 +40,7 @@ def table(rows: int, seed: int, shift: float = 0.0) -> pa.Table:
 
 
 def head(found: Finding, sampled: int = 0, examples: tuple[Example, ...] = ()) -> str:
-    report = make_report(found, None, (), day=NOON.date(), version="1", part="")
+    report = make_report(found, None, (), day=NOON.date(), version="1")
     return summary(report, sampled, examples)
 
 
@@ -53,11 +53,11 @@ def example(column: ColumnDrift) -> Example:
 def shown() -> str:
     """The largest page: every column there is, as many rows as are drawn, as many images as are shown."""
     batch = Comparison(table(300, seed=1))
-    batch.add(table(MOST_ROWS + 760, seed=2, shift=1.5))
+    batch.add(table(MAX_ROWS + 760, seed=2, shift=1.5))
     found = batch.finding(min_rows=12, threshold=0.5, share=0.4)
     assert {column.name for column in found.columns} == set(KINDS)
     sample = batch.sample.table
-    examples = (example(found.columns[0]),) * SHOWN
+    examples = (example(found.columns[0]),) * MAX_EXAMPLES
     return page(head(found, sample.num_rows, examples), evaluate(found, batch.reference, sample, share=0.4))
 
 
@@ -101,7 +101,7 @@ def column(name: str, score: float, missing: int = 0) -> ColumnDrift:
 def text_of(*columns: ColumnDrift, problems: tuple[str, ...] = (), version: str = "3") -> str:
     """What a person reads: the text of the page, its tags as spaces."""
     found = Finding("drift", "It is dark & <late>.", columns, rows=60, reference_rows=100)
-    head = summary(make_report(found, None, problems, day=NOON.date(), version=version, part=""), sampled=60)
+    head = summary(make_report(found, None, problems, day=NOON.date(), version=version), sampled=60)
     return re.sub(r"\s+", " ", re.sub(r"<style>.*?</style>|<[^>]+>", " ", head, flags=re.DOTALL))
 
 

@@ -15,7 +15,7 @@ import pytest
 import service.drift_history
 from monitoring.drift_statistics import Verdict
 from monitoring.examples import Example, keep_examples
-from monitoring.history import ColumnNight, Night, keep_night
+from monitoring.history import ColumnSummary, DaySummary, write_summary
 from monitoring.performance import Performance
 from parking.settings import Settings
 from parking.storage import FolderStore, Store
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 TODAY = dt.datetime.now(dt.UTC).date()
 
 
-def night(days_ago: int, verdict: str, luminance: float = 0.4, **changes: Any) -> Night:
+def night(days_ago: int, verdict: str, luminance: float = 0.4, **changes: Any) -> DaySummary:
     day = TODAY - dt.timedelta(days=days_ago)
     columns = {
-        "luminance": ColumnNight(score=abs(luminance - 0.4) * 10, limit=0.5, mean=luminance, trained=(0.35, 0.45)),
-        "haze": ColumnNight(score=0.1, limit=0.5, mean=0.2, trained=(0.1, 0.3)),
+        "luminance": ColumnSummary(score=abs(luminance - 0.4) * 10, limit=0.5, mean=luminance, trained=(0.35, 0.45)),
+        "haze": ColumnSummary(score=0.1, limit=0.5, mean=0.2, trained=(0.1, 0.3)),
     }
     fields = {"day": day, "version": "7", "verdict": verdict, "reason": f"It is {verdict}.", "rows": 100 + days_ago}
-    return Night.model_validate(
+    return DaySummary.model_validate(
         {**fields, "columns": columns, "html": f"reports/drift/{day}/v7.html", "files": 1, **changes}
     )
 
@@ -50,12 +50,12 @@ def night(days_ago: int, verdict: str, luminance: float = 0.4, **changes: Any) -
 def store(tmp_path: Path) -> Store:
     made = FolderStore(tmp_path / "store")
     for days_ago in range(9, 2, -1):
-        keep_night(made, night(days_ago, "ok", 0.41))
-    keep_night(made, night(2, "warning", 0.34))
+        write_summary(made, night(days_ago, "ok", 0.41))
+    write_summary(made, night(2, "warning", 0.34))
     said = Performance(corrected=12, right=5, iou=0.5, f1=0.625, count_error=1.5)
-    keep_night(made, night(1, "drift", 0.1, performance=said))
-    keep_night(made, night(-5, "ok"))
-    keep_night(made, night(45, "ok"))
+    write_summary(made, night(1, "drift", 0.1, performance=said))
+    write_summary(made, night(-5, "ok"))
+    write_summary(made, night(45, "ok"))
     made.write(f"reports/drift/{TODAY - dt.timedelta(days=1)}/v7.html", b"<!DOCTYPE html><title>r</title>the report")
     keep_examples(made, f"reports/drift/{TODAY - dt.timedelta(days=1)}/v7.html", [dark_example()])
     return made
@@ -92,7 +92,7 @@ def test_a_scrape_at_any_moment_gets_a_whole_night(store: Store, monkeypatch: py
     metrics = Metrics()
     nights = Nights(lambda: store, metrics, every_seconds=60)
     read = nights.read()
-    monkeypatch.setattr(service.drift_history, "read_nights", lambda *_: read)
+    monkeypatch.setattr(service.drift_history, "read_history", lambda *_: read)
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     try:

@@ -8,7 +8,7 @@ from parking.registry import REFERENCE_FILE, Registry, Version
 from tests.monitoring.rows import NOON
 
 
-class ShelfRegistry(Registry):
+class FakeRegistry(Registry):
     """A registry whose versions and their references lie on a shelf: none of it needs MLflow."""
 
     def __init__(self, references: dict[str, bytes | None]) -> None:

@@ -8,21 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from monitoring.answers import Answer, AnsweredSpot, forget_answers, keep_answer, read_answers
+from monitoring.corrections import SCENES, Correction, Feedback, has_scenes, read_feedback, take_correction
 from monitoring.drift import Finding
-from monitoring.feedback import (
-    SCENES,
-    Answer,
-    AnsweredSpot,
-    Correction,
-    Feedback,
-    forget_answers,
-    has_scenes,
-    keep_answer,
-    read_answers,
-    read_feedback,
-    take_correction,
-)
-from monitoring.nightly import heed
+from monitoring.nightly import with_feedback
 from monitoring.performance import performance_of
 from parking.data.dataset import ingest
 from parking.data.imagery import encode_png
@@ -183,8 +172,8 @@ def test_performance_below_the_floor_is_drift_whatever_the_images_look_like(stor
     assert found is not None
     many = found.model_copy(update={"corrected": 20})
     calm, floor = Finding("ok", "All is well."), Settings(_env_file=None, feedback_floor=0.5)
-    assert heed(calm, many, floor).verdict == "drift"
-    assert "F1 0.00, below the floor of 0.5" in heed(calm, many, floor).reason
-    assert heed(calm, found, floor).verdict == "ok", "one angry person is no evidence"
-    assert heed(calm, many, Settings(_env_file=None)).verdict == "ok"
-    assert heed(calm, None, floor) == changed(calm)
+    assert with_feedback(calm, many, floor).verdict == "drift"
+    assert "F1 0.00, below the floor of 0.5" in with_feedback(calm, many, floor).reason
+    assert with_feedback(calm, found, floor).verdict == "ok", "one angry person is no evidence"
+    assert with_feedback(calm, many, Settings(_env_file=None)).verdict == "ok"
+    assert with_feedback(calm, None, floor) == changed(calm)
