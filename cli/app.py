@@ -1,17 +1,18 @@
 """The `parking` command: its groups put together, and errors turned into sentences."""
 
 import sys
+from typing import Annotated
 
 import typer
 
 from cli import benchmark, data, demo, feedback, model, platform, predict
-from cli.console import errors, show_error
+from cli.console import console, errors, show_error
 from cli.servers import stop_on_sigterm
 from parking.errors import ParkingError
+from parking.optional import not_installed
 
 app = typer.Typer(
     name="parking",
-    help="Free parking places from satellite and aerial images. Start with: [bold]parking demo[/bold]",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -35,6 +36,24 @@ app.add_typer(feedback.app, name="feedback", rich_help_panel="Teach it")
 app.add_typer(data.app, name="data", rich_help_panel="Teach it")
 
 
+def print_version(asked: bool) -> None:
+    """Print the version and end, where it was asked for."""
+    if asked:
+        from parking.version import code_version
+
+        console.print(f"parking {code_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Free parking places from satellite and aerial images. Start with: [bold]parking predict photo.jpg[/bold]."""
+
+
 def main() -> None:
     """Run the command; what a person can mend ends in a sentence and exit status 1."""
     # Servers that a command starts, and the one that Prefect starts for a flow, stop only when the stack unwinds.
@@ -43,6 +62,12 @@ def main() -> None:
         app()
     except ParkingError as error:
         show_error(error)
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        told = not_installed(f"`parking {' '.join(sys.argv[1:2])}`", error.name or "")
+        if told is None:
+            raise
+        show_error(told)
         sys.exit(1)
     except KeyboardInterrupt:
         errors.print("Stopped.")

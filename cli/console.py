@@ -32,8 +32,11 @@ def show_error(error: Exception | str) -> None:
 
 
 @contextmanager
-def progress_shown() -> Iterator[None]:
-    """Show what the block reports: a bar for each piece of work, gone when the block ends."""
+def progress_shown(*, silent: bool = False) -> Iterator[None]:
+    """Show what the block reports: a bar for each piece of work, gone when the block ends; nothing, if `silent`."""
+    if silent:
+        yield
+        return
     if not console.is_terminal:
         with listening(PlainLines()):
             yield

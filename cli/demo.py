@@ -15,6 +15,7 @@ from cli.console import console, progress_shown
 from cli.platform import prefect_server, service_server
 from cli.servers import Servers, Sink, free_port
 from parking.errors import PlatformError
+from parking.optional import need
 
 MARK = ".made-by-parking-demo"
 MINUTES, OWN_MINUTES = 2.2, 8.0
@@ -52,6 +53,8 @@ def demo(
 
     Example: [bold]parking demo --data ../my-annotated-images --minutes 10[/bold]
     """
+    for module in ("prefect", "torch"):
+        need(module, "`parking demo`")
     make_folder(out)
     os.environ |= OF_ITS_OWN | {"PARKING_LOG_FLUSH_SECONDS": "1", "PARKING_REGISTER_SHIPPED": "false"}
     started = time.monotonic()
@@ -118,6 +121,7 @@ def play(servers: Servers, data: str, minutes: float, out: Path) -> None:
         loop.promote()
     with step("6/7  Ask the service about images it has not seen"):
         loop.predict()
+        loop.compare()
     with step("7/7  Monitor: the same kind of images, then shifted ones"):
         loop.monitor()
     loop.summarise()

@@ -54,13 +54,16 @@ class ServiceClient:
         return found
 
     def save_answers(self, images: Iterable[tuple[str, bytes]], folder: Path) -> list[Path]:
-        """Keep overlay and GeoJSON of each image next to each other; returns the overlays."""
+        """Keep overlay and places of each image next to each other; returns the overlays.
+
+        The images are plain ones, so the places are in pixels and the file's name says so.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         overlays = []
         for name, png in images:
             overlay = folder / f"{Path(name).stem}.overlay.png"
             overlay.write_bytes(self.predict(name, png, PNG).content)
-            (folder / f"{Path(name).stem}.geojson").write_bytes(self.predict(name, png, GEOJSON).content)
+            (folder / f"{Path(name).stem}.pixels.json").write_bytes(self.predict(name, png, GEOJSON).content)
             overlays.append(overlay)
         return overlays
 

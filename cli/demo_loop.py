@@ -10,6 +10,7 @@ from rich.table import Table
 
 from cli.console import console, table
 from cli.demo_client import ServiceClient
+from cli.demo_comparison import compare
 from flows.ingest import ingest
 from flows.monitor import monitor
 from flows.promote import promote
@@ -35,7 +36,8 @@ BATCH = 16
 """Images in each batch that the monitor looks at."""
 PICTURES = 4
 DISCLAIMER = """
-A model trained for minutes is a demo: these scores say that the loop works, not how well it can learn.
+The model trained here is a demo's: minutes of training show that the loop works, not how well it can learn.
+`parking predict` and a fresh `parking up` answer with the shipped model.
 Look around: the reports and pictures above; Prefect's and MLflow's pages: [bold]parking up --state {out}[/bold]."""
 
 
@@ -95,7 +97,17 @@ class Loop:
         # A row is dated when it is logged, behind the answer: none of these may fall into the first batch.
         self._wait_for_rows(since, len(images))
         for overlay in self._overlays:
-            console.print(f"  {overlay} and .geojson", soft_wrap=True)
+            console.print(f"  {overlay} and .pixels.json", soft_wrap=True)
+
+    def compare(self) -> None:
+        """The same images, answered by the model that ships."""
+        scenes = self._snapshot.test[:PICTURES]
+        registry = open_workspace().registry
+        trained = registry.fetch(registry.resolve(str(self._trained.version)), self._settings.state_dir / "models")
+        self._comparison = self._out / "predictions" / "comparison.png"
+        rasters = [load_raster(open_workspace().store, scene) for scene in scenes]
+        free = [len(scene.rings) for scene in scenes]
+        self._counted = compare(rasters, trained, free, self._comparison, self._settings)
 
     def monitor(self) -> None:
         """A batch like the training scenes, then one for each way in which images change."""
@@ -121,6 +133,8 @@ class Loop:
         for name, value in self._facts():
             facts.add_row(name, value)
         console.print(facts)
+        console.print(self._counted)
+        console.print(f"Side by side: {self._comparison}", markup=False, soft_wrap=True)
         console.print(DISCLAIMER.format(out=self._out))
 
     def _scores(self) -> Table:

@@ -8,7 +8,6 @@ import typer
 from cli import options, session
 from cli.console import console, progress_shown, table
 from cli.files import check_writable, write_file
-from cli.predict import load_detector
 from parking.errors import DatasetError, TrainingError
 
 if TYPE_CHECKING:
@@ -121,8 +120,9 @@ def evaluate(
     from flows.samples import find_snapshot, known_to, samples_of
     from parking.learning.evaluate import evaluate_model
     from parking.learning.gate import too_few_to_judge
+    from parking.model import load_model
 
-    detector = load_detector(model, settings)
+    detector = load_model(model, settings).detector
     snapshot = find_snapshot(dataset)
     with progress_shown():
         samples = samples_of(snapshot.version, "test", detector.contract.gsd)

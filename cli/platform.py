@@ -16,6 +16,7 @@ from cli.servers import Server, Servers, check_port, python
 from cli.session import Addresses
 from parking.errors import FolderError, PlatformError
 from parking.lock import alone_in, is_held
+from parking.optional import need
 from parking.settings import Settings
 
 Host = Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0 lets other machines in.")]
@@ -37,6 +38,7 @@ def up(
 
     Example: [bold]parking up --service-port 8080[/bold]
     """
+    need("prefect", "`parking up`")
     settings = session.start(state)
     near = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104  # compared, not bound
     mlflow = elsewhere(settings) or f"http://{near}:{mlflow_port}"

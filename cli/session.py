@@ -12,6 +12,7 @@ from parking.errors import PlatformError
 from parking.files import write_whole
 from parking.lock import is_held
 from parking.logs import configure_logs
+from parking.optional import need
 from parking.settings import Settings, get_settings
 
 PLATFORM = "platform"
@@ -105,6 +106,7 @@ def start(state: Path | None = None) -> Settings:
 
 def start_flows(state: Path | None = None) -> Settings:
     """`start`, for a command that runs a flow; says what takes time where no platform is running."""
+    need("prefect", "A command that runs a flow")
     # What a run logs goes to Prefect's pages; on the terminal our own log says it.
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO")
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")

@@ -77,5 +77,9 @@ class OutputError(ParkingError):
     """A file that a person asked for cannot be written where they want it."""
 
 
+class NotInstalledError(ParkingError):
+    """A package that this work needs is not installed."""
+
+
 class PlatformError(ParkingError):
     """A server of the platform cannot start, or stopped."""

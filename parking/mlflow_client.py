@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from parking.errors import RegistryError
+from parking.optional import is_installed, not_installed
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -41,6 +42,9 @@ def mlflow_client(tracking_uri: str) -> Iterator["MlflowClient"]:
     """
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
+    # Before the file is opened, and so made: from then on it would pass for a registry.
+    if tracking_uri.startswith("sqlite:") and not is_installed("sqlalchemy"):
+        raise RegistryError(str(not_installed(f"The registry {tracking_uri}", "sqlalchemy")))
     try:
         _probe(tracking_uri)
     except (OSError, sqlite3.Error) as error:

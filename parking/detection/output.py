@@ -1,7 +1,5 @@
-"""Answers for people and maps: GeoJSON, an overlay to look at, the probability map as an image."""
+"""Answers for people and maps: GeoJSON, and an overlay to look at."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -11,22 +9,27 @@ from numpy.typing import NDArray
 from shapely import LinearRing
 
 from parking.data.annotations import Ring
-from parking.data.imagery import Raster, encode_png
+from parking.data.imagery import Raster
 from parking.detection.detector import Detection
-from parking.errors import ImageError
-from parking.files import write_whole
 
 _UNSURE = np.array([255, 159, 28], np.float64)
 _SURE = np.array([46, 232, 134], np.float64)
 _FILL = 0.35
 _DARK = (16, 20, 24)
 
+_PIXELS = (
+    'ENGCRS["Pixels of the image, y downwards",EDATUM["Upper left corner of the image"],CS[Cartesian,2],'
+    'AXIS["x",unspecified],AXIS["y",unspecified],LENGTHUNIT["pixel",1]]'
+)
+IMAGE_CRS = {"type": "name", "properties": {"name": _PIXELS}}
+"""Member `crs` of a collection in pixels: without it GDAL, and so every GIS, takes them for degrees of WGS 84."""
+
 
 def to_geojson(detection: Detection, raster: Raster, model_version: str = "") -> dict[str, Any]:
     """The places as a FeatureCollection (RFC 7946), with what a reader must know of them as foreign members.
 
     Where the raster is georeferenced, positions are longitude and latitude in WGS 84. Where it is not, they are
-    pixels of the image with y downwards, and `coordinate_system` says `image`: no map can place them.
+    pixels of the image with y downwards; `coordinate_system` says `image`, and `crs` says it to a GIS.
 
     Args:
         detection: what was found.
@@ -46,6 +49,7 @@ def to_geojson(detection: Detection, raster: Raster, model_version: str = "") ->
     ]
     return {
         "type": "FeatureCollection",
+        **({"crs": IMAGE_CRS} if placed is None else {}),
         "features": features,
         "coordinate_system": "image" if placed is None else "WGS 84",
         "count": detection.count,
@@ -78,40 +82,6 @@ def overlay(raster: Raster, detection: Detection) -> NDArray[np.uint8]:
     places = "place" if detection.count == 1 else "places"
     _caption(drawn, f"{detection.count} free {places} ({low} to {high})")
     return drawn
-
-
-def probability_png(detection: Detection) -> bytes:
-    """The probability map as a grey PNG of the image's size: 0 is 0, 255 is 1."""
-    return encode_png(np.asarray(np.rint(detection.probability * 255), np.uint8))
-
-
-def write_answers(detection: Detection, raster: Raster, stem: Path, model_version: str = "") -> list[Path]:
-    """Write `<stem>.geojson`, `<stem>.overlay.png` and `<stem>.prob.png`.
-
-    Args:
-        detection: what was found.
-        raster: where it was found.
-        stem: folder and name of the files; the folder is made.
-        model_version: of the model that found it.
-
-    Raises:
-        ImageError: the folder or a file cannot be written.
-    """
-    answers = {
-        ".geojson": json.dumps(to_geojson(detection, raster, model_version)).encode(),
-        ".overlay.png": encode_png(overlay(raster, detection)),
-        ".prob.png": probability_png(detection),
-    }
-    paths = [stem.with_name(stem.name + suffix) for suffix in answers]
-    try:
-        stem.parent.mkdir(parents=True, exist_ok=True)
-        for path, data in zip(paths, answers.values(), strict=True):
-            write_whole(path, data)
-    except OSError as error:
-        raise ImageError(
-            f"The answers cannot be written to {stem.parent} ({error.strerror or error}). Name another folder."
-        ) from error
-    return paths
 
 
 def _to_wgs84(rings: list[Ring], raster: Raster) -> list[Ring] | None:

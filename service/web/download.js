@@ -23,10 +23,23 @@ function closed(ring) {
   return [...points, points[0]];
 }
 
+/** Without it GDAL, and so every GIS, takes pixels for degrees of WGS 84. As in parking/detection/output.py. */
+const IMAGE_CRS = {
+  type: "name",
+  properties: {
+    name:
+      'ENGCRS["Pixels of the image, y downwards",EDATUM["Upper left corner of the image"],CS[Cartesian,2],' +
+      'AXIS["x",unspecified],AXIS["y",unspecified],LENGTHUNIT["pixel",1]]',
+  },
+};
+
+const isPlaced = (answer) => answer.coordinate_system === "WGS 84";
+
 function geojson(answer, spots, threshold) {
-  const placed = answer.coordinate_system === "WGS 84";
+  const placed = isPlaced(answer);
   return {
     type: "FeatureCollection",
+    ...(placed ? {} : { crs: IMAGE_CRS }),
     features: spots.map((spot, i) => ({
       type: "Feature",
       id: i + 1,
@@ -84,7 +97,7 @@ export async function download(kind, { answer, spots, threshold, name, image }) 
   const stem = name.replace(/\.[^.]*$/, "") || "image";
   if (kind === "geojson") {
     const text = JSON.stringify(geojson(answer, spots, threshold), null, 1);
-    save(new Blob([text], { type: "application/geo+json" }), `${stem}.geojson`);
+    save(new Blob([text], { type: "application/geo+json" }), stem + (isPlaced(answer) ? ".geojson" : ".pixels.json"));
   } else if (kind === "csv") {
     save(new Blob([csv(answer, spots)], { type: "text/csv" }), `${stem}.csv`);
   } else {

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,52 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_version_is_printed(parking: Command) -> None:
+    answer = parking("--version")
+    assert answer.status == 0
+    assert answer.out.startswith(f"parking {version('parking')}")
+
+
+@pytest.mark.parametrize(
+    ("missing", "group"), [("torch", "learning"), ("prefect", "loop"), ("evidently", "monitoring")]
+)
+def test_a_command_that_needs_more_than_is_installed_says_what(
+    parking: Command, monkeypatch: pytest.MonkeyPatch, missing: str, group: str
+) -> None:
+    def absent(*_: object) -> None:
+        raise ModuleNotFoundError(f"No module named '{missing}'", name=missing)
+
+    monkeypatch.setattr("cli.session.start", absent)
+    answer = parking("evaluate")
+    assert answer.status == 1
+    assert answer.err.startswith(f"Error: `parking evaluate` needs {missing}, which is not installed")
+    assert group in answer.err
+    assert "--no-default-groups" in answer.err
+
+
+@pytest.mark.parametrize("words", [("up",), ("demo",), ("tune",), ("ingest",)])
+def test_without_the_loop_nothing_is_begun(
+    parking: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("parking.optional.is_installed", lambda module: module != "prefect")
+    answer = parking(*words)
+    assert answer.status == 1
+    assert "needs prefect" in answer.err
+    assert answer.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_module_of_our_own_that_is_missing_is_a_fault_and_no_advice(
+    parking: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(*_: object) -> None:
+        raise ModuleNotFoundError("No module named 'parking.nothing'", name="parking.nothing")
+
+    monkeypatch.setattr("cli.session.start", absent)
+    with pytest.raises(ModuleNotFoundError):
+        parking("evaluate")
 
 
 def test_sigterm_unwinds_a_command_so_that_what_it_started_is_stopped() -> None:

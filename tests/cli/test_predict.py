@@ -1,5 +1,6 @@
 """`parking predict`: three files an image, and no image's failure or name costs another its answers."""
 
+import io
 import json
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def test_an_image_has_places_an_overlay_and_its_probabilities(parking: Command, 
     image = picture(tmp_path / "park.jpg", bright=40)
     answer = parking("predict", image, "--model", model, "--out", "answers")
     assert answer.status == 0
-    features = json.loads((tmp_path / "answers" / "park.geojson").read_text())["features"]
+    features = json.loads((tmp_path / "answers" / "park.pixels.json").read_text())["features"]
     assert f"{len(features)} free places" in answer.out
     assert all(0 < feature["properties"]["confidence"] <= 1 for feature in features)
     for name in ("park.overlay.png", "park.prob.png"):
@@ -49,7 +50,7 @@ def test_a_picture_that_does_not_say_its_resolution_has_the_models_or_the_settin
 
     def resolution() -> dict[str, object]:
         assert parking("predict", image, "--model", model, "--out", "answers").status == 0
-        said: dict[str, object] = json.loads((tmp_path / "answers" / "park.geojson").read_text())["gsd"]
+        said: dict[str, object] = json.loads((tmp_path / "answers" / "park.pixels.json").read_text())["gsd"]
         return said
 
     assert resolution() == {"value": read_contract(model).gsd, "source": "assumed"}
@@ -72,13 +73,15 @@ def test_a_file_that_is_no_image_costs_the_others_nothing(parking: Command, mode
     cut = tmp_path / "cut.jpg"
     cut.write_bytes(picture(tmp_path / "whole.jpg", (400, 300)).read_bytes()[:1500])
     good = picture(tmp_path / "good.png")
-    answer = parking("predict", text, cut, tmp_path / "none.png", tmp_path, good, "--model", model, "--out", "o")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    answer = parking("predict", text, cut, tmp_path / "none.png", empty, good, "--model", model, "--out", "o")
     assert answer.status == 1
-    for name in ("text.png", "cut.jpg", "none.png", tmp_path.name):
+    for name in ("text.png", "cut.jpg", "none.png", "empty"):
         assert name in answer.err
     assert answer.err.count("Error:") == 4
     assert "Traceback" not in answer.err
-    assert (tmp_path / "o" / "good.geojson").exists()
+    assert (tmp_path / "o" / "good.pixels.json").exists()
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "L", "LA", "P", "1", "I;16"])
@@ -134,3 +137,74 @@ def test_a_folder_that_cannot_be_written_is_named(parking: Command, model: Path,
     answer = parking("predict", picture(tmp_path / "a.png"), "--model", model, "--out", "taken")
     assert answer.status == 1
     assert "taken" in answer.err
+
+
+def test_a_folder_is_answered_with_all_below_it_but_for_answers_and_hidden_files(
+    parking: Command, model: Path, tmp_path: Path
+) -> None:
+    for name in ("in/a.png", "in/sub/a.jpg", "in/.cache/b.png", "in/notes.txt"):
+        picture(tmp_path / name) if not name.endswith("txt") else (tmp_path / name).write_text("no image")
+    for _ in range(2):
+        answer = parking("predict", "in", "--model", model, "--out", "in/answers")
+        assert answer.status == 0
+        assert answer.out.count("80 % interval 0") == 2
+    assert (tmp_path / "in/answers/a.pixels.json").exists()
+    assert (tmp_path / "in/answers/sub/a.pixels.json").exists()
+    assert "0 free places in 2 images; 0 could not be answered." in answer.out
+
+
+def test_a_pattern_that_the_shell_has_left_is_matched_here(parking: Command, model: Path, tmp_path: Path) -> None:
+    picture(tmp_path / "a[1].png")
+    picture(tmp_path / "deep" / "b.png")
+    assert "2 images" in parking("predict", "**/*.png", "--model", model).out
+    assert parking("predict", "a[1].png", "--model", model).status == 0, "a name is no pattern where the file is there"
+    answer = parking("predict", "*.jpg", "--model", model)
+    assert (answer.status, answer.err) == (1, "Error: No file matches '*.jpg'. Correct the pattern.\n")
+
+
+def test_standard_input_is_an_image(
+    parking: Command, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = picture(tmp_path / "a.png", bright=40).read_bytes()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
+    answer = parking("predict", "-", "--model", model)
+    assert answer.status == 0
+    assert (tmp_path / "predictions" / "stdin.pixels.json").exists()
+
+
+@pytest.mark.parametrize("address", ["https://example.org/a.png", "s3://bucket/a.tif", "file:///a.png"])
+def test_an_address_is_refused_with_what_to_do(parking: Command, model: Path, address: str) -> None:
+    answer = parking("predict", address, "--model", model)
+    assert answer.status == 1
+    assert address in answer.err
+    assert "parking predict -" in answer.err
+
+
+def test_json_is_a_line_an_image_whatever_became_of_it(parking: Command, model: Path, tmp_path: Path) -> None:
+    image = picture(tmp_path / "a.png", bright=40)
+    (tmp_path / "bad.png").write_text("no image")
+    answer = parking("predict", image, tmp_path / "bad.png", "--model", model, "--json", "--gsd", "0.3")
+    assert answer.status == 1
+    good, bad = map(json.loads, answer.out.splitlines())
+    assert good["image"] == str(image)
+    assert good["places"]["gsd"] == {"value": 0.3, "source": "caller"}
+    assert good["places"]["model_version"].startswith("bright-")
+    assert all(Path(file).exists() for file in good["files"])
+    assert "is not a PNG" in bad["error"]
+
+
+def test_quiet_prints_errors_alone_and_verbose_what_was_done(parking: Command, model: Path, tmp_path: Path) -> None:
+    image = picture(tmp_path / "a.png")
+    answer = parking("predict", image, tmp_path / "none.png", "--model", model, "--quiet")
+    assert (answer.status, answer.out, answer.err.count("\n")) == (1, "", 1)
+    told = parking("predict", image, "--model", model, "--verbose").out
+    assert "0.15 m a pixel (assumed)" in told
+    assert "predictions/a.overlay.png" in told
+
+
+@pytest.mark.parametrize("gsd", ["0", "-1", "7", "nan"])
+def test_a_resolution_out_of_range_is_a_usage_error(parking: Command, model: Path, tmp_path: Path, gsd: str) -> None:
+    answer = parking("predict", picture(tmp_path / "a.png"), "--model", model, "--gsd", gsd)
+    assert answer.status == 2
+    assert "--gsd" in answer.err
+    assert not (tmp_path / "predictions").exists()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -51,19 +52,31 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
 
 
 def test_the_summary_gives_every_score_and_says_what_it_does_not_claim(demo: Demo) -> None:
-    for promise in ("fold 1", "fold 3", "test (12)", "promoted: ", "is a demo"):
+    for promise in ("fold 1", "fold 3", "test (12)", "promoted: ", "is a demo's"):
         assert promise in demo.printed
     assert ("hot reload" in demo.printed) == (", promoted: " in demo.printed)
 
 
 def test_pictures_and_geojson_lie_beside_each_other(demo: Demo) -> None:
-    overlays = sorted((demo.folder / "predictions").glob("*.png"))
+    overlays = sorted((demo.folder / "predictions").glob("*.overlay.png"))
     assert overlays
     for overlay in overlays:
         with Image.open(overlay) as picture:
             assert picture.size == (192, 192)
         name = overlay.name.removesuffix(".overlay.png")
-        assert json.loads((demo.folder / "predictions" / f"{name}.geojson").read_text())["type"] == "FeatureCollection"
+        assert (
+            json.loads((demo.folder / "predictions" / f"{name}.pixels.json").read_text())["type"] == "FeatureCollection"
+        )
+
+
+def test_the_shipped_models_answers_stand_beside_the_demos_and_are_told_apart(demo: Demo) -> None:
+    comparison = demo.folder / "predictions" / "comparison.png"
+    with Image.open(comparison) as picture:
+        assert picture.width > 2 * 192
+    assert str(comparison) in demo.printed
+    rows = demo.printed.split("The shipped model on the same images")[1].splitlines()
+    assert re.search("annotated +trained here in minutes +shipped", rows[1])
+    assert sum(bool(re.match(r"\S+ +\d+ +\d+ +\d+$", row.strip())) for row in rows) == 4
 
 
 def test_shifted_images_are_flagged_and_those_as_trained_are_not(demo: Demo) -> None:

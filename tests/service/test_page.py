@@ -14,6 +14,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from parking.data.imagery import encode_png
+from parking.detection.output import IMAGE_CRS
 from parking.settings import Settings
 from service.app import create_app
 from tests.doubles import write_bright_model, write_inverted_model
@@ -155,6 +156,7 @@ def test_what_is_shown_can_be_taken_home(page: "Page", picture: Path) -> None:
     assert ring[0] == ring[-1]
     assert sum((b[0] - a[0]) * (b[1] + a[1]) for a, b in itertools.pairwise(ring)) < 0, "clockwise"
     assert collection["coordinate_system"] == "image"
+    assert collection["crs"] == IMAGE_CRS
     assert collection["model_version"] == "1"
     (row,) = csv.DictReader(saved(page, "csv").read_text().splitlines())
     assert (float(row["x"]), float(row["y"])) == pytest.approx((28.5, 56.5), abs=1)

@@ -1,22 +1,17 @@
 """Answers that a map or a person can read."""
 
 import datetime as dt
-import io
-import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 from shapely.geometry import shape
 
 from parking.data.imagery import Raster
 from parking.detection.detector import Detection
-from parking.detection.output import overlay, probability_png, to_geojson, write_answers
+from parking.detection.output import overlay, to_geojson
 from parking.detection.spots import Spot
-from parking.errors import ImageError
 
 RING = ((60.0, 40.0), (77.0, 40.0), (77.0, 73.0), (60.0, 73.0))
 
@@ -37,6 +32,7 @@ FOUND = detection(Spot(RING, 0.9, 12.6))
 def test_an_image_without_a_place_on_earth_is_given_in_its_pixels_and_says_so() -> None:
     answer = to_geojson(FOUND, raster(), "7")
     assert answer["coordinate_system"] == "image"
+    assert "Pixels of the image" in answer["crs"]["properties"]["name"]
     (feature,) = answer["features"]
     assert feature["properties"] == {"confidence": 0.9, "area_m2": 12.6}
     assert shape(feature["geometry"]).bounds == (60, 40, 77, 73)
@@ -49,6 +45,7 @@ def test_a_georeferenced_raster_is_answered_in_longitude_and_latitude() -> None:
     paris = raster(crs="EPSG:2154", transform=(0.15, 0.0, 652_000.0, 0.0, -0.15, 6_862_000.0))
     answer = to_geojson(FOUND, paris)
     assert answer["coordinate_system"] == "WGS 84"
+    assert "crs" not in answer, "RFC 7946 knows no other than WGS 84"
     place = shape(answer["features"][0]["geometry"])
     assert place.centroid.x == pytest.approx(2.345, abs=0.01)
     assert place.centroid.y == pytest.approx(48.858, abs=0.01)
@@ -92,22 +89,3 @@ def test_the_overlay_marks_the_place_and_leaves_the_image_as_it_was() -> None:
 def test_an_overlay_of_one_pixel_can_be_drawn() -> None:
     dot = Raster(np.zeros((1, 1, 3), np.uint8))
     assert overlay(dot, replace(detection(), probability=np.zeros((1, 1), np.float32))).shape == (1, 1, 3)
-
-
-def test_the_probability_is_a_grey_image_of_the_same_size() -> None:
-    image = Image.open(io.BytesIO(probability_png(FOUND)))
-    assert (image.mode, image.size) == ("L", (400, 240))
-    assert image.getpixel((68, 56)) == 128
-    assert image.getpixel((0, 0)) == 0
-
-
-def test_answers_stand_next_to_each_other(tmp_path: Path) -> None:
-    paths = write_answers(FOUND, raster(), tmp_path / "new" / "car.park", "7")
-    assert [path.name for path in paths] == ["car.park.geojson", "car.park.overlay.png", "car.park.prob.png"]
-    assert json.loads(paths[0].read_text())["model_version"] == "7"
-
-
-def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ImageError, match="Name another folder"):
-        write_answers(FOUND, raster(), tmp_path / "file" / "a")

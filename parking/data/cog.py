@@ -1,0 +1,32 @@
+"""Maps as cloud-optimised GeoTIFFs."""
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.io import MemoryFile
+
+from parking.data.imagery import Raster
+
+
+def cog(values: NDArray[np.float32], raster: Raster) -> bytes:
+    """A band of float32 as a cloud-optimised GeoTIFF, with the overviews that a GIS draws first.
+
+    Args:
+        values: (H, W), as large as the raster.
+        raster: says where on Earth they lie; it has a CRS that GDAL knows, and a transform.
+    """
+    with MemoryFile() as file:
+        with file.open(
+            driver="COG",
+            width=raster.width,
+            height=raster.height,
+            count=1,
+            dtype="float32",
+            crs=raster.crs,
+            transform=rasterio.Affine(*(raster.transform or ())),
+            compress="deflate",
+            predictor=3,
+        ) as dataset:
+            dataset.write(values, 1)
+            dataset.set_band_description(1, "probability")
+        return bytes(file.read())

@@ -1,0 +1,64 @@
+"""The files of an answer: its places, an overlay to look at, and the probability map."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from parking.data.imagery import Raster, encode_png
+from parking.detection.detector import Detection
+from parking.detection.output import overlay, to_geojson
+from parking.errors import OutputError
+from parking.files import write_whole
+
+
+def write_answers(detection: Detection, raster: Raster, stem: Path, model_version: str = "") -> list[Path]:
+    """Write the places, the overlay and the probability map of one raster.
+
+    Where the raster is georeferenced they are `<stem>.geojson`, `<stem>.overlay.png` and `<stem>.prob.tif`. Where it is
+    not, no map can place them, and their names say so: `<stem>.pixels.json`, `<stem>.overlay.png`, `<stem>.prob.png`.
+
+    Args:
+        detection: what was found.
+        raster: where it was found.
+        stem: folder and name of the files; the folder is made.
+        model_version: of the model that found it.
+
+    Returns:
+        The files, in this order.
+
+    Raises:
+        OutputError: the folder or a file cannot be written.
+    """
+    places = to_geojson(detection, raster, model_version)
+    on_earth = places["coordinate_system"] != "image"
+    probability = probability_cog if on_earth else probability_png
+    answers = {
+        ".geojson" if on_earth else ".pixels.json": json.dumps(places).encode(),
+        ".overlay.png": encode_png(overlay(raster, detection)),
+        ".prob.tif" if on_earth else ".prob.png": probability(detection, raster),
+    }
+    paths = [stem.with_name(stem.name + suffix) for suffix in answers]
+    try:
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        for path, data in zip(paths, answers.values(), strict=True):
+            write_whole(path, data)
+    except OSError as error:
+        raise OutputError(
+            f"The answers cannot be written to {stem.parent} ({error.strerror or error}). Name another folder."
+        ) from error
+    return paths
+
+
+def probability_png(detection: Detection, raster: Raster) -> bytes:
+    """The probability map as a grey PNG of the raster's size: 0 is 0, 255 is 1."""
+    return encode_png(np.asarray(np.rint(detection.probability * 255), np.uint8))
+
+
+def probability_cog(detection: Detection, raster: Raster) -> bytes:
+    """The probability map as a cloud-optimised GeoTIFF of float32 in [0, 1], where the raster lies."""
+    # Here, because it needs GDAL: see `read_raster`.
+    from parking.data.cog import cog
+
+    # A thousandth is finer than a probability is known, and compresses well.
+    return cog(np.round(detection.probability, 3).astype(np.float32), raster)
