@@ -14,7 +14,7 @@ NOTEBOOK = ROOT / "docs" / "first-answer.ipynb"
 @pytest.mark.timeout(300)
 @pytest.mark.filterwarnings("default")  # of the kernel's client, which is not ours
 def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    notebook = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
     assert not any(cell.get("outputs") for cell in notebook.cells)
     (tmp_path / "docs").mkdir()
     (tmp_path / "service").symlink_to(ROOT / "service")
