@@ -14,7 +14,7 @@ from monitoring.reference import reference_parquet
 from parking.files import write_whole
 from parking.learning.budget import steps_within
 from parking.learning.evaluate import Scores
-from parking.learning.plots import scene_sheet
+from parking.learning.plots import release_plots, scene_sheet
 from parking.learning.recipe import Recipe, load_recipe
 from parking.learning.release import Release, build_version
 from parking.learning.train import seconds_per_step
@@ -55,7 +55,7 @@ def document(release: Release, run: Run, dataset: str) -> None:
             child.metrics(scores.model_dump())
     run.file(release.recipe.model_dump_json(indent=2).encode(), "recipe.json")
     run.file(find_snapshot(dataset).model_dump_json(indent=1).encode(), "dataset.json")
-    for name, png in release.plots().items():
+    for name, png in release_plots(release).items():
         run.file(png, name, "plots")
 
 

@@ -17,7 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
 from parking.errors import StoreError
-from parking.storage import check_key, missing
+from parking.store_keys import check_key, missing_key
 
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_S3_ENDPOINT")
 _LOCAL_HOSTS = ("localhost", "127.", "[::1]")
@@ -141,7 +141,7 @@ class S3Store:
         elif code == "NoSuchBucket" or (code in _ABSENT and not key):
             reason = f"{where} has no bucket '{self._bucket}'. Create it, or correct the store's address."
         elif code in _ABSENT:
-            raise missing(key, self.url) from error
+            raise missing_key(key, self.url) from error
         elif code in _REFUSED:
             reason = (
                 f"{where} refused the keys ({code}). Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and their rights."

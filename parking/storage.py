@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from parking.errors import MissingKeyError, StoreError
+from parking.errors import StoreError
 from parking.files import PARTIAL, write_whole
+from parking.store_keys import check_key, missing_key
 
 
 class Store(Protocol):
@@ -81,22 +82,6 @@ def open_store(url: str, cache_dir: Path | None = None) -> Store:
     return FolderStore(url)
 
 
-def check_key(key: str) -> str:
-    """The key itself, if it stays inside its store.
-
-    Raises:
-        StoreError: it is empty, absolute, or climbs out.
-    """
-    if not key or key.startswith("/") or "\0" in key or {"..", "."} & set(key.split("/")):
-        raise StoreError(f"'{key}' is no key. Keys are relative paths such as 'datasets/latest', without '..'.")
-    return key
-
-
-def missing(key: str, url: str) -> MissingKeyError:
-    """The error for a key without a value."""
-    return MissingKeyError(f"There is nothing under '{key}' in {url}.")
-
-
 class FolderStore:
     """A store in a folder; a key is a path below it."""
 
@@ -111,7 +96,7 @@ class FolderStore:
         try:
             return self._path(key).read_bytes()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-            raise missing(key, self.url) from error
+            raise missing_key(key, self.url) from error
         except OSError as error:
             raise self._refused(key, error) from error
 
@@ -127,7 +112,7 @@ class FolderStore:
         """See `Store.local`."""
         path = self._path(key)
         if not path.is_file():
-            raise missing(key, self.url)
+            raise missing_key(key, self.url)
         return path
 
     def write(self, key: str, data: bytes) -> None:

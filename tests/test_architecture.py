@@ -1,7 +1,12 @@
-"""The rooms of ARCHITECTURE.md: nothing imports upwards."""
+"""The rooms of ARCHITECTURE.md: nothing imports upwards, and no imports go in a circle.
+
+Every import counts, also one inside a function or under `TYPE_CHECKING`. Such an import is cheaper or later, but
+whoever reads or moves one of the two modules still needs the other.
+"""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -21,12 +26,59 @@ BANNED = {
 }
 
 
+Graph = dict[str, set[str]]
+"""What each module or folder imports."""
+
+
 def imports_of(file: Path) -> Iterator[str]:
+    """Dotted names that a file imports; of `from a import b` it is `a.b`, whether `b` is a module or not."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[0] for alias in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module.split(".")[0]
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def module_graph(root: Path, rooms: Iterable[str]) -> Graph:
+    """The modules of the rooms, and which of them each imports. A package is the module of its `__init__.py`."""
+    files = {
+        ".".join(file.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): file
+        for room in rooms
+        for file in (root / room).rglob("*.py")
+    }
+
+    def module_of(name: str) -> str:
+        while name and name not in files:
+            name = name.rpartition(".")[0]
+        return name
+
+    return {
+        name: {module for found in imports_of(file) if (module := module_of(found))} - {name}
+        for name, file in files.items()
+    }
+
+
+def folder_graph(modules: Graph) -> Graph:
+    """The same by folder inside a room, such as `parking.data`; a module beside the folders stands for itself."""
+
+    def folder_of(name: str) -> str:
+        return ".".join(name.split(".")[:2])
+
+    graph: Graph = {}
+    for name, imported in modules.items():
+        others = {folder_of(one) for one in imported} - {folder_of(name)}
+        graph.setdefault(folder_of(name), set()).update(others)
+    return graph
+
+
+def circle_in(graph: Graph) -> str:
+    """One circle, as `a -> b -> a`; empty where there is none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        # `graphlib` names each one after what it is imported by.
+        return " -> ".join(reversed(error.args[1]))
+    return ""
 
 
 @pytest.mark.parametrize("room", MAY_IMPORT)
@@ -34,5 +86,45 @@ def test_a_room_imports_only_what_lies_below_it(room: str) -> None:
     files = list((ROOT / room).rglob("*.py"))
     assert files
     forbidden = (set(MAY_IMPORT) - MAY_IMPORT[room] - {room}) | BANNED.get(room, set())
-    found = {f"{file.relative_to(ROOT)} imports {name}" for file in files for name in imports_of(file)}
-    assert not {line for line in found if line.split()[-1] in forbidden}
+    found = {(file.relative_to(ROOT), name.split(".")[0]) for file in files for name in imports_of(file)}
+    assert not [f"{file} imports {name}" for file, name in found if name in forbidden]
+
+
+@pytest.fixture(scope="module")
+def modules() -> Graph:
+    graph = module_graph(ROOT, MAY_IMPORT)
+    graph["parking.data.imagery"].discard("parking.data.geotiff")  # until a raster's type lies below its readers
+    return graph
+
+
+def test_no_modules_import_each_other_in_a_circle(modules: Graph) -> None:
+    assert len(modules) > 100
+    assert not circle_in(modules)
+
+
+def test_no_folders_import_each_other_in_a_circle(modules: Graph) -> None:
+    folders = folder_graph(modules)
+    assert {"parking.data", "parking.learning", "parking.settings"} <= set(folders)
+    assert not circle_in(folders)
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        "from room.sub.a import x",
+        "import room.sub.a",
+        "from room.sub import a",
+        "if TYPE_CHECKING:\n    from room.sub.a import x",
+        "def f():\n    from room.sub import a",
+    ],
+)
+def test_a_circle_is_found_and_named_however_it_is_imported(tmp_path: Path, late: str) -> None:
+    sub = tmp_path / "room" / "sub"
+    sub.mkdir(parents=True)
+    for name, text in {"__init__": "", "a": "from room.sub import b", "b": "import room.sub.c", "c": late}.items():
+        (sub / f"{name}.py").write_text(text)
+    told = circle_in(module_graph(tmp_path, {"room": set()}))
+    assert sorted(told.split(" -> ")[1:]) == ["room.sub.a", "room.sub.b", "room.sub.c"]
+    assert "room.sub.a -> room.sub.b" in told
+    (sub / "c.py").write_text("import os")
+    assert not circle_in(module_graph(tmp_path, {"room": set()}))

@@ -64,13 +64,6 @@ class Release:
         """Probability from which a pixel is free."""
         return self.contract.threshold
 
-    def plots(self) -> dict[str, bytes]:
-        """Pictures for people, PNG by file name: best and worst test scenes, precision against recall, the loss."""
-        # Imported late: training itself does without a plotting library.
-        from parking.learning.plots import release_plots
-
-        return release_plots(self)
-
 
 def build_version(
     recipe: Recipe,
