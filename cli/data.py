@@ -32,7 +32,7 @@ def ingest(
     """
     session.start_flows(state)
     from flows.ingest import ingest as flow
-    from flows.samples import find_snapshot
+    from parking.learning.scene_cache import find_snapshot
 
     with progress_shown():
         version = flow(data, max_quarantined, feedback_tests=feedback_tests)

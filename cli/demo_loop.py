@@ -14,7 +14,6 @@ from cli.demo_comparison import compare
 from flows.ingest import ingest
 from flows.monitor import monitor
 from flows.promote import promote
-from flows.samples import find_snapshot
 from flows.train import train
 from flows.tune import tune
 from monitoring.nightly import DriftReport
@@ -25,6 +24,7 @@ from parking.data.imagery import encode_png
 from parking.errors import PlatformError
 from parking.learning.gate import Verdict
 from parking.learning.recipe import Recipe, load_recipe
+from parking.learning.scene_cache import find_snapshot
 from parking.settings import Settings
 from parking.workspace import open_workspace
 

@@ -117,9 +117,9 @@ def evaluate(
     Example: [bold]parking evaluate --model 3[/bold]
     """
     settings = session.start(state)
-    from flows.samples import find_snapshot, known_to, samples_of
     from parking.learning.evaluate import evaluate_model
     from parking.learning.gate import too_few_to_judge
+    from parking.learning.scene_cache import find_snapshot, known_to, samples_of
     from parking.model import load_model
 
     detector = load_model(model, settings).detector

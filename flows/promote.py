@@ -7,11 +7,11 @@ from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from flows.samples import known_to, samples_of
 from parking.detection.detector import Detector
 from parking.errors import ModelError, NoVersionError, RegistryError
 from parking.learning.evaluate import SceneCounts, evaluate_model, scene_counts
 from parking.learning.gate import Verdict, compare
+from parking.learning.scene_cache import known_to, samples_of
 from parking.registry import Version
 from parking.workspace import open_workspace
 

@@ -8,8 +8,6 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, Field
 
-from flows.samples import find_snapshot, samples_of
-from flows.workdir import until_done
 from monitoring.reference import reference_parquet
 from parking.files import write_whole
 from parking.learning.budget import steps_within
@@ -17,11 +15,13 @@ from parking.learning.evaluate import Scores
 from parking.learning.plots import release_plots, scene_sheet
 from parking.learning.recipe import Recipe, load_recipe
 from parking.learning.release import Release, build_version
+from parking.learning.scene_cache import find_snapshot, samples_of
 from parking.learning.train import seconds_per_step
 from parking.progress import report
 from parking.registry import REFERENCE_FILE, Version
 from parking.tracking import Run
 from parking.version import code_version
+from parking.workdir import until_done
 from parking.workspace import open_workspace
 
 

@@ -12,11 +12,10 @@ from prefect.futures import PrefectFuture, as_completed
 from pydantic import Field
 
 from flows.runner import task_runner
-from flows.samples import find_snapshot, samples_of
-from flows.workdir import until_done, workdir
 from parking.learning.budget import steps_within
 from parking.learning.evaluate import Scores
 from parking.learning.recipe import Recipe, load_recipe
+from parking.learning.scene_cache import find_snapshot, samples_of
 from parking.learning.study import Study, Trial, TrialResult, find_study, open_study
 from parking.learning.study_report import PAGE, PICTURE, search_page, search_picture
 from parking.learning.train import seconds_per_step
@@ -24,6 +23,7 @@ from parking.learning.tune import run_trial
 from parking.progress import report
 from parking.settings import get_settings
 from parking.version import code_version
+from parking.workdir import until_done, workdir
 from parking.workspace import open_workspace
 
 

@@ -40,7 +40,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def forget() -> None:
     """Make the next look at settings and workspace a fresh one."""
-    from flows.samples import samples_of
+    from parking.learning.scene_cache import samples_of
 
     for remembered in (get_settings, open_workspace, samples_of):
         remembered.cache_clear()

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from flows.ingest import ingest
-from flows.samples import find_snapshot
 from parking.errors import DatasetError, QuarantineError
+from parking.learning.scene_cache import find_snapshot
 from tests.flows.conftest import SCENES
 
 

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from flows.train import build, train
-from flows.workdir import until_done
 from monitoring.schema import table_from_parquet
 from parking.errors import FolderError, RegistryError, TrainingError
 from parking.learning.recipe import load_recipe
 from parking.learning.release import Release
 from parking.registry import REFERENCE_FILE, Registry, Version
 from parking.settings import get_settings
+from parking.workdir import until_done
 from parking.workspace import Workspace
 
 

@@ -14,11 +14,11 @@ from optuna.trial import FrozenTrial, TrialState
 from prefect.settings import PREFECT_API_URL
 
 from flows.tune import searched, study_name, tune
-from flows.workdir import workdir
 from parking.errors import FolderError
 from parking.learning.recipe import load_recipe
 from parking.learning.study import find_study, open_study
 from parking.lock import alone_in
+from parking.workdir import workdir
 from parking.workspace import Workspace
 
 
