@@ -3,6 +3,7 @@
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from types import FrameType
 
 import uvicorn
@@ -54,6 +55,12 @@ def create_app(settings: Settings | None = None, registry: Versions | None = Non
         title="Free parking places",
         summary="Images of the ground from above go in; free parking places come out.",
         lifespan=lifespan,
+        version=version("parking"),
+        # The pages about the API, which FastAPI would fetch from another host, are in `service/pages.py`.
+        docs_url=None,
+        redoc_url=None,
+        # What a generated client calls its functions.
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.service = state
     app.include_router(router)

@@ -9,20 +9,19 @@ from pydantic import BaseModel
 
 from parking.errors import ImageError
 from service.deadline import Patience
-from service.errors import FAILED, BusyError, CallerGoneError, DeadlineError, NotReadyError, problem_body, status_of
+from service.errors import (
+    FAILED,
+    BusyError,
+    CallerGoneError,
+    DeadlineError,
+    NotReadyError,
+    Problem,
+    problem_body,
+    status_of,
+)
 from service.predictor import Predictor, Question
 from service.responses import Prediction, PredictionAnswer
 from service.uploads import Upload
-
-
-class Problem(BaseModel):
-    """Problem details (RFC 9457)."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    request_id: str | None
 
 
 class BatchResult(BaseModel):

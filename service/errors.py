@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -65,6 +66,23 @@ STATUS: dict[type[Exception], HTTPStatus] = {
 CALLER_GONE = 499
 
 RETRY_SECONDS: dict[type[Exception], str] = {NotReadyError: "2", BusyError: "1"}
+
+
+class Problem(BaseModel):
+    """Problem details (RFC 9457)."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    type: str
+    """Always `about:blank`: the status says which kind it is."""
+    title: str
+    """The status in words."""
+    status: int
+    """Of the response."""
+    detail: str
+    """What failed, the value it failed on, and what to do."""
+    request_id: str | None
+    """Stands in X-Request-ID and in the log, too."""
 
 
 def problem_body(status: int, detail: str, request_id: str | None) -> dict[str, Any]:

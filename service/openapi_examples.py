@@ -50,18 +50,8 @@ _GEOJSON: dict[str, Any] = {
     "image": {"name": "photo.tif", "width": 160, "height": 120},
 }
 
-_PROBLEM_SCHEMA = {
-    "title": "Problem details (RFC 9457)",
-    "type": "object",
-    "required": ["type", "title", "status", "detail", "request_id"],
-    "properties": {
-        "type": {"type": "string", "description": "Always `about:blank`: the status says which kind it is."},
-        "title": {"type": "string", "description": "The status in words."},
-        "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "What failed, the value it failed on, and what to do."},
-        "request_id": {"type": ["string", "null"], "description": "Stands in X-Request-ID and in the log, too."},
-    },
-}
+_PROBLEM_SCHEMA = {"$ref": "#/components/schemas/Problem"}
+"""By its name: FastAPI would put a model under `application/json`, which our failures are not."""
 
 
 def failure(status: int, description: str, detail: str) -> dict[str, Any]:
@@ -169,8 +159,6 @@ BATCH_EXAMPLE: dict[str, Any] = {
     ]
 }
 """One image that was answered, and one that could not be."""
-
-PREVIEW: Responses = {200: {"description": "The image.", "content": {"image/png": _PICTURE}}, **IMAGE_PROBLEMS}
 
 RELOAD: Responses = {
     **UNAUTHORISED,

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import fastapi_offline
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import FileResponse
 from starlette.responses import Response
@@ -9,11 +10,13 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 WEB = Path(__file__).parent / "web"
+SWAGGER = Path(fastapi_offline.__file__).parent / "static"
+"""Swagger UI as a package: FastAPI's own page would fetch it from another host."""
 
 HEADERS = {
-    # Images that a person chose are shown from memory (`blob:`).
+    # Images that a person chose are shown from memory (`blob:`); icons of Swagger UI stand in its style (`data:`).
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
@@ -35,6 +38,13 @@ async def page() -> FileResponse:
     return FileResponse(WEB / "index.html", headers=HEADERS)
 
 
+@router.head("/docs", include_in_schema=False)
+@router.get("/docs", include_in_schema=False)
+async def docs() -> FileResponse:
+    """The API, to read and to try."""
+    return FileResponse(WEB / "docs.html", headers=HEADERS)
+
+
 class _Files(StaticFiles):
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
@@ -45,4 +55,5 @@ class _Files(StaticFiles):
 def add_pages(app: FastAPI) -> None:
     """Serve the page, and what it is made of."""
     app.include_router(router)
+    app.mount("/static/swagger", _Files(directory=SWAGGER), name="swagger")
     app.mount("/static", _Files(directory=WEB), name="static")

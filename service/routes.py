@@ -75,10 +75,10 @@ async def predict_several(request: Request, wishes: AskedFor) -> Response:
 
 @router.post(
     "/preview",
-    responses=openapi_examples.PREVIEW,
+    # The page's own: to clients that are generated from the schema, an answer in `image/png` means nothing.
+    include_in_schema=False,
     response_class=Response,
     dependencies=[Depends(caller), Depends(keep_pace_of_one)],
-    openapi_extra=one_image(),
 )
 async def preview(request: Request) -> Response:
     """The image as a PNG of at most 2048 pixels a side, for browsers that cannot show a TIFF."""

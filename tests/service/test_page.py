@@ -305,3 +305,9 @@ def test_an_answer_that_is_right_takes_one_click(page: "Page", picture: Path) ->
     give(page, picture)
     page.get_by_role("button", name="All right").click()
     page.get_by_text("Thank you. F1 of the answer: 100 %.").wait_for()
+
+
+def test_the_api_is_drawn_without_another_host(page: "Page", address: str) -> None:
+    page.goto(f"{address}/docs")
+    page.get_by_text("/predict/batch").click()
+    page.get_by_role("button", name="Try it out").first.wait_for()
