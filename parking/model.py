@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from parking.data.imagery import Raster, check_size, read_raster
+from parking.data.imagery import read_raster
+from parking.data.raster import Raster, check_size
 from parking.detection.detector import Detector
 from parking.errors import ImageError, ModelError, NoVersionError
 from parking.result import Result

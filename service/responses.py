@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -10,7 +10,8 @@ from starlette.exceptions import HTTPException
 
 from parking.data.imagery import Raster, encode_png
 from parking.detection.detector import Detection
-from parking.detection.output import overlay, to_geojson
+from parking.detection.geojson import closed, locate, to_geojson
+from parking.detection.output import overlay
 
 
 class Place(BaseModel):
@@ -23,7 +24,8 @@ class Place(BaseModel):
     area_m2: float
     """Its area in square metres."""
     lonlat: list[tuple[float, float]] | None
-    """Its outline in WGS 84, closed; null where the file does not say where on Earth it is."""
+    """Its outline in WGS 84, closed and in one piece: beyond 180 degrees where it crosses the 180th meridian. Null
+    where the file does not say where on Earth it is."""
 
 
 class Gsd(BaseModel):
@@ -33,6 +35,17 @@ class Gsd(BaseModel):
     """Metres per pixel."""
     source: Literal["file", "caller", "assumed"]
     """Who said so."""
+
+
+class StretchAnswer(BaseModel):
+    """How values of more than 8 bits became brightness."""
+
+    low: float
+    """Value that became black."""
+    high: float
+    """Value that became white."""
+    source: Literal["caller", "percentiles", "statistics"]
+    """Who said so: the caller, the image's own percentiles, or the statistics that the file declares."""
 
 
 class PredictionAnswer(BaseModel):
@@ -52,12 +65,18 @@ class PredictionAnswer(BaseModel):
     """Probability from which a pixel counted as free."""
     coordinate_system: Literal["WGS 84", "image"]
     """Whether the file says where on Earth it is, so that places have a `lonlat`."""
+    position_accuracy_m: float | None
+    """Metres that a `lonlat` may be off because of the change of datum; null where nobody knows."""
     spots: list[Place]
     """The places, from the top of the image downwards."""
     gsd: Gsd
     """Ground resolution that areas were computed with."""
     imagery_date: str
     """The day the image was taken, or `unknown`."""
+    stretch: StretchAnswer | None
+    """How values of more than 8 bits became brightness; null for an image of 8 bits, which is taken as it is."""
+    warnings: list[str]
+    """What to know before the answer is relied on, a sentence each."""
     width: int
     """Of the image, in pixels."""
     height: int
@@ -108,16 +127,15 @@ def _wish(part: str) -> tuple[str, float]:
 
 def _as_json(prediction: Prediction) -> bytes:
     found = prediction.detection
-    geojson = to_geojson(found, prediction.raster)
-    placed = geojson["coordinate_system"] != "image"
+    location = locate([spot.ring for spot in found.spots], prediction.raster)
     places = [
         Place(
             polygon=list(spot.ring),
             confidence=spot.confidence,
             area_m2=spot.area_m2,
-            lonlat=feature["geometry"]["coordinates"][0] if placed else None,
+            lonlat=location.rings and [(x, y) for x, y in closed(location.rings[number])],
         )
-        for spot, feature in zip(found.spots, geojson["features"], strict=True)
+        for number, spot in enumerate(found.spots)
     ]
     answer = PredictionAnswer(
         request_id=prediction.request_id,
@@ -125,10 +143,13 @@ def _as_json(prediction: Prediction) -> bytes:
         count=found.count,
         count_interval=found.count_interval,
         threshold=found.threshold,
-        coordinate_system=geojson["coordinate_system"],
+        coordinate_system="image" if location.rings is None else "WGS 84",
+        position_accuracy_m=location.accuracy_m,
         spots=places,
         gsd=Gsd(value=found.gsd, source=found.gsd_source),
         imagery_date=found.imagery_date.isoformat() if found.imagery_date else "unknown",
+        stretch=StretchAnswer(**asdict(stretch)) if (stretch := prediction.raster.stretch) else None,
+        warnings=[*prediction.raster.warnings, *location.warnings],
         width=prediction.raster.width,
         height=prediction.raster.height,
         elapsed_ms=round(prediction.elapsed_ms, 1),

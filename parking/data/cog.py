@@ -1,7 +1,6 @@
 """Maps as cloud-optimised GeoTIFFs."""
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from rasterio.io import MemoryFile
 
@@ -23,7 +22,7 @@ def cog(values: NDArray[np.float32], raster: Raster) -> bytes:
             count=1,
             dtype="float32",
             crs=raster.crs,
-            transform=rasterio.Affine(*(raster.transform or ())),
+            transform=raster.transform,
             compress="deflate",
             predictor=3,
         ) as dataset:

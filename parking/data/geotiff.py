@@ -2,24 +2,31 @@
 
 import math
 import os
-from collections.abc import Sequence
+import warnings
+from datetime import date
 from typing import Any
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, Interleaving, MaskFlags
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader, MemoryFile
-from rasterio.warp import transform
 
-from parking.data.imagery import UNDECODABLE, Affine, Raster, check_size, parse_date
+from parking.data.exif import parse_day
+from parking.data.georeference import ground_pixel
+from parking.data.plain_image import UNDECODABLE
+from parking.data.raster import Raster, check_size, masked
 from parking.errors import ImageError, ImageTooLargeError
 
 # GDAL would take a twentieth of the machine's memory, which need not be the container's.
 os.environ.setdefault("GDAL_CACHEMAX", "64")
 
-_METRES_PER_DEGREE = 111_320.0
+# A plain TIFF is welcome: it only has no GSD. Said here, once, before there are threads: `catch_warnings` exchanges the
+# filters of the whole process, so that threads that decode would take them from each other.
+warnings.filterwarnings("ignore", "Dataset has no geotransform")
+
+_TAKEN = ("ACQUISITIONDATETIME", "EXIF_DateTimeOriginal")
+"""Where GDAL keeps the day on which an image was taken."""
 _MOST_BYTES = 12
 """Bytes that may be read for each pixel that an image may have: three bands of 32 bits."""
 _STRIP = 256
@@ -59,28 +66,34 @@ def _check_bytes(dataset: DatasetReader, name: str, max_megapixels: float) -> No
 
 
 def _from_dataset(dataset: DatasetReader, name: str) -> Raster:
-    pixels = _tiff_pixels(dataset)
+    pixels, mask = _tiff_pixels(dataset)
     if pixels.shape[2] == 1:
         pixels = np.repeat(pixels, 3, axis=2)
-    crs = dataset.crs.to_string() if dataset.crs else None
     # Without a transform, as in a `.tfw` that was left behind, GDAL gives the identity: a place off Africa.
-    affine: Affine | None = tuple(dataset.transform)[:6] if crs and not dataset.transform.is_identity else None
-    gsd = ground_distance(crs, affine, dataset.width, dataset.height) if crs and affine else None
-    return Raster(
+    placed = dataset.crs and not dataset.transform.is_identity
+    pixel = ground_pixel(dataset.crs, dataset.transform, dataset.width, dataset.height) if placed else None
+    raster = Raster(
         np.ascontiguousarray(pixels),
         name=name,
-        gsd=gsd,
-        acquired=parse_date(dataset.tags().get("TIFFTAG_DATETIME")),
-        crs=crs if gsd else None,
-        transform=affine if gsd else None,
+        gsd=pixel.gsd if pixel else None,
+        acquired=_day_taken(dataset),
+        crs=dataset.crs if pixel else None,
+        transform=dataset.transform if pixel else None,
     )
+    return masked(raster, mask)
 
 
-def _tiff_pixels(dataset: DatasetReader) -> NDArray[np.uint8]:
+def _day_taken(dataset: DatasetReader) -> date | None:
+    """Not TIFF's own `DateTime`: that is when the file was last saved, and an old image would look fresh."""
+    tags = {**dataset.tags(), **dataset.tags(ns="EXIF"), **dataset.tags(ns="IMAGERY")}
+    return next((day for key in _TAKEN if (day := parse_day(tags.get(key)))), None)
+
+
+def _tiff_pixels(dataset: DatasetReader) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
     bands = _colour_bands(dataset)
     # The mask is read of all bands, so only where there is one.
-    masked = any(MaskFlags.all_valid not in flags for flags in dataset.mask_flag_enums)
-    known = dataset.dataset_mask() > 0 if masked else np.ones((dataset.height, dataset.width), bool)
+    has_mask = any(MaskFlags.all_valid not in flags for flags in dataset.mask_flag_enums)
+    known = dataset.dataset_mask() > 0 if has_mask else np.ones((dataset.height, dataset.width), bool)
     pixels = np.moveaxis(dataset.read(bands), 0, 2)
     try:
         palette = dataset.colormap(1) if len(bands) == 1 else None
@@ -91,9 +104,7 @@ def _tiff_pixels(dataset: DatasetReader) -> NDArray[np.uint8]:
         coloured: NDArray[np.uint8] = table[pixels[:, :, 0]]
     else:
         coloured = _to_8_bits(pixels, known)
-    # Black is what map tiles use for "no data", as where a PNG is transparent.
-    coloured[~known] = 0
-    return coloured
+    return coloured, known
 
 
 def _colour_bands(dataset: DatasetReader) -> list[int]:
@@ -140,38 +151,3 @@ def _factor(values: NDArray[Any], known: NDArray[np.bool_]) -> float:
     else:
         most = float(values.max(initial=0, where=known[:, :, None]))
     return 0.5 ** max(0, math.ceil(math.log2(most + 1)) - 8)
-
-
-def ground_distance(crs: str, affine: Affine, width: int, height: int) -> float | None:
-    """Metres on the ground a pixel covers at the middle of an image, whatever the units of its CRS.
-
-    Measured through WGS84: degrees, feet and Web Mercator (whose metres shrink by the cosine of the latitude) all
-    come out right. None where the CRS has no place on Earth.
-    """
-    a, b, c, d, e, f = affine
-    step = 64.0
-    columns, rows = np.array([0.0, step, 0.0]) + width / 2, np.array([0.0, 0.0, step]) + height / 2
-    try:
-        xs: Sequence[float] = (a * columns + b * rows + c).tolist()
-        ys: Sequence[float] = (d * columns + e * rows + f).tolist()
-        longitudes, latitudes = to_wgs84(crs, xs, ys)
-    except ValueError:
-        return None
-    east = (np.array(longitudes) - longitudes[0]) * _METRES_PER_DEGREE * math.cos(math.radians(latitudes[0]))
-    north = (np.array(latitudes) - latitudes[0]) * _METRES_PER_DEGREE
-    area = abs(east[1] * north[2] - east[2] * north[1])
-    gsd = math.sqrt(area) / step
-    return gsd if math.isfinite(gsd) and gsd > 0 else None
-
-
-def to_wgs84(crs: str, xs: Sequence[float], ys: Sequence[float]) -> tuple[list[float], list[float]]:
-    """Longitudes and latitudes of points in another coordinate reference system.
-
-    Raises:
-        ValueError: it has no place on Earth.
-    """
-    try:
-        longitudes, latitudes = transform(rasterio.CRS.from_string(crs), "EPSG:4326", xs, ys)
-    except Exception as error:  # GDAL's own errors have no public base class
-        raise ValueError(str(error)) from error
-    return longitudes, latitudes

@@ -7,7 +7,8 @@ import numpy as np
 
 from parking.data.imagery import Raster, encode_png
 from parking.detection.detector import Detection
-from parking.detection.output import overlay, to_geojson
+from parking.detection.geojson import to_geojson
+from parking.detection.output import overlay
 from parking.errors import OutputError
 from parking.files import write_whole
 

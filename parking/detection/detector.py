@@ -152,11 +152,12 @@ class Detector:
         # Places are cut at the resolution that the cuts were learnt at: the same ground gives the same places.
         scaled = resample(raster, contract.gsd)
         reading = self._look(scaled, tta=tta, check=check)
-        rules = rules_for(contract, contract.gsd)
-        # A raster that knows its ground resolution knows how large a usual place is, and need not guess.
-        size_px = None if raster.gsd else reading.size_px
         across, down = raster.width / scaled.width, raster.height / scaled.height
         ground = gsd * math.sqrt(across * down)
+        # The least area is in the square metres that the answer gives.
+        rules = replace(rules_for(contract, contract.gsd), min_area_px=contract.min_area_m2 / ground**2)
+        # A raster that knows its ground resolution knows how large a usual place is, and need not guess.
+        size_px = None if raster.gsd else reading.size_px
         found = find_spots(reading.probability, scaled.pixels, rules, ground, size_px=size_px, check=check)
         spots = stretch(found, across, down)
         return Detection(
@@ -185,6 +186,8 @@ class Detector:
 
         predict = in_all_orientations(run) if tta else run
         stitched = stitch(scaled.pixels, predict, tile=contract.tile, overlap=contract.overlap, batch=BATCH)
+        if scaled.mask is not None:
+            stitched[~scaled.mask] = 0.0
         return self._reading(stitched, np.concatenate(glances).mean(axis=0, dtype=np.float64))
 
     def _reading(self, probability: NDArray[np.float32], glance: NDArray[np.float64]) -> Reading:
@@ -213,11 +216,14 @@ class Detector:
 
 
 def _fit(probability: NDArray[np.float32], raster: Raster) -> NDArray[np.float32]:
-    """The map at the size of the raster."""
+    """The map at the size of the raster; 0 where it has no data."""
     if probability.shape == (raster.height, raster.width):
         return probability
     size = (raster.width, raster.height)
-    return np.asarray(cv2.resize(probability, size, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+    fitted = np.asarray(cv2.resize(probability, size, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+    if raster.mask is not None:
+        fitted[~raster.mask] = 0.0
+    return fitted
 
 
 def _check_signature(signature: Signature, name: str) -> None:

@@ -1,12 +1,8 @@
-"""Answers for people and maps: GeoJSON, and an overlay to look at."""
-
-from typing import Any
+"""Answers for people: an overlay to look at."""
 
 import cv2
 import numpy as np
-from loguru import logger
 from numpy.typing import NDArray
-from shapely import LinearRing
 
 from parking.data.annotations import Ring
 from parking.data.imagery import Raster
@@ -16,49 +12,6 @@ _UNSURE = np.array([255, 159, 28], np.float64)
 _SURE = np.array([46, 232, 134], np.float64)
 _FILL = 0.35
 _DARK = (16, 20, 24)
-
-_PIXELS = (
-    'ENGCRS["Pixels of the image, y downwards",EDATUM["Upper left corner of the image"],CS[Cartesian,2],'
-    'AXIS["x",unspecified],AXIS["y",unspecified],LENGTHUNIT["pixel",1]]'
-)
-IMAGE_CRS = {"type": "name", "properties": {"name": _PIXELS}}
-"""Member `crs` of a collection in pixels: without it GDAL, and so every GIS, takes them for degrees of WGS 84."""
-
-
-def to_geojson(detection: Detection, raster: Raster, model_version: str = "") -> dict[str, Any]:
-    """The places as a FeatureCollection (RFC 7946), with what a reader must know of them as foreign members.
-
-    Where the raster is georeferenced, positions are longitude and latitude in WGS 84. Where it is not, they are
-    pixels of the image with y downwards; `coordinate_system` says `image`, and `crs` says it to a GIS.
-
-    Args:
-        detection: what was found.
-        raster: where it was found.
-        model_version: of the model that found it.
-    """
-    rings = [spot.ring for spot in detection.spots]
-    placed = _to_wgs84(rings, raster)
-    features = [
-        {
-            "type": "Feature",
-            "id": number,
-            "geometry": {"type": "Polygon", "coordinates": [_closed(ring)]},
-            "properties": {"confidence": spot.confidence, "area_m2": spot.area_m2},
-        }
-        for number, (spot, ring) in enumerate(zip(detection.spots, placed or rings, strict=True), start=1)
-    ]
-    return {
-        "type": "FeatureCollection",
-        **({"crs": IMAGE_CRS} if placed is None else {}),
-        "features": features,
-        "coordinate_system": "image" if placed is None else "WGS 84",
-        "count": detection.count,
-        "count_interval": list(detection.count_interval),
-        "gsd": {"value": detection.gsd, "source": detection.gsd_source},
-        "imagery_date": detection.imagery_date.isoformat() if detection.imagery_date else "unknown",
-        "model_version": model_version,
-        "image": {"name": raster.name, "width": raster.width, "height": raster.height},
-    }
 
 
 def overlay(raster: Raster, detection: Detection) -> NDArray[np.uint8]:
@@ -82,32 +35,6 @@ def overlay(raster: Raster, detection: Detection) -> NDArray[np.uint8]:
     places = "place" if detection.count == 1 else "places"
     _caption(drawn, f"{detection.count} free {places} ({low} to {high})")
     return drawn
-
-
-def _to_wgs84(rings: list[Ring], raster: Raster) -> list[Ring] | None:
-    """Rings as longitude and latitude; None where the raster's place on Earth is not known."""
-    if raster.crs is None or raster.transform is None:
-        return None
-    a, b, c, d, e, f = raster.transform
-    points = np.array([point for ring in rings for point in ring], dtype=np.float64).reshape(-1, 2)
-    xs, ys = a * points[:, 0] + b * points[:, 1] + c, d * points[:, 0] + e * points[:, 1] + f
-    # Here, because it needs GDAL: see `read_raster`.
-    from parking.data.geotiff import to_wgs84
-
-    try:
-        longitudes, latitudes = to_wgs84(raster.crs, xs.tolist(), ys.tolist())
-    except ValueError as error:
-        logger.warning("'{}' says it lies in {}, which cannot be placed on Earth: {}", raster.name, raster.crs, error)
-        return None
-    # 8 decimals of a degree are a millimetre.
-    placed = iter([(round(float(x), 8), round(float(y), 8)) for x, y in zip(longitudes, latitudes, strict=True)])
-    return [tuple(next(placed) for _ in ring) for ring in rings]
-
-
-def _closed(ring: Ring) -> list[list[float]]:
-    """The ring as GeoJSON wants it: counterclockwise, its first position repeated."""
-    points = ring if LinearRing(ring).is_ccw else ring[::-1]
-    return [list(point) for point in (*points, points[0])]
 
 
 def _fixed(ring: Ring) -> NDArray[np.int32]:

@@ -14,7 +14,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from parking.data.imagery import encode_png
-from parking.detection.output import IMAGE_CRS
+from parking.detection.geojson import IMAGE_CRS
 from parking.settings import Settings
 from service.app import create_app
 from tests.doubles import write_bright_model, write_inverted_model

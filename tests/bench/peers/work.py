@@ -7,7 +7,7 @@ from typing import Any
 
 from parking.data.imagery import read_raster
 from parking.detection.detector import Detector
-from parking.detection.output import to_geojson
+from parking.detection.geojson import to_geojson
 
 
 @cache

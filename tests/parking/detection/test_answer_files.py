@@ -5,15 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import rasterio
+import rasterio.warp
+from affine import Affine
 from PIL import Image
+from rasterio.crs import CRS
 from shapely.geometry import shape
 
 from parking.detection.answer_files import write_answers
 from parking.errors import OutputError
 from tests.parking.detection.test_output import FOUND, raster
 
-PARIS = {"crs": "EPSG:2154", "transform": (0.15, 0.0, 652_000.0, 0.0, -0.15, 6_862_000.0)}
+PARIS = {"crs": CRS.from_epsg(2154), "transform": Affine(0.15, 0.0, 652_000.0, 0.0, -0.15, 6_862_000.0)}
 
 
 def test_the_files_of_a_plain_image_are_in_its_pixels_and_named_so(tmp_path: Path) -> None:
@@ -41,7 +43,7 @@ def test_the_probability_map_of_a_georeferenced_image_lies_where_the_places_lie(
 
 
 def test_an_unknown_crs_is_answered_in_pixels(tmp_path: Path) -> None:
-    nowhere = raster(crs="EPSG:999999", transform=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0))
+    nowhere = raster(crs="EPSG:999999", transform=Affine.identity())
     assert write_answers(FOUND, nowhere, tmp_path / "a")[0].name == "a.pixels.json"
 
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from parking.data.imagery import Raster
+from parking.data.raster import Raster, masked
 from parking.data.synthetic import generate_scene
 from parking.detection.detector import Detector
 from parking.shipped import shipped_model
-from tests.doubles import bright_probability, write_bright_model
+from tests.doubles import bright_probability, write_bright_model, write_inverted_model
 
 
 @pytest.fixture
@@ -93,6 +93,37 @@ def test_threshold_and_smallest_area_can_be_given(detector: Detector) -> None:
     assert detector.detect(Raster(pixels)).count == 2
     assert detector.detect(Raster(pixels), threshold=0.8).count == 1
     assert detector.detect(Raster(pixels), min_area_m2=20).count == 0
+
+
+@pytest.mark.parametrize("assumed", [0.1, 0.15, 0.3])
+def test_the_smallest_area_is_in_the_square_metres_of_the_answer(detector: Detector, assumed: float) -> None:
+    pixels = np.full((120, 160, 3), 20, np.uint8)
+    pixels[40:73, 20:37] = 240
+    pixels[40:50, 80:90] = 240
+    least = 200 * assumed**2  # between the two places
+    found = detector.detect(Raster(pixels), assumed_gsd=assumed, min_area_m2=least)
+    assert [spot.area_m2 > least for spot in found.spots] == [True]
+    assert detector.detect(Raster(pixels), assumed_gsd=assumed, min_area_m2=50 * assumed**2).count == 2
+
+
+@pytest.mark.parametrize("gsd", [None, 0.15, 0.1])
+def test_where_there_is_no_data_there_is_no_place(detector: Detector, gsd: float | None) -> None:
+    pixels = np.full((120, 160, 3), 240, np.uint8)
+    mask = np.zeros((120, 160), bool)
+    mask[40:73, 20:37] = True
+    found = detector.detect(masked(Raster(pixels, gsd=gsd), mask), min_area_m2=1)
+    assert found.probability[mask].mean() > 0.9
+    assert not found.probability[~mask].any()
+    assert sum(spot.area_m2 for spot in found.spots) == pytest.approx(17 * 33 * found.gsd**2, rel=0.1)
+
+
+def test_black_that_is_no_data_is_not_what_the_network_sees(tmp_path: Path) -> None:
+    inverted = Detector.load(write_inverted_model(tmp_path / "dark.onnx"), threads=1)
+    pixels = np.full((120, 160, 3), 240, np.uint8)
+    pixels[:, :80] = 0
+    assert inverted.detect(Raster(pixels)).count > 0
+    found = inverted.detect(masked(Raster(pixels), np.arange(160) >= np.full((120, 1), 80)))
+    assert (found.count, found.seen.min()) == (0, 240)
 
 
 def test_threads_share_a_detector(detector: Detector) -> None:

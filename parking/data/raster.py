@@ -1,0 +1,90 @@
+"""A raster: the pixels of an image with what is known of them, as GIS people expect it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from parking.errors import ImageTooLargeError
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from affine import Affine
+    from rasterio.crs import CRS  # at run time GDAL's bindings take half a second to import, and most images need none
+
+    from parking.data.stretch import Stretch
+
+
+@dataclass(frozen=True, slots=True)
+class Raster:
+    """An image of the ground.
+
+    Attributes:
+        pixels: (H, W, 3) RGB, 8 bits.
+        name: what messages call it.
+        gsd: ground sample distance in metres a pixel, the root of a pixel's area; None where the file does not say.
+        acquired: the day that the file says it was taken.
+        crs: coordinate reference system; None where the image lies nowhere on Earth.
+        transform: affine from pixel corners to the CRS.
+        mask: (H, W), true where there is data; None where there is data everywhere. Masked pixels have the mean colour
+            of the others, so that no network takes them for black ground.
+        stretch: how values of more than 8 bits became the pixels; None where they are as they were.
+        warnings: what a reader of an answer must know of the image, a sentence each.
+    """
+
+    pixels: NDArray[np.uint8]
+    name: str = "image"
+    gsd: float | None = None
+    acquired: date | None = None
+    crs: CRS | None = None
+    transform: Affine | None = None
+    mask: NDArray[np.bool_] | None = None
+    stretch: Stretch | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float] | None:
+        """Left, bottom, right, top in the units of the CRS; None where the image lies nowhere."""
+        if self.transform is None:
+            return None
+        a, b, c, d, e, f = self.transform[:6]
+        columns, rows = np.array([0, self.width, 0, self.width]), np.array([0, 0, self.height, self.height])
+        xs, ys = a * columns + b * rows + c, d * columns + e * rows + f
+        return float(xs.min()), float(ys.min()), float(xs.max()), float(ys.max())
+
+
+def masked(raster: Raster, mask: NDArray[np.bool_] | None) -> Raster:
+    """The raster with data only where the mask is true, and the mean colour of that elsewhere.
+
+    Args:
+        raster: as it was decoded.
+        mask: (H, W), true where there is data.
+    """
+    if mask is None or mask.all():
+        return raster
+    pixels = raster.pixels.copy()
+    pixels[~mask] = raster.pixels[mask].mean(axis=0).round().astype(np.uint8) if mask.any() else 0
+    return replace(raster, pixels=pixels, mask=mask)
+
+
+def check_size(name: str, width: int, height: int, max_megapixels: float) -> None:
+    """Raises ImageTooLargeError where an image of this name has more pixels than the limit."""
+    if width * height > max_megapixels * 1e6:
+        raise ImageTooLargeError(
+            f"'{name}' has {width} x {height} = {width * height / 1e6:.1f} megapixels; the limit is "
+            f"{max_megapixels:g}. Cut it into parts, or raise PARKING_MAX_MEGAPIXELS."
+        )
