@@ -11,7 +11,7 @@ import shapely
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from monitoring.answers import Answer, extension_of, find_answer
-from parking.data.polygons import Ring, area, clip
+from parking.data.polygons import CrossingOutlineError, Ring, area, clip
 from parking.errors import CorrectionError, MissingKeyError, UnknownAnswerError
 from parking.learning.metrics import PixelCounts, dice, iou, match
 from parking.storage import Store
@@ -136,10 +136,10 @@ def corrected(answer: Answer, correction: Correction) -> tuple[Ring, ...]:
         )
     added: list[Ring] = []
     for number, ring in enumerate(correction.added):
-        # Repairing an outline of some hundred points takes minutes, and is a guess.
-        if not shapely.is_valid(shapely.Polygon(ring)):
-            raise CorrectionError(f"Added polygon {number} crosses or touches itself: draw it without crossing lines.")
-        parts = clip(ring, answer.width, answer.height)
+        try:
+            parts = clip(ring, answer.width, answer.height)
+        except CrossingOutlineError as crossing:
+            raise CorrectionError(f"Added polygon {number} cannot be used: {crossing}.") from crossing
         if not parts:
             raise CorrectionError(
                 f"Added polygon {number} has no area inside the image of {answer.width} x {answer.height} pixels: "

@@ -17,6 +17,10 @@ class AnnotationError(ParkingError):
     """An annotation file is missing, or of no form that we read."""
 
 
+class LabelsError(AnnotationError):
+    """A mapping of labels that cannot be read, or names a label that is not there."""
+
+
 class DatasetError(ParkingError):
     """A dataset cannot be made from, or found in, what was given."""
 

@@ -9,9 +9,10 @@ from typing import Any
 
 from loguru import logger
 
-from parking.data.annotations import Annotation, read_annotations
-from parking.data.duplicates import group_by_likeness
-from parking.data.scene_matching import Candidate, Draft, SourceFiles, list_source
+from parking.data.annotations import Annotation
+from parking.data.duplicates import alike
+from parking.data.grouping import connected, overlapping, places_by_name, same
+from parking.data.scene_matching import Candidate, Draft
 from parking.data.snapshot import (
     LATEST,
     SNAPSHOTS,
@@ -22,8 +23,10 @@ from parking.data.snapshot import (
     load_raster,
     load_snapshot,
 )
+from parking.data.source import SourceFiles, list_source, read_source
 from parking.data.split import choose_test
-from parking.errors import AnnotationError, DatasetError, MissingKeyError, QuarantineError
+from parking.data.vocabulary import parse_labels
+from parking.errors import DatasetError, MissingKeyError, QuarantineError
 from parking.progress import Progress, silent
 from parking.storage import Store
 
@@ -58,11 +61,13 @@ class Ingestion:
 
 
 def ingest(
-    source: str,
+    source: str | Sequence[str],
     store: Store,
     *,
     also: Sequence[str] = (),
     also_test: bool = False,
+    labels: str = "",
+    group_by: str = "",
     test_share: float = 0.2,
     max_quarantined: float = 0.2,
     progress: Progress | None = None,
@@ -74,11 +79,15 @@ def ingest(
     quarantine with its reason. The same content gives the same version, wherever it lies, and copies nothing.
 
     Args:
-        source: a folder, or `s3://bucket/prefix`.
+        source: a folder, or `s3://bucket/prefix`; or several, each with images and annotations of its own. Of an image
+            that is in two, what the first says counts.
         store: where the snapshot and its images go.
         also: further sources, each with images and annotations of its own, such as corrections that nobody reviewed.
         also_test: whether scenes of these may be test scenes. Else they teach only, and which scenes test does not
             depend on them; one that shows the picture of a test scene is left out.
+        labels: what labels mean that are none of the usual words: `pkw=vehicle,bucht=stall`.
+        group_by: regular expression that finds in an image's path what place it shows; images of one place are never
+            on two sides of a split. Empty: the usual names of tiles and frames, and overlapping ground.
         test_share: share of the scenes that are frozen for tests.
         max_quarantined: share of the annotated images that may be unusable.
         progress: called after each image.
@@ -87,15 +96,24 @@ def ingest(
     Raises:
         DatasetError: nothing there, or nothing usable.
         AnnotationError: no annotation file, or one that we do not read.
+        LabelsError: the mapping of labels cannot be read, or names a label that is not there.
         QuarantineError: too many images are unusable; the message lists them.
         StoreError: the source or the store refused, or is full.
     """
-    files = list_source(source)
-    draft = _draft(files, store, max_megapixels, progress or silent)
-    for further in also:
-        draft.absorb(_draft(list_source(further), store, max_megapixels, progress or silent), may_test=also_test)
-    _check_quarantine(source, draft, max_quarantined)
-    snapshot, is_new = _publish(store, files.store.url, draft, test_share)
+    meanings = parse_labels(labels)
+    given = (source,) if isinstance(source, str) else tuple(source)
+    listed = [list_source(one) for one in (*given, *also)]
+    read = [read_source(files, meanings) for files in listed]
+    meanings.check(name for annotations in read for one in annotations for name in one.names)
+    draft, *others = (
+        _draft(files, annotations, store, max_megapixels, progress or silent)
+        for files, annotations in zip(listed, read, strict=True)
+    )
+    for number, further in enumerate(others, 1):
+        draft.absorb(further, may_test=also_test or number < len(given))
+    _check_quarantine("', '".join(given), draft, max_quarantined)
+    origin = "; ".join(files.store.url for files in listed[: len(given)])
+    snapshot, is_new = _publish(store, origin, draft, test_share, group_by)
     logger.info(
         "Dataset {}: {} scenes ({} for tests), {} left out, {} images copied",
         snapshot.version,
@@ -107,27 +125,13 @@ def ingest(
     return Ingestion(snapshot, draft.copied, is_new)
 
 
-def _draft(files: SourceFiles, store: Store, max_megapixels: float, progress: Progress) -> Draft:
+def _draft(
+    files: SourceFiles, annotations: Sequence[Annotation], store: Store, max_megapixels: float, progress: Progress
+) -> Draft:
     """All of one source, checked and copied."""
-    annotations = _read_all(files)
     draft = Draft(files, store, max_megapixels)
-    for done, annotation in enumerate(annotations):
-        progress(done, len(annotations), "images ingested")
-        draft.add(annotation)
-    progress(len(annotations), len(annotations), "images ingested")
-    draft.report_unannotated()
+    draft.add(annotations, progress)
     return draft
-
-
-def _read_all(files: SourceFiles) -> list[Annotation]:
-    found: list[Annotation] = []
-    for key in files.annotations:
-        try:
-            text = files.store.read(key).decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise AnnotationError(f"'{key}' is no text in UTF-8 ({error.reason}). Export it again.") from error
-        found += read_annotations(text, key)
-    return sorted(found, key=lambda annotation: (annotation.image, annotation.annotator))
 
 
 def _check_quarantine(source: str, draft: Draft, limit: float) -> None:
@@ -143,9 +147,9 @@ def _check_quarantine(source: str, draft: Draft, limit: float) -> None:
         raise DatasetError(f"'{source}' holds no usable scene: nothing in it is annotated.{listing}{more}")
 
 
-def _publish(store: Store, source: str, draft: Draft, test_share: float) -> tuple[Snapshot, bool]:
+def _publish(store: Store, source: str, draft: Draft, test_share: float, group_by: str) -> tuple[Snapshot, bool]:
     """Write the manifest, and after it the pointer to it: a reader finds all of a snapshot or none."""
-    scenes, spoiling = _assign(draft.candidates, test_share)
+    scenes, spoiling = _assign(draft.candidates, test_share, group_by)
     left_out = tuple(
         sorted((*draft.quarantine, *draft.unusable, *spoiling), key=lambda item: (item.image, item.reason))
     )
@@ -166,10 +170,17 @@ def _publish(store: Store, source: str, draft: Draft, test_share: float) -> tupl
     return known or snapshot, known is None
 
 
-def _assign(candidates: Sequence[Candidate], test_share: float) -> tuple[tuple[Scene, ...], list[Quarantined]]:
+def _assign(
+    candidates: Sequence[Candidate], test_share: float, group_by: str
+) -> tuple[tuple[Scene, ...], list[Quarantined]]:
     """Give every scene its group and its side of the split, in order; and those that would teach what is tested."""
     ordered = sorted(candidates, key=lambda candidate: (candidate.scene.name, candidate.scene.sha256))
-    roots = group_by_likeness([candidate.look for candidate in ordered])
+    pairs = [
+        *alike([candidate.look for candidate in ordered]),
+        *same(places_by_name([candidate.key for candidate in ordered], group_by)),
+        *overlapping([candidate.ground for candidate in ordered]),
+    ]
+    roots = connected(len(ordered), pairs)
     grouped = [
         candidate.scene.model_copy(update={"group": ordered[root].scene.sha256[:12]})
         for candidate, root in zip(ordered, roots, strict=True)

@@ -20,19 +20,11 @@ def fingerprint(pixels: NDArray[np.uint8]) -> NDArray[np.uint64]:
     return np.packbits(small[:, 1:] > small[:, :-1]).view(np.uint64)
 
 
-def group_by_likeness(fingerprints: list[NDArray[np.uint64]]) -> list[int]:
-    """For each image the smallest index of those that it is near to, directly or through others."""
+def alike(fingerprints: list[NDArray[np.uint64]]) -> list[tuple[int, int]]:
+    """Pairs of images that show the same picture."""
     every = np.array(fingerprints).reshape(len(fingerprints), _BITS // 64)
-    parents = list(range(len(fingerprints)))
-
-    def root(index: int) -> int:
-        while parents[index] != index:
-            index = parents[index]
-        return index
-
-    for index, own in enumerate(every):
-        distances = np.bitwise_count(every[:index] ^ own).sum(axis=1)
-        for near in np.flatnonzero(distances <= NEAR).tolist():
-            one, other = sorted((root(near), root(index)))
-            parents[other] = one
-    return [root(index) for index in range(len(fingerprints))]
+    return [
+        (near, index)
+        for index, own in enumerate(every)
+        for near in np.flatnonzero(np.bitwise_count(every[:index] ^ own).sum(axis=1) <= NEAR).tolist()
+    ]

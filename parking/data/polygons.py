@@ -14,16 +14,48 @@ MIN_AREA = 4.0
 """Square pixels below which an outline is a slip of the mouse."""
 
 
+_MENDABLE_POINTS = 100
+"""Outlines of more points are not untangled: that takes seconds each for some hundred."""
+
+_SLIP = 0.1
+"""Share of the ground that a slip of the mouse may cut off; beyond it, what was meant is a guess."""
+
+
+class CrossingOutlineError(ValueError):
+    """An outline crosses itself in a way that leaves open which ground is meant."""
+
+
 def clip(ring: Ring, width: int, height: int) -> list[Ring]:
-    """The parts of a polygon that lie in an image, as valid outlines; none where it has no area there."""
+    """The parts of a polygon that lie in an image, as valid outlines; none where it has no area there.
+
+    Where an outline crosses itself by a slip of the mouse, the small loop is dropped. This one rule holds for what is
+    ingested and for corrections alike.
+
+    Raises:
+        CrossingOutlineError: the loops are large, as in a figure of eight, or the outline has too many points to tell.
+    """
     if len(ring) < 3:
         return []
     whole, frame = Polygon(ring), box(0, 0, width, height)
     if whole.is_valid and whole.area >= MIN_AREA and frame.covers(whole):
         return [ring]
-    inside = make_valid(whole).intersection(frame)
+    inside = _mended(whole).intersection(frame)
     parts = (part for polygon in _polygons(inside) for part in _without_holes(polygon))
     return [_outline(part) for part in parts if part.area >= MIN_AREA]
+
+
+def _mended(polygon: Polygon) -> Polygon:
+    """A polygon without the loops of a slip; a hole that was drawn round by a seam stays a hole."""
+    if polygon.is_valid:
+        return polygon
+    reason = "the outline crosses or touches itself: draw it without crossing lines"
+    if len(polygon.exterior.coords) > _MENDABLE_POINTS:
+        raise CrossingOutlineError(reason)
+    parts = list(_polygons(make_valid(polygon, method="structure", keep_collapsed=False)))
+    largest = max(parts, key=lambda part: part.area, default=Polygon())
+    if largest.area < (1 - _SLIP) * sum(part.area for part in parts):
+        raise CrossingOutlineError(reason)
+    return largest
 
 
 def area(ring: Ring) -> float:

@@ -1,59 +1,30 @@
 """A dataset in the making: annotations are matched to images, checked, and the images copied."""
 
 import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 from parking.data.annotations import Annotation
 from parking.data.duplicates import fingerprint
-from parking.data.exports.annotation import without_upload_prefix
-from parking.data.imagery import EXTENSIONS, Raster, read_raster
-from parking.data.polygons import Ring, clip
+from parking.data.exports.annotation import Shape
+from parking.data.free_places import places_of
+from parking.data.grouping import footprint
+from parking.data.image_index import ImageIndex, NoImageError
+from parking.data.imagery import Raster, read_raster
+from parking.data.opinions import chosen
+from parking.data.polygons import CrossingOutlineError, clip
 from parking.data.snapshot import IMAGES, Quarantined, Scene
-from parking.errors import AnnotationError, DatasetError, ImageError
-from parking.storage import FolderStore, Store, open_store
-
-_ANNOTATION_FILES = (".json", ".ndjson", ".jsonl")
-_FOREIGN_IMAGES = (".avif", ".bmp", ".gif", ".heic", ".jp2")
-
-
-@dataclass(frozen=True, slots=True)
-class SourceFiles:
-    """A source: where it is, and the keys in it by kind."""
-
-    store: Store
-    images: tuple[str, ...]
-    annotations: tuple[str, ...]
-    foreign: tuple[str, ...]
-
-
-def list_source(source: str) -> SourceFiles:
-    """Find what a source holds; hidden files and those that macOS adds to archives are passed over.
-
-    Raises:
-        DatasetError: no such folder, or no image in it.
-        AnnotationError: images, but no annotation file.
-    """
-    if "://" not in source and not Path(source).expanduser().is_dir():
-        raise DatasetError(f"There is no folder '{source}'. Give the folder that holds your images and annotations.")
-    store = open_store(source) if "://" in source else FolderStore(source)
-    keys = [key for key in store.keys("") if not any(part.startswith((".", "__MACOSX")) for part in key.split("/"))]
-
-    def of_kind(*extensions: str) -> tuple[str, ...]:
-        return tuple(key for key in keys if PurePosixPath(key).suffix.lower() in extensions)
-
-    files = SourceFiles(store, of_kind(*EXTENSIONS), of_kind(*_ANNOTATION_FILES), of_kind(*_FOREIGN_IMAGES))
-    if not files.images:
-        raise DatasetError(f"'{source}' holds no PNG, JPEG, WebP or TIFF image. Give the folder above your images.")
-    if not files.annotations:
-        raise AnnotationError(
-            f"'{source}' holds {len(files.images)} images but no annotation file (*.json, *.ndjson). Export the "
-            "annotations from Label Studio, Labelbox or as COCO, and put the file beside the images."
-        )
-    return files
+from parking.data.source import SourceFiles
+from parking.data.vocabulary import Label
+from parking.errors import ImageError
+from parking.progress import Progress
+from parking.storage import Store
 
 
 class _UnusableSceneError(Exception):
@@ -62,10 +33,19 @@ class _UnusableSceneError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A usable scene before it has a group and a split."""
+    """A usable scene before it has a group and a split.
+
+    Attributes:
+        scene: the scene, its group still empty.
+        look: fingerprint of the image.
+        key: path of the image in its source.
+        ground: what it shows in degrees, where the file says.
+    """
 
     scene: Scene
     look: NDArray[np.uint64]
+    key: str
+    ground: shapely.Polygon | None
     may_test: bool = True
     """Whether it may be a test scene; else it only teaches."""
 
@@ -77,13 +57,9 @@ class Draft:
         self._files = files
         self._store = store
         self._max_megapixels = max_megapixels
-        self._by_name: dict[str, list[str]] = {}
-        for key in files.images:
-            self._by_name.setdefault(PurePosixPath(key).name, []).append(key)
-        self._by_bare_name: dict[str, list[str]] = {}
-        for name in self._by_name:
-            self._by_bare_name.setdefault(without_upload_prefix(name), []).append(name)
-        self._seen: dict[str, Annotation] = {}
+        self._index = ImageIndex(files.images)
+        self._names = Counter(PurePosixPath(key).name for key in files.images)
+        self._seen: set[str] = set()
         self.candidates: list[Candidate] = []
         self.quarantine: list[Quarantined] = []
         self.unusable: list[Quarantined] = []
@@ -102,78 +78,109 @@ class Draft:
         self.unusable += other.unusable
         self.copied += other.copied
 
-    def add(self, annotation: Annotation) -> None:
-        """Take a scene in, or note why not."""
-        try:
-            self._add(annotation)
-        except (_UnusableSceneError, ImageError) as reason:
-            self.unusable.append(Quarantined(image=annotation.image, reason=str(reason)))
+    def add(self, annotations: Sequence[Annotation], progress: Progress) -> None:
+        """Take in all that was drawn on the images of the source, or note why not."""
+        by_image = self._matched(annotations)
+        for done, (key, found) in enumerate(sorted(by_image.items())):
+            progress(done, len(by_image), "images ingested")
+            try:
+                self._add(key, found)
+            except (_UnusableSceneError, ImageError) as reason:
+                self.unusable.append(Quarantined(image=self._name(key), reason=str(reason)))
+        progress(len(by_image), len(by_image), "images ingested")
+        self._report_unannotated()
 
-    def _add(self, annotation: Annotation) -> None:
-        key = self._find(annotation)
+    def _matched(self, annotations: Sequence[Annotation]) -> dict[str, list[Annotation]]:
+        found: dict[str, list[Annotation]] = defaultdict(list)
+        for annotation in annotations:
+            if annotation.broken and not annotation.addresses:
+                listed = f"{annotation.image} of {annotation.export}"
+                self.unusable.append(Quarantined(image=listed, reason=annotation.problems[0]))
+                continue
+            try:
+                found[self._index.find(annotation.addresses, annotation.export)].append(annotation)
+            except NoImageError as reason:
+                self.unusable.append(Quarantined(image=annotation.image, reason=str(reason)))
+        self._seen = set(found)
+        return found
+
+    def _add(self, key: str, annotations: Sequence[Annotation]) -> None:
+        taken, notes = chosen(annotations)
+        if taken[0].broken:
+            raise _UnusableSceneError(taken[0].problems[0])
         data = self._files.store.read(key)
-        raster = read_raster(data, name=PurePosixPath(key).name, max_megapixels=self._max_megapixels)
-        rings, problems = _fit(annotation, raster)
-        if problems and not rings:
-            raise _UnusableSceneError(f"none of its {len(problems)} polygons can be used: {problems[0]}")
+        raster = read_raster(data, name=self._name(key), max_megapixels=self._max_megapixels)
+        fitted = [_fit(annotation, raster) for annotation in taken]
+        problems = [problem for fit in fitted for problem in fit.problems]
+        shapes = [shape for fit in fitted for shape in fit.shapes]
+        if problems and not shapes:
+            raise _UnusableSceneError(f"none of the {len(problems)} shapes in it can be used: {problems[0]}")
+        known = frozenset[Label]().union(*(annotation.known for annotation in taken))
+        places = places_of(shapes, known, {label for fit in fitted for label in fit.refused})
+        listed = (*problems, *notes)
+        if not places.annotated:
+            first = problems[0] if problems else "nothing was drawn in it, so its bays may not have been drawn yet"
+            raise _UnusableSceneError(f"it says nothing of parking: {first}")
+        checksum, image = self._keep(key, data)
+        scene = Scene(
+            name=raster.name, image=image, sha256=checksum, width=raster.width, height=raster.height, gsd=raster.gsd,
+            acquired=raster.acquired, annotator=taken[0].annotator, group="", rings=places.free, split="train",
+            vehicles=places.vehicles, stalls=places.stalls, ignored=places.ignored, annotated=places.annotated,
+        )  # fmt: skip
+        self.candidates.append(Candidate(scene, fingerprint(raster.pixels), key, footprint(raster)))
+        self.quarantine += [Quarantined(image=raster.name, reason=reason) for reason in listed]
+
+    def _keep(self, key: str, data: bytes) -> tuple[str, str]:
+        """The checksum of an image, and its key in the store, where it is copied if it is not there yet."""
         checksum = hashlib.sha256(data).hexdigest()
         image = f"{IMAGES}/{checksum}{PurePosixPath(key).suffix.lower()}"
         if not self._store.exists(image):
             self._store.write(image, data)
             self.copied += 1
-        scene = Scene(
-            name=raster.name, image=image, sha256=checksum, width=raster.width, height=raster.height, gsd=raster.gsd,
-            acquired=raster.acquired, annotator=annotation.annotator, group="", rings=rings, split="train",
-        )  # fmt: skip
-        self.candidates.append(Candidate(scene, fingerprint(raster.pixels)))
-        listed = (*problems, *annotation.notes)
-        self.quarantine += [Quarantined(image=raster.name, reason=reason) for reason in listed]
+        return checksum, image
 
-    def _find(self, annotation: Annotation) -> str:
-        """The key of an annotation's image."""
-        name = self._name_of(annotation.image)
-        if len(keys := self._by_name[name]) > 1:
-            raise _UnusableSceneError(f"{len(keys)} images have this name: {', '.join(keys)}; give each its own")
-        if name in self._seen:
-            raise _UnusableSceneError("annotated more than once; the first annotation was used")
-        self._seen[name] = annotation
-        return keys[0]
+    def _name(self, key: str) -> str:
+        """The file's name; with its folders where another image has the same."""
+        name = PurePosixPath(key).name
+        return name if self._names[name] == 1 else key
 
-    def _name_of(self, image: str) -> str:
-        """The name of an image's file: as it was annotated, else where one of the two lacks the prefix of an upload."""
-        bare = without_upload_prefix(image)
-        # Two uploads of one name differ in the prefix alone, so it is looked away from last.
-        for names in ([image], [bare], self._by_bare_name.get(bare, [])):
-            found = [name for name in names if name in self._by_name]
-            if len(found) > 1:
-                raise _UnusableSceneError(f"{len(found)} images could be meant: {', '.join(found)}; name it in full")
-            if found:
-                return found[0]
-        raise _UnusableSceneError("no image file of this name")
-
-    def report_unannotated(self) -> None:
+    def _report_unannotated(self) -> None:
         """Note the images that no annotation names, and those in formats that are not read."""
-        for name, keys in self._by_name.items():
-            if name not in self._seen and not any(item.image == name for item in self.unusable):
-                self.quarantine += [Quarantined(image=key, reason="no annotation") for key in keys]
+        listed = {item.image for item in self.unusable}
+        for key in self._files.images:
+            if key not in self._seen and not {self._name(key), PurePosixPath(key).name} & listed:
+                self.quarantine.append(Quarantined(image=key, reason="no annotation"))
         self.quarantine += [
             Quarantined(image=key, reason="not a PNG, JPEG, WebP or TIFF image; convert it")
             for key in self._files.foreign
         ]
 
 
-def _fit(annotation: Annotation, raster: Raster) -> tuple[tuple[Ring, ...], list[str]]:
-    """An annotation's rings in pixels of the image as it is, clipped, and what is wrong with the others."""
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    """An annotation in pixels of its image: what can be used of it, what is wrong with the rest, and what that was."""
+
+    shapes: list[Shape]
+    problems: list[str]
+    refused: set[Label]
+
+
+def _fit(annotation: Annotation, raster: Raster) -> _Fitted:
     across, down = _scale(annotation, raster)
-    rings: list[Ring] = []
-    problems = list(annotation.problems)
-    for ring in annotation.rings:
-        parts = clip(tuple((x * across, y * down) for x, y in ring), raster.width, raster.height)
+    fitted = _Fitted([], list(annotation.problems), set(annotation.refused))
+    for shape in annotation.shapes:
+        ring = tuple((x * across, y * down) for x, y in shape.ring)
+        x, y = ring[0]
+        try:
+            parts = clip(ring, raster.width, raster.height)
+            reason = "has no area inside the image"
+        except CrossingOutlineError as crossing:
+            parts, reason = [], f"cannot be used: {crossing}"
         if not parts:
-            x, y = ring[0]
-            problems.append(f"the polygon at ({x:.0f}, {y:.0f}) has no area inside the image")
-        rings += parts
-    return tuple(rings), problems
+            fitted.problems.append(f"the polygon at ({x:.0f}, {y:.0f}) {reason}")
+            fitted.refused.add(shape.label)
+        fitted.shapes.extend(Shape(shape.label, part, shape.box) for part in parts)
+    return fitted
 
 
 def _scale(annotation: Annotation, raster: Raster) -> tuple[float, float]:
@@ -181,9 +188,9 @@ def _scale(annotation: Annotation, raster: Raster) -> tuple[float, float]:
     if annotation.size is None or annotation.size == (raster.width, raster.height):
         return 1.0, 1.0
     width, height = annotation.size
-    across, down = raster.width / max(1, width), raster.height / max(1, height)
-    if abs(across / down - 1) > 0.02:
+    across, down = raster.width / width, raster.height / height
+    if not annotation.relative and abs(across / down - 1) > 0.02:
         raise _UnusableSceneError(
-            f"annotated at {width} x {height} pixels, but the file has {raster.width} x {raster.height}"
+            f"annotated at {width:g} x {height:g} pixels, but the file has {raster.width} x {raster.height}"
         )
     return across, down

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from parking.data.polygons import Ring
-from parking.data.snapshot import Scene
+from parking.data.snapshot import AnnotatedClass, Scene
 from parking.errors import DatasetError
 
 
@@ -27,6 +27,11 @@ class Splittable(Protocol):
     @property
     def annotator(self) -> str:
         """Who drew the polygons."""
+        ...
+
+    @property
+    def annotated(self) -> tuple[AnnotatedClass, ...]:
+        """Classes that were looked for."""
         ...
 
     @property
@@ -118,8 +123,14 @@ def _rank(salt: str, checksum: str) -> str:
 
 
 def _stratum(group: Sequence[Splittable]) -> str:
-    """Annotator and density; the bounds are fixed, since quantiles would move with every scene that is added."""
-    places = sum(len(scene.rings) for scene in group) / len(group)
+    """Annotator and density; the bounds are fixed, since quantiles would move with every scene that is added.
+
+    Scenes that do not say where free places are have no density, and groups of nothing else are a stratum of their own.
+    """
+    told = [scene for scene in group if "free" in scene.annotated]
+    if not told:
+        return f"{group[0].annotator} unknown"
+    places = sum(len(scene.rings) for scene in told) / len(told)
     density = sum(places >= bound for bound in (1, 5, 10, 20))
     return f"{group[0].annotator} {density}"
 

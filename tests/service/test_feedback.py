@@ -72,7 +72,11 @@ def test_each_image_of_a_batch_can_be_corrected(client: TestClient, image: bytes
         ({"request_id": "ID", "removed": [9]}, 422, "Place 9 cannot be removed"),
         ({"request_id": "ID", "added": [[[900, 900], [910, 900], [910, 920]]]}, 422, "no area inside the image"),
         ({"request_id": "ID", "added": [[[1, 1], [2, 2]]]}, 422, "added"),
-        ({"request_id": "ID", "added": [[[0, 0], [9, 9], [9, 0], [0, 9]]]}, 422, "polygon 0 crosses or touches itself"),
+        (
+            {"request_id": "ID", "added": [[[0, 0], [9, 9], [9, 0], [0, 9]]]},
+            422,
+            "polygon 0 cannot be used: the outline crosses or touches itself",
+        ),
         ({"request_id": "ID", "added": [[[0, 0], [1e308, 1e200], [9, 0]]]}, 422, "added"),
         ({"request_id": "ID", "price": 3}, 422, "price"),
     ],

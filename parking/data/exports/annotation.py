@@ -1,28 +1,32 @@
-"""What one annotator drew on one image, and the words for a free place."""
+"""What one annotator drew on one image, as every reader of an export gives it."""
 
 import math
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import PureWindowsPath
-from urllib.parse import parse_qs, unquote, urlsplit
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TypeVar
 
 from parking.data.polygons import Ring
+from parking.data.vocabulary import Label, LabelMap
 
-FREE_LABELS = frozenset(
-    {"parking", "car park", "carpark", "parking lot", "parking place", "parking space", "parking spot"}
-    | {"free", "free parking", "free place", "free space", "free spot", "free parking place", "free parking space"}
-    | {"free parking spot", "empty", "empty place", "empty space", "empty spot", "empty parking space"}
-    | {"space empty", "available", "vacant"}
-)
-"""Labels that mean a free place; case, `_`, `-` and a plural s are ignored."""
+ODD = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
+"""What reading a record raises that does not have the form of its neighbours."""
 
-OCCUPIED_LABELS = frozenset(
-    {"occupied", "taken", "unavailable", "not free", "full", "space occupied", "space taken"}
-    | {f"{word} {place}" for word in ("occupied", "taken") for place in ("place", "space", "spot", "parking")}
-    | {f"{word} parking {place}" for word in ("occupied", "taken") for place in ("place", "space", "spot")}
-)
-"""Labels that mean the opposite: an image with nothing else was looked at, and has no free place."""
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One thing that was drawn.
+
+    Attributes:
+        label: what it is.
+        ring: its outline.
+        box: whether the outline is only the upright box around it.
+    """
+
+    label: Label
+    ring: Ring
+    box: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,41 +34,107 @@ class Annotation:
     """What one annotator drew on one image.
 
     Attributes:
-        image: the image's file name, without folders.
+        image: what messages call the image.
         annotator: who drew it, as far as the export says.
-        rings: free places; empty means looked at, and none there.
+        shapes: what was drawn; none means looked at, and nothing there.
         size: (width, height) of the image as it was annotated.
-        problems: polygons that could not be read, a reason each.
+        relative: whether coordinates are shares of `size`, whatever the image's own shape.
+        addresses: where the export says that the image is, the likeliest first.
+        problems: what could not be read, a reason each.
         notes: what else was left aside, and does no harm.
+        names: the tool's own labels that were met, or that the export declares.
+        refused: meanings of things that could not be used.
+        declares_free: whether the export has a label for free places, used or not.
+        known: meanings that the whole export uses.
+        updated: when it was drawn last; empty where the export does not say.
+        export: the file, or set of files, that it belongs to.
+        broken: whether the record has not the form of its neighbours.
     """
 
     image: str
     annotator: str
-    rings: tuple[Ring, ...]
-    size: tuple[int, int] | None
+    shapes: tuple[Shape, ...] = ()
+    size: tuple[float, float] | None = None
+    relative: bool = False
+    addresses: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    names: frozenset[str] = frozenset()
+    refused: frozenset[Label] = frozenset()
+    declares_free: bool = False
+    known: frozenset[Label] = frozenset()
+    updated: str = ""
+    export: str = ""
+    broken: bool = False
+
+    @property
+    def rings(self) -> tuple[Ring, ...]:
+        """Outlines of what was drawn as free."""
+        return tuple(shape.ring for shape in self.shapes if shape.label == "free")
 
 
 class Unusable(ValueError):  # noqa: N818 - a reason, not a failure
-    """Why one polygon cannot be used."""
+    """Why one shape cannot be used."""
 
 
-def means_free(labels: Iterable[object]) -> bool:
-    """Whether any of a polygon's labels means a free place; if not, one means the opposite.
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A ring, and whether it is only the upright box around a thing."""
 
-    Raises:
-        Unusable: none says either.
-    """
-    given = [str(label) for label in labels]
-    plain = {_plain(label) for label in given}
-    if not plain & (FREE_LABELS | OCCUPIED_LABELS):
-        shown = ", ".join(f"'{label}'" for label in given) or "none"
-        raise Unusable(f"label {shown} is not a free place")
-    return bool(plain & FREE_LABELS)
+    ring: Ring
+    box: bool = False
 
 
-def outline(points: Iterable[Sequence[float]]) -> Ring:
+@dataclass(slots=True)
+class Drawing:
+    """Collects what was drawn on one image: a thing that cannot be used is a problem, and the others stay."""
+
+    labels: LabelMap
+    shapes: list[Shape] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+    refused: set[Label] = field(default_factory=set)
+    _problems: Counter[str] = field(default_factory=Counter)
+
+    def add(self, names: Iterable[object], outlines: Callable[[], Sequence[Outline]], where: str = "") -> None:
+        """Take a thing in: its labels, and what draws its parts."""
+        given = [str(name) for name in names]
+        self.names.update(given)
+        label = self.labels.meaning(given)
+        if label == "skip":
+            return
+        try:
+            self._draw(label, given, outlines)
+        except Unusable as reason:
+            # What a label means is the same on every line.
+            self.problem(f"{where if label else ''}{reason}")
+        except ODD as error:
+            self.problem(f"{where}a shape that breaks its form ({type(error).__name__}: {error})")
+        else:
+            return
+        self.refused |= {label} if label else set()
+
+    def _draw(self, label: Label | None, names: list[str], outlines: Callable[[], Sequence[Outline]]) -> None:
+        if label is None:
+            shown = ", ".join(f"'{name}'" for name in names) or "none"
+            raise Unusable(f"label {shown} is not a free place, nor another word that we know; see --labels")
+        drawn = outlines()
+        if label == "free" and any(outline.box for outline in drawn):
+            # What lies in the box is neither known to be free nor known not to be.
+            self.shapes += [Shape("ignore", outline.ring, box=True) for outline in drawn]
+            raise Unusable("a box takes in more than the free place: draw polygons, or boxes turned to the place")
+        self.shapes += [Shape(label, outline.ring, outline.box) for outline in drawn]
+
+    def problem(self, reason: str) -> None:
+        """Note what cannot be used; the same reason many times is one."""
+        self._problems[reason] += 1
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """A reason each, with how often."""
+        return tuple(reason if n == 1 else f"{reason} ({n} times)" for reason, n in self._problems.items())
+
+
+def outline(points: Iterable[Sequence[float]]) -> Outline:
     """A ring of at least three points, without the repeated last one.
 
     Raises:
@@ -76,20 +146,88 @@ def outline(points: Iterable[Sequence[float]]) -> Ring:
         raise Unusable("a polygon has a coordinate that is no number")
     if len(set(ring)) < 3:
         raise Unusable(f"a polygon of {len(set(ring))} points has no area")
-    return ring
+    return Outline(ring)
 
 
-def file_name(address: str) -> str:
-    """The file name in a path or URL: of any system, percent-encoded, or in `?d=` as Label Studio's local files."""
-    parts = urlsplit(address) if "://" in address or "?" in address else None
-    path = address if parts is None else (parse_qs(parts.query).get("d") or [parts.path])[0]
-    return PureWindowsPath(unquote(path)).name
+def box(left: float, top: float, width: float, height: float, degrees: float = 0.0) -> Outline:
+    """A box by its corner and size; turned clockwise about that corner it is a polygon like any other.
+
+    Raises:
+        Unusable: it has no area, or a number of it is none.
+    """
+    left, top, width, height, degrees = (float(value) for value in (left, top, width, height, degrees))
+    if not all(map(math.isfinite, (left, top, width, height, degrees))) or width <= 0 or height <= 0:
+        raise Unusable(f"a box of {width:g} x {height:g} has no area")
+    turn = math.radians(degrees)
+    cos, sin = math.cos(turn), math.sin(turn)
+    corners = ((0.0, 0.0), (width, 0.0), (width, height), (0.0, height))
+    ring = tuple((left + x * cos - y * sin, top + x * sin + y * cos) for x, y in corners)
+    return Outline(ring, box=degrees % 90 == 0)
 
 
-def without_upload_prefix(name: str) -> str:
-    """The name that an image had before Label Studio put eight hexadecimal digits in front of it."""
-    return re.sub(r"^[0-9a-f]{8}-(?=.)", "", name)
+def centred_box(x: float, y: float, width: float, height: float, degrees: float = 0.0) -> Outline:
+    """A box by its middle and size, turned clockwise about its middle."""
+    turn = math.radians(float(degrees))
+    across, down = float(width) / 2, float(height) / 2
+    left = float(x) - across * math.cos(turn) + down * math.sin(turn)
+    top = float(y) - across * math.sin(turn) - down * math.cos(turn)
+    return box(left, top, width, height, degrees)
 
 
-def _plain(label: str) -> str:
-    return re.sub(r"[\s_-]+", " ", label).strip().lower().removesuffix("s")
+def size_of(width: object, height: object) -> tuple[float, float] | None:
+    """An image's size as an export says it; None where it does not, or says none that can be."""
+    try:
+        size = float(str(width)), float(str(height))
+    except ValueError:
+        return None
+    return size if all(math.isfinite(edge) and edge > 0 for edge in size) else None
+
+
+def moment(*stamps: object) -> str:
+    """The first of these that is a time, in a form whose order is that of time; empty where none is."""
+    for stamp in stamps:
+        try:
+            when = datetime.fromisoformat(str(stamp).strip().replace("/", "-"))
+        except ValueError:
+            continue
+        return (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="microseconds")
+    return ""
+
+
+_Record = TypeVar("_Record")
+
+
+def each(
+    records: Iterable[_Record], read: Callable[[_Record], Annotation | None], name: Callable[[_Record], str]
+) -> list[Annotation]:
+    """Read records one at a time; of one that breaks the form, the image cannot be used, and the others stay.
+
+    Args:
+        records: of an export, one an image.
+        read: what reads one; None for an image that nobody looked at.
+        name: where the image of a record is, as far as it can be read.
+    """
+    found: list[Annotation] = []
+    for number, record in enumerate(records, 1):
+        try:
+            one = read(record)
+        except ODD as error:
+            one = _broken(record, number, name, error)
+        if one is not None:
+            found.append(one)
+    return found
+
+
+def _broken(record: _Record, number: int, name: Callable[[_Record], str], error: Exception) -> Annotation:
+    try:
+        address = name(record)
+    except ODD:
+        address = ""
+    reason = f"its record breaks the form of the export ({type(error).__name__}: {error})"
+    return Annotation(
+        address.rpartition("/")[2] or f"record {number}",
+        "",
+        addresses=(address,) if address else (),
+        problems=(reason,),
+        broken=True,
+    )

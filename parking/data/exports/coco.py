@@ -1,58 +1,80 @@
-"""COCO: one object with images, categories and polygons in pixels."""
+"""COCO: one object with images, categories, and polygons or boxes in pixels."""
 
+from collections import defaultdict
 from typing import Any
 
-from parking.data.exports.annotation import Annotation, Unusable, file_name, means_free, outline
-from parking.data.polygons import Ring
+from parking.data.exports.addresses import file_name
+from parking.data.exports.annotation import Annotation, Drawing, Outline, Unusable, box, each, moment, outline, size_of
+from parking.data.vocabulary import LabelMap
 
 
-def read(document: dict[str, Any]) -> list[Annotation]:
+def read(document: dict[str, Any], labels: LabelMap) -> list[Annotation]:
     """An annotation for each image that is listed: one without polygons was looked at, and has no free place."""
-    names = {category["id"]: category["name"] for category in document.get("categories", ())}
-    rings: dict[Any, list[Ring]] = {image["id"]: [] for image in document["images"]}
-    problems: dict[Any, list[str]] = {}
+    categories = {one["id"]: one["name"] for one in document.get("categories") or () if _has(one, "id", "name")}
+    info = document.get("info")
+    about = info if isinstance(info, dict) else {}
+    things: dict[Any, list[Any]] = defaultdict(list)
     for thing in document["annotations"]:
-        number = thing["image_id"]
-        try:
-            if not means_free([names.get(thing["category_id"], thing["category_id"])]):
-                rings.setdefault(number, [])
-                continue
-        except Unusable as reason:
-            problems.setdefault(number, []).append(str(reason))
-            continue
-        for part in _parts(thing):
-            try:
-                rings.setdefault(number, []).append(_polygon(part))
-            except Unusable as reason:
-                problems.setdefault(number, []).append(f"annotation {thing.get('id')}: {reason}")
-    annotator = f"coco:{document.get('info', {}).get('contributor', '')}".removesuffix(":")
-    listed = {image["id"]: image for image in document["images"]}
-    return [
-        _annotation(listed.get(number), number, annotator, rings.get(number, []), problems.get(number, []))
-        for number in dict.fromkeys([*rings, *problems])
+        things[thing["image_id"] if _has(thing, "image_id") else "unknown"].append(thing)
+
+    declares = labels.meaning(categories.values()) == "free"
+
+    def image(listed: dict[str, Any]) -> Annotation:
+        drawing = Drawing(labels)
+        for thing in things.pop(listed["id"], ()):
+            _add(drawing, thing, categories)
+        return Annotation(
+            file_name(listed["file_name"]),
+            f"coco:{about.get('contributor') or ''}".removesuffix(":"),
+            tuple(drawing.shapes),
+            size=size_of(listed.get("width"), listed.get("height")),
+            addresses=tuple(str(listed[key]) for key in ("file_name", "coco_url", "path") if listed.get(key)),
+            problems=drawing.problems,
+            names=frozenset(drawing.names) | {str(name) for name in categories.values()},
+            refused=frozenset(drawing.refused),
+            declares_free=declares,
+            updated=moment(listed.get("date_captured"), about.get("date_created")),
+        )
+
+    found = each(document["images"], image, lambda listed: str(listed["file_name"]))
+    reason = ("its polygons belong to no image that is listed",)
+    return found + [
+        Annotation(f"(image id {number}, not listed)", "", problems=reason, broken=True) for number in things
     ]
 
 
-def _annotation(
-    image: dict[str, Any] | None, number: object, annotator: str, rings: list[Ring], problems: list[str]
-) -> Annotation:
-    if image is None:
-        return Annotation(f"(image id {number}, not listed)", annotator, tuple(rings), None, tuple(problems))
-    size = (int(image["width"]), int(image["height"])) if {"width", "height"} <= image.keys() else None
-    return Annotation(file_name(image["file_name"]), annotator, tuple(rings), size, tuple(problems))
+def _has(one: Any, *keys: str) -> bool:  # noqa: ANN401 - JSON
+    return isinstance(one, dict) and all(isinstance(one.get(key), str | int | float) for key in keys)
 
 
-def _parts(thing: dict[str, Any]) -> list[Any]:
-    """The parts of an object that something in front divides; a run-length mask or nothing is one part."""
-    segmentation = thing.get("segmentation")
-    return segmentation if isinstance(segmentation, list) and segmentation else [segmentation]
+def _add(drawing: Drawing, thing: dict[str, Any], categories: dict[Any, Any]) -> None:
+    number = thing.get("category_id")
+    name = categories.get(number, number) if isinstance(number, str | int | float) else number
+    for part in _parts(thing.get("segmentation")):
+        drawing.add([name], lambda part=part: [_outline(part, thing.get("bbox"))], f"annotation {thing.get('id')}: ")  # type: ignore[misc]
 
 
-def _polygon(part: Any) -> Ring:  # noqa: ANN401 - JSON
+def _parts(segmentation: Any) -> list[Any]:  # noqa: ANN401 - JSON
+    """The parts of an object that something in front divides; a mask, a polygon alone or nothing is one part."""
+    if isinstance(segmentation, list) and segmentation and isinstance(segmentation[0], list):
+        return [part for part in segmentation if part] or [None]
+    return [segmentation]
+
+
+def _outline(part: Any, around: Any) -> Outline:  # noqa: ANN401 - JSON
     if isinstance(part, dict):
         raise Unusable("a run-length mask (RLE) is not a polygon; export polygons")
-    if not part:
-        raise Unusable("it has no polygon, only a box")
+    if part:
+        return _polygon(part)
+    if around:
+        left, top, width, height = around
+        return box(left, top, width, height)
+    raise Unusable("it has neither a polygon nor a box")
+
+
+def _polygon(part: list[Any]) -> Outline:
+    if isinstance(part[0], list):
+        return outline(part)
     if len(part) % 2:
         raise Unusable(f"a polygon of {len(part)} numbers lacks a coordinate")
     return outline(zip(part[::2], part[1::2], strict=True))

@@ -1,63 +1,111 @@
-"""Label Studio's JSON export: polygons in percent of the image."""
+"""Label Studio's JSON export: polygons and rectangles in percent of the image."""
 
+from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
-from parking.data.exports.annotation import (
-    Annotation,
-    Unusable,
-    file_name,
-    means_free,
-    outline,
-)
-from parking.data.polygons import Ring
+from parking.data.exports.addresses import file_name, looks_like_image
+from parking.data.exports.annotation import Annotation, Drawing, Outline, Unusable, box, each, moment, outline, size_of
+from parking.data.vocabulary import LabelMap
+
+_PERCENT = (100.0, 100.0)
+_REGIONS = ("polygon", "rectangle", "ellipse", "brush", "keypoint", "vector", "bitmask")
+"""How the types of results begin that draw something. Others (choices, numbers, dates) speak of the image."""
+
+Result = dict[str, Any]
 
 
-def read(document: Any) -> list[Annotation]:  # noqa: ANN401 - JSON
+def read(document: Any, labels: LabelMap) -> list[Annotation]:  # noqa: ANN401 - JSON
     """Annotations of an export; a task without any is still waiting, and has none."""
     tasks = document if isinstance(document, list) else [document]
-    return [found for task in tasks if (found := _task(task))]
+    return each(tasks, lambda task: _task(task, labels), lambda task: _addresses(task)[0])
 
 
-def _task(task: dict[str, Any]) -> Annotation | None:
+def _task(task: dict[str, Any], labels: LabelMap) -> Annotation | None:
     kept = [annotation for annotation in task["annotations"] if not annotation.get("was_cancelled")]
     if not kept:
         return None
     # Of several opinions on one image the reviewed one counts, else the last: mixing them would draw places twice.
     chosen = next((one for one in reversed(kept) if one.get("ground_truth")), kept[-1])
-    notes = (f"{len(kept) - 1} further annotations of this image were not used",) if len(kept) > 1 else ()
-    problems: list[str] = []
-    rings: list[Ring] = []
-    sizes: list[tuple[int, int]] = []
-    for result in chosen["result"]:
-        if "original_width" in result:
-            sizes.append((int(result["original_width"]), int(result["original_height"])))
-        if result.get("type") in ("choices", "rating", "textarea"):
-            continue
-        try:
-            rings += _polygon(result)
-        except Unusable as reason:
-            problems.append(str(reason))
+    size = next((size for one in chosen["result"] if (size := _size(one))), None)
+    drawing = _draw(chosen["result"], labels, size)
+    addresses = _addresses(task)
     who = chosen.get("completed_by")
     who = who.get("id") if isinstance(who, dict) else who
-    size = sizes[0] if sizes else None
-    return Annotation(_image_name(task), f"label-studio:{who}", tuple(rings), size, tuple(problems), notes)
+    return Annotation(
+        file_name(addresses[0]),
+        f"label-studio:{who}",
+        tuple(drawing.shapes),
+        size=size or _PERCENT,
+        relative=size is None,
+        addresses=addresses,
+        problems=drawing.problems,
+        notes=(f"{len(kept) - 1} further annotations of this image were not used",) if len(kept) > 1 else (),
+        names=frozenset(drawing.names),
+        refused=frozenset(drawing.refused),
+        updated=moment(chosen.get("updated_at"), chosen.get("created_at")),
+    )
 
 
-def _polygon(result: dict[str, Any]) -> list[Ring]:
-    """The outline of a free place; nothing for a place that is taken."""
-    kind, value = result.get("type"), result["value"]
-    if kind != "polygonlabels":
-        raise Unusable(f"a region of type '{kind}' is not a polygon")
-    if not means_free(value.get("polygonlabels", ())):
-        return []
-    if result.get("image_rotation"):
-        raise Unusable(f"the image was turned by {result['image_rotation']} degrees while it was annotated")
-    across, down = result["original_width"] / 100, result["original_height"] / 100
-    return [outline((x * across, y * down) for x, y in value["points"])]
+def _draw(results: Iterable[Result], labels: LabelMap, size: tuple[float, float] | None) -> Drawing:
+    """Regions; the results of one region share its id: an outline, its labels, what else was asked of it."""
+    regions: dict[Any, list[Result]] = defaultdict(list)
+    for number, result in enumerate(results):
+        regions[result.get("id", number) if isinstance(result, dict) else number].append(result)
+    drawing = Drawing(labels)
+    for parts in regions.values():
+        try:
+            drawn = _drawn(parts)
+            names = [name for part in parts for name in _names(part)] or [
+                name for part in parts for name in (part.get("value") or {}).get("choices") or ()
+            ]
+        except (AttributeError, TypeError) as error:
+            drawing.problem(f"a region that breaks its form ({error})")
+            continue
+        if drawn is not None:
+            drawing.add(names, lambda drawn=drawn: [_outline(drawn, size)])  # type: ignore[misc]
+    return drawing
 
 
-def _image_name(task: dict[str, Any]) -> str:
-    """Of the file as Label Studio keeps it: uploads have a prefix there, which files elsewhere may lack."""
+def _drawn(parts: list[Result]) -> Result | None:
+    """The part of a region that has its outline; none where nothing was drawn."""
+    kinds = [str(part.get("type", "")) for part in parts]
+    drawn = [part for part, kind in zip(parts, kinds, strict=True) if kind.startswith(_REGIONS)]
+    labelled = [part for part, kind in zip(parts, kinds, strict=True) if kind == "labels"]
+    return next(iter([*drawn, *labelled]), None)
+
+
+def _names(part: Result) -> list[Any]:
+    """Labels that a result gives: under the name of its type, as `polygonlabels`."""
+    value = part.get("value") or {}
+    return [name for key in value if key.endswith("labels") for name in value[key] or ()]
+
+
+def _outline(region: Result, size: tuple[float, float] | None) -> Outline:
+    kind, value = str(region["type"]), region["value"]
+    if region.get("image_rotation"):
+        raise Unusable(f"the image was turned by {region['image_rotation']} degrees while it was annotated")
+    across, down = (edge / 100 for edge in size or _PERCENT)
+    if kind.startswith("polygon") or (kind == "labels" and "points" in value):
+        return outline((x * across, y * down) for x, y in value["points"])
+    if kind.startswith("rectangle") or (kind == "labels" and "height" in value):
+        turned = value.get("rotation") or 0
+        if turned and size is None:
+            raise Unusable("a turned box needs the image's size, which the export lacks")
+        left, top, width, height = (value[key] for key in ("x", "y", "width", "height"))
+        return box(left * across, top * down, width * across, height * down, turned)
+    raise Unusable(f"a region of type '{kind}' is not a polygon")
+
+
+def _size(result: Any) -> tuple[float, float] | None:  # noqa: ANN401 - JSON
+    if not isinstance(result, dict):
+        return None
+    return size_of(result.get("original_width"), result.get("original_height"))
+
+
+def _addresses(task: dict[str, Any]) -> tuple[str, ...]:
+    """Of the file as Label Studio keeps it; what a project calls its image is its own choice."""
     data = task["data"]
-    address = data.get("image") or next((value for value in data.values() if isinstance(value, str)), "")
-    return file_name(address) or file_name(task.get("file_upload") or "")
+    texts = [value for value in (data.get("image"), *data.values(), task.get("file_upload")) if isinstance(value, str)]
+    named = [text for text in texts if looks_like_image(text)]
+    return tuple(dict.fromkeys([*named, *texts])) or ("",)

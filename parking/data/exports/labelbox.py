@@ -1,39 +1,57 @@
-"""Labelbox's export, one JSON array or an object a line: polygons in pixels, grouped by project."""
+"""Labelbox's export, one JSON array or an object a line: polygons and boxes in pixels, grouped by project."""
 
 from typing import Any
 
-from parking.data.exports.annotation import Annotation, Unusable, file_name, means_free, outline
-from parking.data.polygons import Ring
+from parking.data.exports.addresses import file_name
+from parking.data.exports.annotation import Annotation, Drawing, Outline, Unusable, box, each, moment, outline, size_of
+from parking.data.vocabulary import LabelMap
 
 
-def read(document: Any) -> list[Annotation]:  # noqa: ANN401 - JSON
+def read(document: Any, labels: LabelMap) -> list[Annotation]:  # noqa: ANN401 - JSON
     """Annotations of an export, of all its projects; a data row without a label, or skipped, has none."""
     rows = document if isinstance(document, list) else [document]
-    return [found for row in rows if (found := _row(row))]
+    return each(rows, lambda row: _row(row, labels), lambda row: _addresses(row["data_row"])[0])
 
 
-def _row(row: dict[str, Any]) -> Annotation | None:
-    rings: list[Ring] = []
-    problems: list[str] = []
+def _row(row: dict[str, Any], labels: LabelMap) -> Annotation | None:
+    drawing = Drawing(labels)
     notes: list[str] = []
-    annotators: list[str] = []
+    used: list[dict[str, Any]] = []
     for project in row["projects"].values():
-        labels = [label for label in project["labels"] if not _skipped(label)]
-        if not labels:
+        given = [label for label in project["labels"] if not _skipped(label)]
+        if not given:
             continue
         # Consensus gives several labels a row: mixing them would draw places twice.
-        if len(labels) > 1:
-            notes.append(f"{len(labels) - 1} further labels of this image were not used")
-        annotators.append(_annotator(labels[-1]))
-        for thing in labels[-1]["annotations"]["objects"]:
-            try:
-                rings += _polygon(thing)
-            except Unusable as reason:
-                problems.append(str(reason))
-    if not annotators:
+        if len(given) > 1:
+            notes.append(f"{len(given) - 1} further labels of this image were not used")
+        used.append(given[-1])
+        for thing in given[-1]["annotations"].get("objects") or ():
+            _add(drawing, thing)
+    if not used:
         return None
-    image = _image_name(row["data_row"])
-    return Annotation(image, annotators[0], tuple(rings), _size(row), tuple(problems), tuple(notes))
+    addresses = _addresses(row["data_row"])
+    media = row.get("media_attributes") or {}
+    details = used[0].get("label_details") or {}
+    return Annotation(
+        file_name(addresses[0]),
+        _annotator(details),
+        tuple(drawing.shapes),
+        size=size_of(media.get("width"), media.get("height")),
+        addresses=addresses,
+        problems=drawing.problems,
+        notes=tuple(notes),
+        names=frozenset(drawing.names),
+        refused=frozenset(drawing.refused),
+        updated=moment(details.get("updated_at"), details.get("created_at")),
+    )
+
+
+def _add(drawing: Drawing, thing: Any) -> None:  # noqa: ANN401 - JSON
+    if not isinstance(thing, dict):
+        drawing.problem(f"an object that breaks its form ({thing!r:.40})")
+        return
+    names = [thing[key] for key in ("name", "value") if isinstance(thing.get(key), str)][:1]
+    drawing.add(names, lambda: [_outline(thing)])
 
 
 def _skipped(label: dict[str, Any]) -> bool:
@@ -41,26 +59,20 @@ def _skipped(label: dict[str, Any]) -> bool:
     return bool((label.get("performance_details") or {}).get("skipped"))
 
 
-def _polygon(thing: dict[str, Any]) -> list[Ring]:
-    """The outline of a free place; nothing for a place that is taken."""
-    if not means_free([thing["name"]]):
-        return []
-    if "polygon" not in thing:
-        raise Unusable(f"an object of kind '{thing.get('annotation_kind', 'unknown')}' is not a polygon")
-    return [outline((point["x"], point["y"]) for point in thing["polygon"])]
+def _outline(thing: dict[str, Any]) -> Outline:
+    if thing.get("polygon"):
+        return outline((point["x"], point["y"]) for point in thing["polygon"])
+    if around := thing.get("bounding_box"):
+        return box(around["left"], around["top"], around["width"], around["height"])
+    raise Unusable(f"an object of kind '{thing.get('annotation_kind', 'unknown')}' is not a polygon")
 
 
-def _annotator(label: dict[str, Any]) -> str:
+def _annotator(details: dict[str, Any]) -> str:
     # The part before the @ tells annotators apart; a whole address is nobody's business in a manifest.
-    who = (label.get("label_details") or {}).get("created_by") or ""
+    who = details.get("created_by") or ""
     return f"labelbox:{who.split('@')[0]}" if who else "labelbox"
 
 
-def _image_name(data_row: dict[str, Any]) -> str:
-    address = data_row.get("external_id") or data_row.get("global_key") or data_row.get("row_data") or ""
-    return file_name(address)
-
-
-def _size(row: dict[str, Any]) -> tuple[int, int] | None:
-    media = row.get("media_attributes") or {}
-    return (int(media["width"]), int(media["height"])) if {"width", "height"} <= media.keys() else None
+def _addresses(data_row: dict[str, Any]) -> tuple[str, ...]:
+    found = (data_row.get(key) for key in ("external_id", "global_key", "row_data"))
+    return tuple(address for address in found if isinstance(address, str) and address) or ("",)

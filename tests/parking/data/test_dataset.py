@@ -79,7 +79,10 @@ def test_what_cannot_be_used_is_listed_with_its_reason_and_the_run_goes_on(tmp_p
     assert "is not a PNG" in found["text.png"]
     assert "damaged" in found["cut.jpg"]
     assert found["twice.png"].startswith("2 images have this name: one/twice.png, two/twice.png")
-    assert found["tree.png"] == "none of its 1 polygons can be used: label 'Tree' is not a free place"
+    assert found["tree.png"] == (
+        "none of the 1 shapes in it can be used: label 'Tree' is not a free place, nor another word that we know; see "
+        "--labels"
+    )
     assert "has no area inside the image" in found["partly.png"]
     assert found["alone.png"] == "no annotation"
     assert "convert it" in found["old.bmp"]
@@ -156,7 +159,8 @@ def test_an_image_annotated_in_two_exports_is_used_once_and_said(tmp_path: Path,
     folder = write_places(tmp_path / "in", 9)
     (folder / "second.json").write_text(json.dumps([task("4.png", [SQUARE, SQUARE], by=2)]))
     snapshot = ingest(str(folder), store).snapshot
-    assert reasons(snapshot) == {"4.png": "annotated more than once; the first annotation was used"}
+    assert "that of 'second.json' was used, by name the last" in reasons(snapshot)["4.png"]
+    assert [len(scene.rings) for scene in snapshot.scenes].count(2) == 1
     assert len(snapshot.scenes) == 9
 
 

@@ -2,7 +2,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from parking.data.duplicates import NEAR, fingerprint, group_by_likeness
+from parking.data.duplicates import NEAR, alike, fingerprint
+from parking.data.grouping import connected
 from parking.data.synthetic import generate_scene
 
 SCENES = [generate_scene(seed, 256).raster.pixels for seed in range(12)]
@@ -25,5 +26,5 @@ def test_likeness_passes_on_through_others() -> None:
     step = (1 << NEAR) - 1
     chain = [np.array(words, np.uint64) for words in ([0, 0, 0, 0], [step, 0, 0, 0], [step, step, 0, 0])]
     far = np.array([0, 0, 0, 2**64 - 1], np.uint64)
-    assert group_by_likeness([chain[2], far, chain[0], chain[1]]) == [0, 1, 0, 0]
-    assert group_by_likeness([]) == []
+    assert connected(4, alike([chain[2], far, chain[0], chain[1]])) == [0, 1, 0, 0]
+    assert alike([]) == []

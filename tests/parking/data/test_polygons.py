@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from parking.data.dataset import free_mask
-from parking.data.polygons import area, clip
+from parking.data.polygons import CrossingOutlineError, area, clip
 
 
 def test_an_outline_inside_is_left_as_it_was_drawn() -> None:
@@ -21,9 +21,21 @@ def test_what_has_no_area_is_no_place(ring: tuple[tuple[float, float], ...]) -> 
     assert clip(ring, 100, 100) == []
 
 
-def test_an_outline_that_crosses_itself_becomes_valid_ones() -> None:
-    parts = clip(((0, 0), (20, 20), (20, 0), (0, 20)), 100, 100)
-    assert sorted(map(area, parts)) == [100, 100]
+def test_of_a_figure_of_eight_nobody_can_tell_what_was_meant() -> None:
+    with pytest.raises(CrossingOutlineError, match="crosses or touches itself"):
+        clip(((0, 0), (20, 20), (20, 0), (0, 20)), 100, 100)
+
+
+def test_a_slip_of_the_mouse_costs_the_slip_alone() -> None:
+    square = ((0, 0), (50, 0), (50, 50), (0, 50), (0, 4))
+    (ring,) = clip((*square, (-3, 1), (2, -2)), 100, 100)
+    assert area(ring) == pytest.approx(2500, rel=0.02)
+
+
+def test_an_outline_of_hundreds_of_points_is_not_untangled() -> None:
+    points = np.random.default_rng(0).uniform(0, 500, (500, 2))
+    with pytest.raises(CrossingOutlineError):
+        clip(tuple((float(x), float(y)) for x, y in points), 500, 500)
 
 
 def test_a_hole_that_was_drawn_round_stays_a_hole() -> None:

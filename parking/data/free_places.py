@@ -1,0 +1,103 @@
+"""What a scene says of parking: which places are free, which classes were looked for, and what is unknown."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from parking.data.exports.annotation import Shape
+from parking.data.polygons import Ring
+from parking.data.snapshot import AnnotatedClass
+from parking.data.vocabulary import Label
+
+TAKEN_SHARE = 0.15
+"""A bay is free where less of it lies under vehicles: drawn by hand, a neighbour's car reaches in a little."""
+
+HIDDEN_SHARE = 0.25
+"""And where less of it lies under things to ignore: what stands in a bay, or hides it, leaves no place there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """What is known of a scene.
+
+    Attributes:
+        free: free places.
+        vehicles: vehicles.
+        stalls: bays, free or taken.
+        ignored: ground of which nothing is known.
+        annotated: classes that were looked for.
+    """
+
+    free: tuple[Ring, ...]
+    vehicles: tuple[Ring, ...]
+    stalls: tuple[Ring, ...]
+    ignored: tuple[Ring, ...]
+    annotated: tuple[AnnotatedClass, ...]
+
+
+def places_of(shapes: Iterable[Shape], known: Collection[Label], refused: Collection[Label] = ()) -> Places:
+    """Sort a scene's shapes, and tell free bays from taken ones.
+
+    Args:
+        shapes: what was drawn, clipped to the image.
+        known: meanings that the whole export uses.
+        refused: meanings of things in this scene that could not be used.
+    """
+    drawn: dict[Label, list[Ring]] = {"free": [], "occupied": [], "stall": [], "vehicle": [], "ignore": []}
+    for shape in shapes:
+        drawn[shape.label].append(shape.ring)
+    free = list(drawn["free"])
+    if "vehicle" in known:
+        taken = [*drawn["vehicle"], *drawn["occupied"], *drawn["free"]]
+        free += free_stalls(drawn["stall"], taken, drawn["ignore"])
+    tells_taken = bool({"occupied", "stall"} & set(known))
+    stalls = [*drawn["stall"], *drawn["occupied"], *(drawn["free"] if tells_taken else ())]
+    return Places(
+        free=tuple(free),
+        vehicles=tuple(drawn["vehicle"]),
+        stalls=tuple(stalls),
+        ignored=tuple(drawn["ignore"]),
+        annotated=_annotated(drawn, set(known), set(refused)),
+    )
+
+
+def _annotated(drawn: dict[Label, list[Ring]], known: set[Label], refused: set[Label]) -> tuple[AnnotatedClass, ...]:
+    """Classes that somebody looked for in this scene.
+
+    Free places and vehicles are looked for in every image of an export that knows them. Bays are not: where no bay is
+    drawn, they may not have been drawn yet, and nothing says where free ground is.
+    """
+    bays = bool(drawn["stall"] or drawn["occupied"])
+    direct = bool(known & {"free", "occupied"}) or not known & {"vehicle", "stall"}
+    lost = not drawn["free"] and bool({"free"} & refused)
+    derived = bool(drawn["stall"]) and "vehicle" in known
+    found: dict[AnnotatedClass, bool] = {
+        "free": (direct and not lost) or derived,
+        "vehicle": "vehicle" in known and not ("vehicle" in refused and not drawn["vehicle"]),
+        "stall": bays,
+    }
+    return tuple(name for name, there in found.items() if there)
+
+
+def free_stalls(stalls: list[Ring], taken: list[Ring], hidden: list[Ring]) -> list[Ring]:
+    """Bays of which less than `TAKEN_SHARE` lies under one outline list, and less than `HIDDEN_SHARE` under another."""
+    if not stalls:
+        return []
+    free = (_covered(stalls, taken) < TAKEN_SHARE) & (_covered(stalls, hidden) < HIDDEN_SHARE)
+    return [ring for ring, is_free in zip(stalls, free.tolist(), strict=True) if is_free]
+
+
+def _covered(rings: list[Ring], by: list[Ring]) -> NDArray[np.float64]:
+    """The share of each outline that lies under any of the others."""
+    own = _polygons(rings)
+    if not by:
+        return np.zeros(len(rings))
+    under = shapely.area(shapely.intersection(own, shapely.union_all(_polygons(by))))
+    return np.asarray(under / shapely.area(own), np.float64)
+
+
+def _polygons(rings: list[Ring]) -> NDArray[np.object_]:
+    return np.asarray(shapely.make_valid([shapely.Polygon(ring) for ring in rings]))

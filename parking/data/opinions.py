@@ -1,0 +1,59 @@
+"""Several annotations of one image: what counts where they say the same, add to each other, or differ."""
+
+from collections.abc import Sequence
+
+from parking.data.exports.annotation import Annotation
+from parking.data.vocabulary import Label
+
+Subject = str
+_VEHICLES, _PLACES = "vehicles", "places"
+
+
+def chosen(annotations: Sequence[Annotation]) -> tuple[list[Annotation], list[str]]:
+    """The annotations of an image that count, and what is to be said of the others.
+
+    Exports that look at different things, as one of vehicles and one of free places, add to each other. Of those that
+    look at the same, the newest counts; where none has a date, the last by the name of its export. The same annotation
+    in two exports is nothing to speak of.
+    """
+    whole = [one for one in annotations if not one.broken] or list(annotations[:1])
+    taken: list[Annotation] = []
+    notes: list[str] = []
+    for one in sorted(whole, key=lambda one: (one.updated, one.export), reverse=True):
+        rival = next((other for other in taken if _subjects(one) & _subjects(other)), None)
+        if rival is None:
+            taken.append(one)
+        elif _content(one) != _content(rival):
+            notes.append(_note(rival, one))
+    # What says where places are names the annotator: splits are stratified by the habits of drawing these.
+    taken.sort(key=lambda one: _PLACES not in _subjects(one))
+    return taken, [note for one in taken for note in one.notes] + notes
+
+
+def _subjects(annotation: Annotation) -> set[Subject]:
+    places = annotation.known & {"free", "occupied", "stall"} or not annotation.known - {"ignore"}
+    return ({_VEHICLES} if "vehicle" in annotation.known else set()) | ({_PLACES} if places else set())
+
+
+def _content(annotation: Annotation) -> tuple[object, ...]:
+    """What an annotation says, whoever says it: outlines to a ten-thousandth of the image."""
+    width, height = annotation.size or (10_000, 10_000)
+    shapes: list[tuple[Label, tuple[tuple[int, int], ...]]] = [
+        (shape.label, tuple((round(x / width * 1e4), round(y / height * 1e4)) for x, y in shape.ring))
+        for shape in annotation.shapes
+    ]
+    return (sorted(shapes), sorted(annotation.problems))
+
+
+def _note(used: Annotation, left: Annotation) -> str:
+    if used.updated > left.updated:
+        when = f"of {left.updated[:10]}" if left.updated else "without a date"
+        return f"annotated differently in '{left.export}' {when}: the newer one, of {used.updated[:10]}, was used"
+    if used.export == left.export:
+        return (
+            f"annotated more than once in '{left.export}', without a date that tells which is newer: the last was used"
+        )
+    return (
+        f"annotated differently in '{left.export}' and '{used.export}', and no date says which is newer: that of "
+        f"'{used.export}' was used, by name the last; remove the other to choose"
+    )

@@ -1,0 +1,86 @@
+"""A source of annotated images: what it holds, and all annotations in it."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from parking.data.annotations import FORMATS, Annotation, completed, read_annotations
+from parking.data.exports import xml, yolo
+from parking.data.imagery import EXTENSIONS
+from parking.data.vocabulary import LabelMap
+from parking.errors import AnnotationError, DatasetError
+from parking.storage import FolderStore, Store, open_store
+
+_JSON = (".json", ".ndjson", ".jsonl")
+_FOREIGN_IMAGES = (".avif", ".bmp", ".gif", ".heic", ".jp2")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFiles:
+    """A source: where it is, and the keys in it by kind."""
+
+    store: Store
+    keys: tuple[str, ...]
+    images: tuple[str, ...]
+    foreign: tuple[str, ...]
+
+    def of_kind(self, *endings: str) -> tuple[str, ...]:
+        """Keys with one of these extensions."""
+        return tuple(key for key in self.keys if PurePosixPath(key).suffix.lower() in endings)
+
+
+def list_source(source: str) -> SourceFiles:
+    """Find what a source holds; hidden files and those that macOS adds to archives are passed over.
+
+    Raises:
+        DatasetError: no such folder, or no image in it.
+    """
+    if "://" not in source and not Path(source).expanduser().is_dir():
+        raise DatasetError(f"There is no folder '{source}'. Give the folder that holds your images and annotations.")
+    store = open_store(source) if "://" in source else FolderStore(source)
+    keys = tuple(
+        key for key in store.keys("") if not any(part.startswith((".", "__MACOSX")) for part in key.split("/"))
+    )
+    files = SourceFiles(store, keys, (), ())
+    files = SourceFiles(store, keys, files.of_kind(*EXTENSIONS), files.of_kind(*_FOREIGN_IMAGES))
+    if not files.images:
+        raise DatasetError(f"'{source}' holds no PNG, JPEG, WebP or TIFF image. Give the folder above your images.")
+    return files
+
+
+def read_source(files: SourceFiles, labels: LabelMap) -> list[Annotation]:
+    """All annotations of a source, of whatever form.
+
+    Raises:
+        AnnotationError: there is none, or one that we do not read.
+    """
+    from_yolo = yolo.read(files.store, files.keys, files.images, labels)
+    exports = [key for key in files.of_kind(*_JSON) if not (from_yolo and _goes_with_yolo(files.store, key))]
+    documents = [key for key in files.of_kind(".xml") if not key.lower().endswith(".aux.xml")]
+    found = completed(from_yolo)
+    for key in exports:
+        found += read_annotations(_text(files.store, key), key, labels)
+    found += completed(one for key in documents for one in xml.read(files.store.read(key), key, labels))
+    if not (from_yolo or exports or documents):
+        raise AnnotationError(
+            f"'{files.store.url}' holds {len(files.images)} images but no annotation file. Export the annotations as "
+            f"{FORMATS}, and put the file beside the images."
+        )
+    return sorted(found, key=lambda annotation: (annotation.image, annotation.annotator))
+
+
+def _text(store: Store, key: str) -> str:
+    try:
+        return store.read(key).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise AnnotationError(f"'{key}' is no text in UTF-8 ({error.reason}). Export it again.") from error
+
+
+def _goes_with_yolo(store: Store, key: str) -> bool:
+    """Whether a JSON only lists classes, as Label Studio's `notes.json` in its exports for YOLO."""
+    if PurePosixPath(key).name != "notes.json":
+        return False
+    try:
+        return set(json.loads(store.read(key))) <= {"categories", "info"}
+    except (ValueError, TypeError):
+        return False
