@@ -1,6 +1,7 @@
 """Sets in the forms of YOLO, Pascal VOC and CVAT: what is read, and what is a sentence."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,11 +25,11 @@ def yolo_set(folder: Path, names: str = "names: [car, stall]\n", **texts: str) -
     return str(folder)
 
 
-def taken_in(folder: str, tmp_path: Path, **options: object) -> Snapshot:
-    return ingest(folder, FolderStore(tmp_path / "store"), max_quarantined=1.0, **options).snapshot  # type: ignore[arg-type]
+def taken_in(folder: str, tmp_path: Path, **options: Any) -> Snapshot:
+    return ingest(folder, FolderStore(tmp_path / "store"), max_quarantined=1.0, **options).snapshot
 
 
-def scenes(folder: str, tmp_path: Path, **options: object) -> dict[str, Scene]:
+def scenes(folder: str, tmp_path: Path, **options: Any) -> dict[str, Scene]:
     return {scene.name: scene for scene in taken_in(folder, tmp_path, **options).scenes}
 
 
@@ -36,8 +37,8 @@ def test_bays_and_boxes_of_cars_make_free_places(tmp_path: Path) -> None:
     found = scenes(yolo_set(tmp_path / "in", a=BAYS + CAR, b=CAR), tmp_path)
     a, b = found["a.png"], found["b.png"]
     left, right = WIDTH * 0.5, WIDTH * 0.7
-    assert a.rings == (((12, 8), (36, 8), (36, 32), (12, 32)),)
-    assert a.vehicles == (((left, 8), (right, 8), (right, 32), (left, 32)),)
+    assert list(a.rings) == [((12, 8), (36, 8), (36, 32), (12, 32))]
+    assert list(a.vehicles) == [((left, 8), (right, 8), (right, 32), (left, 32))]
     assert (len(a.stalls), a.annotated) == (2, ("free", "vehicle", "stall"))
     assert (b.rings, b.annotated) == ((), ("vehicle",))
 
