@@ -9,7 +9,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from parking.detection.contract import METADATA_KEY, Contract, LearntFrom
+from parking.detection.contract import METADATA_KEY, BayCalibration, Contract, InstanceRules, LearntFrom
 from parking.detection.golden import block_means, encode_tile
 
 STEEPNESS = 16.0
@@ -89,6 +89,64 @@ def write_float_model(path: Path) -> Path:
     return _write(path, contract().model_dump_json(), input_type=TensorProto.FLOAT)
 
 
+RED, GREEN, MAGENTA, CYAN = (255, 0, 0), (0, 255, 0), (255, 0, 255), (0, 255, 255)
+"""To the colour model: free ground, a vehicle, the core of a free place, the core of a vehicle."""
+
+
+def colour_contract(**overrides: Any) -> Contract:
+    """The contract of the colour model; any field can be given otherwise."""
+    fields: dict[str, Any] = {
+        "format": 2,
+        "classes": ("free", "vehicle"),
+        "maps": ("probability", "vehicle", "free_core", "vehicle_core"),
+        "gsd": 0.2,
+        "bays": InstanceRules(usual_width_m=2.5, min_area_m2=4.0),
+        "vehicles": InstanceRules(usual_width_m=1.9, min_area_m2=3.0),
+        "vehicle_length_m": 4.6,
+        "known_bays": BayCalibration(),
+        "golden_grid": block_means(colour_maps(golden_pixels())[..., 0]),
+    }
+    return contract(**{**fields, **overrides})
+
+
+def colour_maps(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What the colour model answers: (..., 4) of (..., 3); red is free, green a vehicle, with blue it is a core."""
+    red, green, blue = np.moveaxis(pixels.astype(np.float32), -1, 0)
+    levels = np.stack([red, green, np.minimum(red, blue), np.minimum(green, blue)], axis=-1)
+    return np.asarray(1 / (1 + np.exp(-(levels - 128) / STEEPNESS)), np.float32)
+
+
+def write_colour_model(path: Path, **overrides: Any) -> Path:
+    """A sound model of four maps that reads colours; its answer is known exactly, and purely local."""
+    names = ["probability", "vehicle", "free_core", "vehicle_core"]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["tiles"], ["float"], to=TensorProto.FLOAT),
+            *(helper.make_node("Gather", ["float", f"n{n}"], [f"c{n}"], axis=3) for n in range(3)),
+            helper.make_node("Min", ["c0", "c2"], ["free_blue"]),
+            helper.make_node("Min", ["c1", "c2"], ["vehicle_blue"]),
+            *(
+                node
+                for name, level in zip(names, ["c0", "c1", "free_blue", "vehicle_blue"], strict=True)
+                for node in (
+                    helper.make_node("Sub", [level, "middle"], [f"{name}_centred"]),
+                    helper.make_node("Mul", [f"{name}_centred", "scale"], [f"{name}_logit"]),
+                    helper.make_node("Sigmoid", [f"{name}_logit"], [name]),
+                )
+            ),
+        ],
+        "colour",
+        [helper.make_tensor_value_info("tiles", TensorProto.UINT8, ["n", "h", "w", 3])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", "h", "w"]) for name in names],
+        [
+            *(helper.make_tensor(f"n{n}", TensorProto.INT64, [], [n]) for n in range(3)),
+            helper.make_tensor("middle", TensorProto.FLOAT, [], [128.0]),
+            helper.make_tensor("scale", TensorProto.FLOAT, [], [1.0 / STEEPNESS]),
+        ],
+    )
+    return _save(path, graph, colour_contract(**overrides).model_dump_json())
+
+
 def write_corrupt_model(path: Path) -> Path:
     """Bytes that are no model."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -116,6 +174,10 @@ def _write(
             helper.make_tensor("scale", TensorProto.FLOAT, [], [scale]),
         ],
     )
+    return _save(path, graph, contract_json)
+
+
+def _save(path: Path, graph: Any, contract_json: str | None) -> Path:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     if contract_json is not None:
         helper.set_model_props(model, {METADATA_KEY: contract_json})

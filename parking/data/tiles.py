@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 TilePredictor = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""From tiles, uint8 (N, tile, tile, 3), to their maps, float (N, tile, tile)."""
+"""From tiles, uint8 (N, tile, tile, 3), to their maps, float (N, tile, tile, K)."""
 
 
 def starts(length: int, tile: int, overlap: int) -> list[int]:
@@ -56,28 +56,30 @@ def stitch(
 
     Args:
         pixels: (H, W, 3), any size from 1 x 1.
-        predict: maps (N, tile, tile, 3), N ≤ batch, to (N, tile, tile) in [0, 1].
+        predict: from (N, tile, tile, 3), N ≤ batch, to K maps, (N, tile, tile, K), in [0, 1].
         tile: edge of a tile in pixels.
         overlap: pixels that neighbouring tiles share.
         batch: tiles cut and predicted at once; memory beyond the result grows with it alone.
 
     Returns:
-        (H, W) in [0, 1].
+        (H, W, K) in [0, 1].
     """
     height, width = pixels.shape[:2]
     tops, lefts = starts(height, tile, overlap), starts(width, tile, overlap)
-    weight = tile_weight(tile)
-    total = np.zeros((height, width), np.float32)
+    weight = tile_weight(tile)[..., None]
+    total = np.empty((height, width, 0), np.float32)
     corners = product(tops, lefts)
     while chosen := list(islice(corners, batch)):
         answers = predict(np.stack([_cut(pixels, top, left, tile) for top, left in chosen]))
+        if total.shape[2] != answers.shape[3]:
+            total = np.zeros((height, width, answers.shape[3]), np.float32)
         for (top, left), answer in zip(chosen, answers, strict=True):
             rows, columns = _inside(top, tile, height), _inside(left, tile, width)
             seen = (slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left))
             total[rows, columns] += answer[seen] * weight[seen]
     # The weights of a grid of tiles are the product of those along its axes: no second (H, W) array is needed.
-    total /= _weight_along(tops, tile, height)[:, None]
-    total /= _weight_along(lefts, tile, width)
+    total /= _weight_along(tops, tile, height)[:, None, None]
+    total /= _weight_along(lefts, tile, width)[:, None]
     return np.clip(total, 0.0, 1.0, out=total)
 
 
@@ -109,13 +111,13 @@ def in_all_orientations(predict: TilePredictor) -> TilePredictor:
     """A predictor that gives the mean answer over the eight ways to lay a square; eight times as slow."""
 
     def mean(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        total = np.zeros(tiles.shape[:3], np.float32)
+        answers = []
         for turns, flip in product(range(4), (False, True)):
             turned = np.rot90(tiles, turns, axes=(1, 2))
             turned = turned[:, ::-1] if flip else turned
             answer = predict(np.ascontiguousarray(turned))
             answer = answer[:, ::-1] if flip else answer
-            total += np.rot90(answer, -turns, axes=(1, 2))
-        return np.asarray(total / 8, np.float32)
+            answers.append(np.rot90(answer, -turns, axes=(1, 2)))
+        return np.asarray(np.mean(answers, axis=0), np.float32)
 
     return mean

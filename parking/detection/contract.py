@@ -46,6 +46,45 @@ class PlaceCalibration(BaseModel):
 AS_PREDICTED = PlaceCalibration()
 """A place is as sure as the mean probability inside it says."""
 
+MapName = Literal["probability", "vehicle", "free_core", "vehicle_core"]
+"""A map that a model can give: free ground, vehicles, and the cores that tell adjoining bays and vehicles apart."""
+
+
+class InstanceRules(BaseModel):
+    """How single bays or vehicles are told apart, see `parking.detection.instances`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    core_threshold: float = Field(0.5, gt=0, lt=1)
+    """Probability from which a pixel belongs to a core. Larger: fewer and surer outlines."""
+
+    least_mean: float = Field(0.4, ge=0, lt=1)
+    """Mean probability of the class inside an outline from which it is kept. Larger: fewer and surer outlines."""
+
+    inset: float = Field(0.24, gt=0, lt=0.5)
+    """Share of an outline's width that was taken away on each side to make its core."""
+
+    usual_width_m: float = Field(gt=0)
+    """Width of a usual outline in metres. Larger: small parts of a core count less."""
+
+    min_area_m2: float = Field(ge=0)
+    """Smallest outline that is kept, in m²."""
+
+
+class BayCalibration(BaseModel):
+    """How likely a known bay is taken: a logistic curve over what the maps say inside it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    vehicle: float = 1.0
+    """Weight of the log-odds of the mean vehicle probability inside."""
+
+    free: float = -1.0
+    """Weight of the log-odds of the mean probability of free ground inside."""
+
+    offset: float = 0.0
+    """Larger: every bay is more likely taken."""
+
 
 class CueWeights(BaseModel):
     """What each cue of a cut-out place adds to the log-odds that a person would draw it so."""
@@ -125,11 +164,14 @@ class Contract(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    format: Literal[1] = 1
-    """Version of this contract's form; a reader refuses one it does not know."""
+    format: Literal[1, 2] = 1
+    """Version of this contract's form; a reader refuses one it does not know. 2 has cores and vehicles."""
 
     classes: tuple[str, ...] = ("free",)
-    """What the probability map speaks of. More than one class is a later format."""
+    """What the maps speak of."""
+
+    maps: tuple[MapName, ...] = ("probability",)
+    """The maps that the model gives, by the names of its outputs."""
 
     gsd: float = Field(gt=0)
     """Metres per pixel that the model was trained at. Larger: rasters are shrunk more before they are read."""
@@ -157,6 +199,21 @@ class Contract(BaseModel):
 
     place: PlaceCalibration = AS_PREDICTED
     """Turns the mean probability inside a place into its confidence."""
+
+    bays: InstanceRules | None = None
+    """How single bays are told apart by their cores; without it, free shapes are cut by the bay's size."""
+
+    vehicles: InstanceRules | None = None
+    """How vehicles are told apart; without it, the model sees none."""
+
+    vehicle_length_m: float | None = Field(None, gt=0)
+    """Length of the median vehicle as this model outlines it: what the ground resolution is estimated by."""
+
+    usual_size_m: float | None = Field(None, gt=0)
+    """Root of the area of a usual place in metres: what the resolution is estimated by where vehicles are few."""
+
+    known_bays: BayCalibration | None = None
+    """How likely a known bay is taken."""
 
     cuts: CutChooser | None = None
     """Which cut of a free shape into places is taken; without it, the one by the bay's size above."""
@@ -186,6 +243,14 @@ class Contract(BaseModel):
     def _tiles_advance(self) -> "Contract":
         if self.overlap >= self.tile:
             raise ValueError(f"overlap {self.overlap} must be smaller than tile {self.tile}")
+        return self
+
+    @model_validator(mode="after")
+    def _rules_have_their_maps(self) -> "Contract":
+        needed = {"probability"} | ({"free_core"} if self.bays else set())
+        needed |= {"vehicle", "vehicle_core"} if self.vehicles else set()
+        if missing := sorted(needed - {*self.maps}):
+            raise ValueError(f"the maps {', '.join(missing)} are needed and not among {', '.join(self.maps)}")
         return self
 
 

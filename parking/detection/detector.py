@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -13,21 +13,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from parking.data.imagery import Raster, resample
+from parking.data.polygons import Ring
 from parking.data.tiles import in_all_orientations, stitch
-from parking.detection.contract import Contract, parse_contract
+from parking.detection.contract import Contract, MapName, parse_contract
 from parking.detection.golden import check_golden, decode_tile
+from parking.detection.occupancy import Bay, read_bays
 from parking.detection.onnx_model import Signature
+from parking.detection.places import find_places, find_vehicles
 from parking.detection.runtime import Model, Runtime, open_model
+from parking.detection.scale import Scale, by_texture, by_vehicles
 from parking.detection.spots import Spot, count_interval, find_spots, never_stop, rules_for, stretch
 from parking.errors import ModelError
 
 INPUT = ("tiles", "tensor(uint8)")
-OUTPUT = ("probability", "tensor(float)")
 GLANCE = ("size", "embedding")
-"""Outputs that a model may have besides, a row a tile: log of the size of its places in pixels, and its look."""
+"""Outputs that a model may have besides its maps, a row a tile: log of the size of its places in pixels, and where the
+scene lies among the training scenes."""
 
 BATCH = 1
 """Tiles an inference. On a CPU more at once are no faster and take that many times the memory."""
+
+ONE_SCALE = (1.0,)
+
+USUAL_GSD = 0.11
+"""Metres per pixel that an image is first taken to have where nobody says it: that of the usual screenshot of a map."""
+
+SMALLER = 2.5
+"""How many times coarser than usual an image may be for its vehicles to be seen at first."""
+
+NEARLY = 0.08
+"""Share by which an estimated resolution may differ from the one that an image was read at: less is not read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +60,8 @@ class Detection:
     gsd: float
     """Metres per pixel that the areas were computed with."""
 
-    gsd_source: Literal["file", "caller", "assumed"]
-    """Who said so."""
+    gsd_source: Literal["file", "caller", "vehicles", "texture", "assumed"]
+    """Who said so: the image's file, the caller, or an estimate."""
 
     imagery_date: date | None
     threshold: float
@@ -56,19 +71,50 @@ class Detection:
     embedding: tuple[float, ...] = ()
     """Where its look lies among the training scenes', in their standard deviations; empty if the model has none."""
 
+    vehicles: tuple[Spot, ...] | None = None
+    """Cars, vans, buses and lorries; None if the model sees none."""
+
+    gsd_spread: float | None = None
+    """Standard error of an estimated `gsd`, as a share of it; None where it is no estimate."""
+
+    @property
+    def taken(self) -> int | None:
+        """Vehicles seen, each of which takes a place or drives; None if the model sees none."""
+        return None if self.vehicles is None else len(self.vehicles)
+
+    @property
+    def share_taken(self) -> float | None:
+        """Vehicles among vehicles and free places together; None where neither was found or looked for."""
+        together = self.count + (self.taken or 0)
+        return None if self.taken is None or not together else round(self.taken / together, 4)
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the network says of one raster."""
+    """What the network says of one raster, at the contract's ground resolution."""
 
-    probability: NDArray[np.float32]
-    """(H, W), the chance that a pixel is free parking."""
+    maps: dict[MapName, NDArray[np.float32]]
+    """(H, W) each, in [0, 1]; `probability` is the chance that a pixel is free."""
 
     size_px: float | None
     """Root of the area that places seem to have, in pixels that the network saw; None if it says nothing of it."""
 
     embedding: tuple[float, ...]
     """See `Detection`."""
+
+    @property
+    def probability(self) -> NDArray[np.float32]:
+        """(H, W), the chance that a pixel is free parking."""
+        return self.maps["probability"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scaled:
+    """A raster at the contract's ground resolution, read."""
+
+    raster: Raster
+    scale: Scale
+    reading: Reading
 
 
 class Detector:
@@ -77,7 +123,8 @@ class Detector:
     def __init__(self, model: Model, contract: Contract, sha256: str) -> None:
         self._model = model
         present = {name for name, _ in model.signature.outputs}
-        self._outputs = [OUTPUT[0], *(name for name in GLANCE if name in present)]
+        self._glances = [name for name in GLANCE if name in present]
+        self._outputs = [*contract.maps, *self._glances]
         self.contract = contract
         self.sha256 = sha256
 
@@ -98,7 +145,7 @@ class Detector:
         """
         model = open_model(path, runtime=runtime, threads=threads, at_once=at_once)
         contract = parse_contract(model.metadata, path.name)
-        _check_signature(model.signature, path.name)
+        _check_signature(model.signature, contract, path.name)
         detector = cls(model, contract, hashlib.sha256(path.read_bytes()).hexdigest())
         check_golden(detector._answer_golden(path.name), contract.golden_grid, path.name, model.tolerance)
         return detector
@@ -111,19 +158,37 @@ class Detector:
     def probability(
         self, raster: Raster, *, tta: bool = False, check: Callable[[], None] = never_stop
     ) -> NDArray[np.float32]:
-        """The probability map of a raster, (H, W) in [0, 1]; see `read`."""
-        return self.read(raster, tta=tta, check=check).probability
+        """The chance that a pixel is free, (H, W) of the raster, in [0, 1]; see `read`."""
+        return _fit(self.read(raster, tta=tta, check=check).probability, raster)
 
-    def read(self, raster: Raster, *, tta: bool = False, check: Callable[[], None] = never_stop) -> Reading:
+    def read(
+        self,
+        raster: Raster,
+        *,
+        tta: bool = False,
+        scales: Sequence[float] = ONE_SCALE,
+        check: Callable[[], None] = never_stop,
+    ) -> Reading:
         """Run the network over a raster.
 
         Args:
             raster: resampled to the contract's ground resolution where its own is known, else taken as it is.
             tta: average the answers to eight flips and turns: a little better and eight times slower.
+            scales: sizes at which the raster is read, in those of the contract's ground resolution; the maps are
+                averaged. More than one finds more, and costs the sum of their squares.
             check: called before every run of the model; what it raises ends the work.
         """
-        reading = self._look(resample(raster, self.contract.gsd), tta=tta, check=check)
-        return replace(reading, probability=_fit(reading.probability, raster))
+        scaled = resample(raster, self.contract.gsd)
+        readings = [self._read(_resized(scaled.pixels, by), tta, check) for by in scales]
+        size = (scaled.width, scaled.height)
+        maps = {
+            name: np.asarray(np.mean([_fit_map(one.maps[name], size) for one in readings], axis=0), np.float32)
+            for name in self.contract.maps
+        }
+        if scaled.mask is not None:
+            for values in maps.values():
+                values[~scaled.mask] = 0.0
+        return replace(readings[0], maps=maps)
 
     def detect(
         self,
@@ -133,74 +198,159 @@ class Detector:
         min_area_m2: float | None = None,
         assumed_gsd: float | None = None,
         tta: bool = False,
+        scales: Sequence[float] = ONE_SCALE,
         check: Callable[[], None] = never_stop,
     ) -> Detection:
-        """Find the free places of a raster.
+        """Find the free places of a raster, and its vehicles.
 
         Args:
             raster: any size from 1x1.
             threshold: instead of the contract's; larger gives fewer and surer places.
             min_area_m2: instead of the contract's.
-            assumed_gsd: metres per pixel that areas are given with where the raster does not say; the contract's
-                when left out. Such a raster is read as it is, whatever is assumed.
-            tta: see `probability`.
+            assumed_gsd: metres per pixel of a raster that does not say it; left out, it is estimated.
+            tta: see `read`.
+            scales: see `read`.
             check: called often on the way; what it raises ends the work.
         """
         changes = {"threshold": threshold, "min_area_m2": min_area_m2}
         contract = self.contract.model_copy(update={k: v for k, v in changes.items() if v is not None})
-        gsd = raster.gsd or assumed_gsd or contract.gsd
-        # Places are cut at the resolution that the cuts were learnt at: the same ground gives the same places.
-        scaled = resample(raster, contract.gsd)
-        reading = self._look(scaled, tta=tta, check=check)
+        found = self._scaled(raster, assumed_gsd, tta, scales, check)
+        scaled, reading = found.raster, found.reading
         across, down = raster.width / scaled.width, raster.height / scaled.height
-        ground = gsd * math.sqrt(across * down)
-        # The least area is in the square metres that the answer gives.
-        rules = replace(rules_for(contract, contract.gsd), min_area_px=contract.min_area_m2 / ground**2)
-        # A raster that knows its ground resolution knows how large a usual place is, and need not guess.
-        size_px = None if raster.gsd else reading.size_px
-        found = find_spots(reading.probability, scaled.pixels, rules, ground, size_px=size_px, check=check)
-        spots = stretch(found, across, down)
+        ground = found.scale.gsd * math.sqrt(across * down)
+        # Places are told apart at the contract's resolution: the same ground gives the same places.
+        if contract.bays:
+            spots = find_places(reading.maps, contract, ground, check=check)
+        else:
+            # A raster that knows its ground resolution knows how large a usual place is, and need not guess.
+            size_px = None if raster.gsd else reading.size_px
+            # The least area is in the square metres that the answer gives.
+            rules = replace(rules_for(contract, contract.gsd), min_area_px=contract.min_area_m2 / ground**2)
+            spots = find_spots(reading.probability, scaled.pixels, rules, ground, size_px=size_px, check=check)
+        vehicles = find_vehicles(reading.maps, contract, ground, check=check) if contract.vehicles else None
         return Detection(
-            spots=spots,
+            spots=stretch(spots, across, down),
             count=len(spots),
             count_interval=count_interval(len(spots), contract.count),
             probability=_fit(reading.probability, raster),
-            gsd=gsd,
-            gsd_source="file" if raster.gsd else "assumed",
+            gsd=found.scale.gsd,
+            gsd_source=found.scale.source,
             imagery_date=raster.acquired,
             threshold=contract.threshold,
             seen=scaled.pixels,
             embedding=reading.embedding,
+            vehicles=None if vehicles is None else stretch(vehicles, across, down),
+            gsd_spread=found.scale.spread,
         )
 
-    def _look(self, scaled: Raster, *, tta: bool, check: Callable[[], None]) -> Reading:
-        """What the network says of a raster that has its resolution."""
+    def occupancy(
+        self,
+        raster: Raster,
+        bays: Sequence[Ring],
+        *,
+        assumed_gsd: float | None = None,
+        tta: bool = False,
+        check: Callable[[], None] = never_stop,
+    ) -> tuple[Bay, ...]:
+        """Which of the bays that somebody knows are taken.
+
+        Args:
+            raster: that the bays lie in.
+            bays: outlines in its pixels, each at least partly inside.
+            assumed_gsd: see `detect`.
+            tta: see `read`.
+            check: called before every run of the model.
+
+        Raises:
+            ModelError: the model sees no vehicles.
+        """
+        if self.contract.known_bays is None:
+            raise ModelError(
+                "This model sees no vehicles, so it cannot say which bays are taken. Use the model that ships, or "
+                "train one on scenes with vehicles."
+            )
+        found = self._scaled(raster, assumed_gsd, tta, ONE_SCALE, check)
+        across, down = found.raster.width / raster.width, found.raster.height / raster.height
+        scaled = [tuple((x * across, y * down) for x, y in ring) for ring in bays]
+        read = read_bays(found.reading.maps, scaled, self.contract.known_bays)
+        return tuple(replace(bay, ring=tuple(ring)) for bay, ring in zip(read, bays, strict=True))
+
+    def _scaled(
+        self,
+        raster: Raster,
+        assumed_gsd: float | None,
+        tta: bool,
+        scales: Sequence[float],
+        check: Callable[[], None],
+    ) -> _Scaled:
+        """A raster read at the contract's resolution; its own is estimated where nobody says it."""
+        contract = self.contract
+        if raster.gsd or contract.vehicle_length_m is None:
+            known = Scale(raster.gsd or assumed_gsd or contract.gsd, "file" if raster.gsd else "assumed")
+            scaled = resample(raster, contract.gsd)
+            return _Scaled(scaled, known, self.read(scaled, tta=tta, scales=scales, check=check))
+        if assumed_gsd:
+            return self._read_at(raster, Scale(assumed_gsd, "assumed"), tta, scales, check)
+        first = self._read_at(raster, Scale(USUAL_GSD, "assumed"), False, ONE_SCALE, check)
+        guess = self._estimate(first)
+        if abs(guess.gsd / USUAL_GSD - 1) > NEARLY:
+            first = self._read_at(raster, guess, False, ONE_SCALE, check)
+            # Vehicles are seen best near the resolution that they were learnt at: the second look is the better one.
+            guess = better if (better := self._estimate(first)).source == "vehicles" else guess
+        if not tta and scales == ONE_SCALE and abs(guess.gsd / first.scale.gsd - 1) <= NEARLY:
+            return replace(first, scale=guess)
+        return self._read_at(raster, guess, tta, scales, check)
+
+    def _read_at(
+        self, raster: Raster, scale: Scale, tta: bool, scales: Sequence[float], check: Callable[[], None]
+    ) -> _Scaled:
+        scaled = resample(replace(raster, gsd=scale.gsd), self.contract.gsd)
+        return _Scaled(scaled, scale, self.read(scaled, tta=tta, scales=scales, check=check))
+
+    def _estimate(self, read: _Scaled) -> Scale:
+        """The resolution of the raster that was read, by what was seen in it."""
+        contract, across = self.contract, read.scale.gsd / self.contract.gsd
+        if contract.vehicles and contract.vehicle_length_m:
+            # In an image that is coarser than it was taken to be, vehicles look smaller than any is.
+            small = contract.vehicles.model_copy(update={"min_area_m2": contract.vehicles.min_area_m2 / SMALLER**2})
+            vehicles = find_vehicles(read.reading.maps, contract.model_copy(update={"vehicles": small}), contract.gsd)
+            if seen := by_vehicles(vehicles, contract.vehicle_length_m):
+                return replace(seen, gsd=seen.gsd * across)
+        if read.reading.size_px and contract.usual_size_m:
+            guess = by_texture(read.reading.size_px, contract.usual_size_m)
+            return replace(guess, gsd=guess.gsd * across)
+        return read.scale
+
+    def _read(self, pixels: NDArray[np.uint8], tta: bool, check: Callable[[], None]) -> Reading:
+        """What the network says of pixels that have its resolution."""
         contract = self.contract
         glances: list[NDArray[np.float32]] = []
 
         def run(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
             check()
-            probability, glance = self._run(tiles)
+            maps, glance = self._run(tiles)
             glances.append(glance)
-            return probability
+            return maps
 
         predict = in_all_orientations(run) if tta else run
-        stitched = stitch(scaled.pixels, predict, tile=contract.tile, overlap=contract.overlap, batch=BATCH)
-        if scaled.mask is not None:
-            stitched[~scaled.mask] = 0.0
-        return self._reading(stitched, np.concatenate(glances).mean(axis=0, dtype=np.float64))
-
-    def _reading(self, probability: NDArray[np.float32], glance: NDArray[np.float64]) -> Reading:
-        """The map with the mean of what was said of the tiles; their size is a mean of logs."""
-        sized = "size" in self._outputs
-        embedding = tuple(float(value) for value in glance[sized:])
-        return Reading(probability, math.exp(glance[0]) if sized else None, embedding)
+        stitched = stitch(pixels, predict, tile=contract.tile, overlap=contract.overlap, batch=BATCH)
+        glance = np.concatenate(glances).mean(axis=0, dtype=np.float64)
+        sized = "size" in self._glances
+        return Reading(
+            # Each map in memory of its own: whoever keeps one need not keep all.
+            maps={name: np.ascontiguousarray(stitched[:, :, n]) for n, name in enumerate(contract.maps)},
+            # The mean of logs.
+            size_px=math.exp(glance[0]) if sized else None,
+            embedding=tuple(float(value) for value in glance[sized:]),
+        )
 
     def _run(self, tiles: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Probabilities (N, H, W), and all else side by side, (N, K)."""
-        probability, *glances = (np.asarray(o, np.float32) for o in self._model.run(self._outputs, tiles))
+        """Maps (N, H, W, K), and all else side by side, (N, M)."""
+        answers = [np.asarray(o, np.float32) for o in self._model.run(self._outputs, tiles)]
+        count = len(self.contract.maps)
         nothing = np.empty((len(tiles), 0), np.float32)
-        return probability, np.concatenate([nothing, *(glance.reshape(len(tiles), -1) for glance in glances)], axis=1)
+        glances = [nothing, *(glance.reshape(len(tiles), -1) for glance in answers[count:])]
+        return np.stack(answers[:count], axis=-1), np.concatenate(glances, axis=1)
 
     def _answer_golden(self, name: str) -> NDArray[np.float32]:
         tile = decode_tile(self.contract.golden_tile)
@@ -208,27 +358,39 @@ class Detector:
             answer, glance = self._run(tile[None])
         except Exception as error:
             raise ModelError(f"{name} cannot answer its golden tile ({error}). Export it again.") from error
-        if answer.shape != (1, *tile.shape[:2]):
+        if answer.shape[:3] != (1, *tile.shape[:2]):
             raise ModelError(f"{name} answers a tile of {tile.shape[:2]} with {answer.shape}. Export it again.")
         if not np.isfinite(glance).all():
             raise ModelError(f"{name} says NaN or infinity of its golden tile: its weights are broken. Train it again.")
-        return np.asarray(answer[0], np.float32)
+        return np.asarray(answer[0, :, :, 0], np.float32)
 
 
 def _fit(probability: NDArray[np.float32], raster: Raster) -> NDArray[np.float32]:
     """The map at the size of the raster; 0 where it has no data."""
-    if probability.shape == (raster.height, raster.width):
-        return probability
-    size = (raster.width, raster.height)
-    fitted = np.asarray(cv2.resize(probability, size, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
-    if raster.mask is not None:
+    fitted = _fit_map(probability, (raster.width, raster.height))
+    if raster.mask is not None and fitted is not probability:
         fitted[~raster.mask] = 0.0
     return fitted
 
 
-def _check_signature(signature: Signature, name: str) -> None:
-    if signature.inputs != (INPUT,) or OUTPUT not in signature.outputs:
+def _fit_map(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    if values.shape == size[::-1]:
+        return values
+    return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+
+
+def _resized(pixels: NDArray[np.uint8], by: float) -> NDArray[np.uint8]:
+    if by == 1:
+        return pixels
+    size = (max(1, round(pixels.shape[1] * by)), max(1, round(pixels.shape[0] * by)))
+    method = cv2.INTER_AREA if by < 1 else cv2.INTER_CUBIC
+    return cv2.resize(pixels, size, interpolation=method).astype(np.uint8, copy=False)
+
+
+def _check_signature(signature: Signature, contract: Contract, name: str) -> None:
+    needed = {(output, "tensor(float)") for output in contract.maps}
+    if signature.inputs != (INPUT,) or not needed <= {*signature.outputs}:
         raise ModelError(
             f"{name} takes {signature.inputs} and gives {signature.outputs}; a model of ours takes {INPUT} and gives "
-            f"{OUTPUT}. Export it with `parking train`."
+            f"{sorted(needed)}. Export it with `parking train`."
         )

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
+from typing import Literal
 
 import numpy as np
 import shapely
@@ -22,9 +23,13 @@ RAGGED = 2000
 """Corners a megapixel from which a map holds no rows to look for; maps of a model that has learnt have some 150."""
 
 
+Kind = Literal["bay", "kerb"]
+"""`bay`: a place of its own; `kerb`: a part of a longer free stretch, cut at the usual length of a place."""
+
+
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """One free parking place."""
+    """One free parking place, or one vehicle."""
 
     ring: Ring
     """Its outline, x and y in pixels of the image with (0, 0) at the image's upper left corner, not closed."""
@@ -34,6 +39,9 @@ class Spot:
 
     area_m2: float
     """Its area in square metres."""
+
+    kind: Kind = "bay"
+    """See `Kind`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ def predict(network: nn.Module, recipe: Recipe, pixels: NDArray[np.uint8], flips
     @torch.inference_mode()
     def answer(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
         answers: NDArray[np.float32] = probability(model, torch.from_numpy(tiles).to(device)).cpu().numpy()
-        return answers
+        return answers[..., None]
 
     ask = in_all_orientations(answer) if flips else answer
-    return stitch(pixels, ask, tile=recipe.tile, overlap=recipe.overlap, batch=_TILES_AT_ONCE[device.type])
+    return stitch(pixels, ask, tile=recipe.tile, overlap=recipe.overlap, batch=_TILES_AT_ONCE[device.type])[:, :, 0]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,8 +51,18 @@ def test_a_golden_tile_that_is_no_png_is_refused(tmp_path: Path) -> None:
         Detector.load(path)
 
 
-@pytest.mark.parametrize("wrong", [{"threshold": 1.0}, {"tile": 100}, {"tile": 64, "overlap": 64}, {"format": 2}])
-def test_a_contract_that_cannot_work_is_not_made(wrong: dict[str, float]) -> None:
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"threshold": 1.0},
+        {"tile": 100},
+        {"tile": 64, "overlap": 64},
+        {"format": 3},
+        {"bays": {"usual_width_m": 2.5, "min_area_m2": 4.0}},
+        {"maps": ("probability", "heights")},
+    ],
+)
+def test_a_contract_that_cannot_work_is_not_made(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         doubles.contract(**wrong)
 

@@ -1,0 +1,147 @@
+"""Free places and vehicles out of the maps of a model that sees cores; see `parking.detection.instances`."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely import Polygon, STRtree
+
+from parking.detection.confidence import confidence_of, mean_inside
+from parking.detection.contract import AS_PREDICTED, Contract, InstanceRules, MapName, PlaceCalibration
+from parking.detection.instances import CoreRules, Rectangle, find_rectangles
+from parking.detection.polygonize import polygons
+from parking.detection.spots import Kind, Spot, never_stop
+
+Maps = Mapping[MapName, NDArray[np.float32]]
+"""(H, W) each, in [0, 1]."""
+
+_OVERLAP = 0.35
+"""Share of the smaller of two outlines that may lie in the other; of two with more the surer one is kept."""
+
+_NEIGHBOUR = 1.2
+"""Distance of two centres, in lengths of an outline, within which they stand in one row."""
+
+_PARALLEL = math.radians(12)
+"""Largest angle between neighbours that are meant to be parallel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """One bay or vehicle before it has a confidence."""
+
+    rectangle: Rectangle
+    mean: float
+    """Mean probability of its class inside."""
+
+    kind: Kind = "bay"
+
+
+def find_places(
+    maps: Maps, contract: Contract, gsd: float, *, check: Callable[[], None] = never_stop
+) -> tuple[Spot, ...]:
+    """Single free places.
+
+    Args:
+        maps: of the model, at the contract's ground resolution.
+        contract: its rules, with `bays`.
+        gsd: metres per pixel of the maps, for the areas, the least one too.
+        check: called for every core; what it raises ends the work.
+
+    Returns:
+        Places from the top of the image downwards; outlines lie inside the image.
+    """
+    if contract.bays is None:
+        raise ValueError("The contract has no rules for bays.")
+    rules = contract.bays.model_copy(update={"min_area_m2": contract.min_area_m2})
+    found = find_outlines(maps["free_core"], maps["probability"], rules, gsd, check)
+    return _spots(found, maps["probability"], contract.place, gsd)
+
+
+def find_vehicles(
+    maps: Maps, contract: Contract, gsd: float, *, check: Callable[[], None] = never_stop
+) -> tuple[Spot, ...]:
+    """Vehicles; none where the model sees none. Arguments as of `find_places`."""
+    if contract.vehicles is None:
+        return ()
+    found = find_outlines(maps["vehicle_core"], maps["vehicle"], contract.vehicles, gsd, check)
+    return _spots(found, maps["vehicle"], AS_PREDICTED, gsd)
+
+
+def find_outlines(
+    core: NDArray[np.float32],
+    ground: NDArray[np.float32],
+    rules: InstanceRules,
+    gsd: float,
+    check: Callable[[], None] = never_stop,
+) -> list[Outline]:
+    """The outlines of one class, at the ground resolution of its maps.
+
+    Args:
+        core: (H, W), the chance that a pixel belongs to a core.
+        ground: (H, W), the chance that it belongs to the class.
+        rules: what counts.
+        gsd: metres per pixel of the maps.
+        check: called for every core.
+    """
+    pixels = CoreRules(
+        threshold=rules.core_threshold,
+        inset=rules.inset,
+        min_area_px=rules.min_area_m2 / gsd**2,
+        usual_width_px=rules.usual_width_m / gsd,
+    )
+    rectangles = aligned(find_rectangles(core, pixels, check))
+    outlines = [Outline(one, mean_inside(Polygon(one.corners()), ground)) for one in rectangles]
+    return without_overlaps([one for one in outlines if one.mean >= rules.least_mean])
+
+
+def aligned(rectangles: Sequence[Rectangle]) -> list[Rectangle]:
+    """Rectangles turned to the direction that they share with their neighbours, as a row of bays is drawn."""
+    if len(rectangles) < 2:
+        return list(rectangles)
+    centres = np.array([(one.x, one.y) for one in rectangles])
+    lengths = np.array([one.length for one in rectangles])
+    angles = np.array([one.angle for one in rectangles])
+    tree = STRtree(shapely.points(centres))
+    turned = []
+    for number, one in enumerate(rectangles):
+        near = tree.query(shapely.Point(one.x, one.y), "dwithin", _NEIGHBOUR * one.length)
+        # An outline is the same after half a turn: differences lie in a quarter turn each way.
+        off = (angles[near] - one.angle + math.pi / 2) % math.pi - math.pi / 2
+        close = (np.abs(off) <= _PARALLEL) & (np.abs(np.log(lengths[near] / one.length)) < 0.5)
+        turned.append(replace(one, angle=one.angle + float(np.median(off[close]))))
+        assert number in near  # noqa: S101 - each is its own neighbour
+    return turned
+
+
+def without_overlaps(outlines: Sequence[Outline]) -> list[Outline]:
+    """The outlines without those that lie too far in a surer one."""
+    surest = sorted(outlines, key=lambda one: (-one.mean, one.rectangle.y, one.rectangle.x))
+    shapes = np.array([Polygon(one.rectangle.corners()) for one in surest], object)
+    if not len(shapes):
+        return []
+    dropped: set[int] = set()
+    pairs = STRtree(shapes).query(shapes, "intersects")
+    for first, second in sorted(zip(*pairs.tolist(), strict=True)):
+        if first < second and first not in dropped:
+            common = shapes[first].intersection(shapes[second]).area
+            if common > _OVERLAP * min(shapes[first].area, shapes[second].area):
+                dropped.add(second)
+    return [one for number, one in enumerate(surest) if number not in dropped]
+
+
+def _spots(
+    found: Sequence[Outline], ground: NDArray[np.float32], calibration: PlaceCalibration, gsd: float
+) -> tuple[Spot, ...]:
+    image = shapely.box(0, 0, ground.shape[1], ground.shape[0])
+    spots = [spot for one in found for spot in _spot(one, image, calibration, gsd)]
+    return tuple(sorted(spots, key=lambda spot: min((y, x) for x, y in spot.ring)))
+
+
+def _spot(one: Outline, image: Polygon, calibration: PlaceCalibration, gsd: float) -> Iterator[Spot]:
+    for shape in polygons(Polygon(one.rectangle.corners()).intersection(image)):
+        ring = tuple((round(float(x), 2), round(float(y), 2)) for x, y in shape.exterior.coords[:-1])
+        if len(set(ring)) >= 3:
+            yield Spot(ring, round(confidence_of(one.mean, calibration), 4), round(shape.area * gsd**2, 2), one.kind)
