@@ -46,7 +46,7 @@ def test_vehicles_tell_the_resolution(detector: Detector, gsd: float) -> None:
     assert found.gsd_spread is not None
     assert 0.02 < found.gsd_spread < 0.1
     assert found.count == 3
-    assert [spot.area_m2 for spot in found.spots] == pytest.approx([12.5] * 3, rel=0.2)
+    assert [spot.area_m2 for spot in found.spots] == pytest.approx([12.5] * 3, rel=0.3)
     assert found.taken == 8
     assert found.share_taken == pytest.approx(8 / 11, abs=1e-3)
 
