@@ -14,7 +14,9 @@ app = typer.Typer(help="Corrections that people gave.", no_args_is_help=True)
 
 @app.command()
 def export(
-    folder: Annotated[Path, typer.Argument(help="Where images and `tasks.json` go; made where there is none.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Where the tasks, their images and README.md go; made where there is none.")
+    ],
     lowest: Annotated[
         int, typer.Option(min=0, help="Answers without a correction to add, those of the lowest confidence first.")
     ] = 20,
@@ -22,7 +24,7 @@ def export(
 ) -> None:
     """Write corrected and uncertain answers as Label Studio tasks, their places as pre-annotations to mend.
 
-    It needs images, so PARKING_KEEP_IMAGES. In Label Studio, serve FOLDER as local files and import `tasks.json`.
+    It needs images, so PARKING_KEEP_IMAGES. FOLDER/README.md says what to do in Label Studio.
 
     Example: [bold]parking feedback export to-annotate --lowest 50[/bold]
     """
@@ -31,7 +33,7 @@ def export(
 
     written = write_tasks(open_workspace().store, folder, lowest=lowest)
     console.print(
-        f"{written.corrected} corrected and {written.uncertain} uncertain answers are in {folder}/tasks.json"
+        f"{written.corrected} corrected and {written.uncertain} uncertain answers are in {folder}; README.md there says how to open them"
         + (f"; {written.imageless} have no image: PARKING_KEEP_IMAGES was off." if written.imageless else "."),
         soft_wrap=True,
     )
