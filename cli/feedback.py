@@ -32,8 +32,7 @@ def export(
     from monitoring.label_studio_export import write_tasks
 
     written = write_tasks(open_workspace().store, folder, lowest=lowest)
-    console.print(
-        f"{written.corrected} corrected and {written.uncertain} uncertain answers are in {folder}; README.md there says how to open them"
-        + (f"; {written.imageless} have no image: PARKING_KEEP_IMAGES was off." if written.imageless else "."),
-        soft_wrap=True,
-    )
+    told = f"{written.corrected} corrected and {written.uncertain} uncertain answers are in {folder}: see README.md."
+    if written.imageless:
+        told += f" {written.imageless} more have no image: PARKING_KEEP_IMAGES was off."
+    console.print(told, markup=False, soft_wrap=True)
