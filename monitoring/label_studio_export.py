@@ -121,7 +121,8 @@ def _write(store: Store, folder: Path, items: Sequence[_Item], lowest: int) -> l
     folder = folder.resolve()
     images = folder / "images"
     images.mkdir(parents=True, exist_ok=True)
-    written, tasks = [], []
+    written: list[_Item] = []
+    tasks: list[dict[str, Any]] = []
     for item, image in _distinct(store, items):
         if not item.is_corrected and sum(not one.is_corrected for one in written) >= lowest:
             break

@@ -7,7 +7,6 @@ import datetime as dt
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -151,4 +150,4 @@ def answered(response: httpx.Response) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
