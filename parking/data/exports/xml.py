@@ -39,6 +39,9 @@ def read(text: bytes, key: str, labels: LabelMap) -> list[Annotation]:
         return each([root], lambda one: _voc(one, key, labels), lambda _: str(PurePosixPath(key).with_suffix("")))
     if root.tag == "annotations":
         return _cvat(root, labels)
+    if root.tag == "View":
+        # Label Studio's labelling config, which lies beside its exports.
+        return []
     raise AnnotationError(
         f"'{key}' is no annotation file that we read: it begins with <{root.tag}>. Export as Pascal VOC or CVAT for "
         "images, or move it out of the folder."
