@@ -2,7 +2,10 @@
 
 import fcntl
 import os
+import random
+import re
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -12,14 +15,18 @@ from parking.errors import FolderError
 
 LOCK = ".lock"
 _held: set[int] = set()
+_PROCESS = re.compile(r"process (\d+) on (\S+) ")
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
+def alone_in(folder: Path) -> Iterator[int]:
     """Hold a folder for the block; it is made where there is none.
 
     The lock is the operating system's: it goes with the process, however that ends, and no stale one is ever left.
     The block may rename or remove the folder.
+
+    Yields:
+        The file descriptor that holds it: a child to which it is passed holds the folder, too, for as long as it lives.
 
     Raises:
         FolderError: somebody holds it, and the message says who; or it cannot be written.
@@ -27,9 +34,11 @@ def alone_in(folder: Path) -> Iterator[None]:
     handle = _take(folder)
     _held.add(handle)
     try:
-        yield
+        yield handle
     finally:
         _held.discard(handle)
+        with suppress(OSError):
+            os.ftruncate(handle, 0)
         os.close(handle)
 
 
@@ -40,12 +49,19 @@ def is_held(folder: Path) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not _is_free(handle)
     finally:
         os.close(handle)
-    return False
+
+
+def _is_free(handle: int) -> bool:
+    """Whether nobody holds it alone. To ask shares it for a moment, which `_try_to_take` tells from holding it."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    fcntl.flock(handle, fcntl.LOCK_UN)
+    return True
 
 
 def _take(folder: Path) -> int:
@@ -56,15 +72,21 @@ def _take(folder: Path) -> int:
 
 
 def _try_to_take(folder: Path) -> int | None:
-    """A handle that holds the folder; none where its holder moved it away this very moment."""
+    """A handle that holds the folder; none where it is worth another try."""
     handle = _open(folder)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        holder = os.pread(handle, 200, 0).decode(errors="replace")
-        os.close(handle)
-        raise _in_use(folder, holder) from error
+        try:
+            if _is_free(handle):
+                # Somebody only asked whether it is held, this very moment. Never in step with another who tries.
+                time.sleep(random.uniform(0, 0.002))  # noqa: S311 - spreads load, guards nothing
+                return None
+            raise _in_use(folder, _holder(handle)) from error
+        finally:
+            os.close(handle)
     if not _is_still_there(handle, folder):
+        # Its holder moved it away this very moment.
         os.close(handle)
         return None
     _sign(handle)
@@ -92,6 +114,20 @@ def _sign(handle: int) -> None:
     with suppress(OSError):
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()} since {since}".encode(), 0)
+
+
+def _holder(handle: int) -> str:
+    """Who holds it, in words; empty where that is not known: who holds it now may not have signed yet."""
+    said = os.pread(handle, 200, 0).decode(errors="replace")
+    named = _PROCESS.match(said)
+    if named is not None and named[2] == socket.gethostname():
+        try:
+            os.kill(int(named[1]), 0)
+        except ProcessLookupError:
+            return f"a child of {said}, which has ended,"
+        except (PermissionError, OverflowError):
+            return said
+    return said
 
 
 def _in_use(folder: Path, holder: str) -> FolderError:

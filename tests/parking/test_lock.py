@@ -4,18 +4,21 @@ import fcntl
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from parking.errors import FolderError
-from parking.lock import alone_in
+from parking.lock import LOCK, alone_in, is_held
+from tests.service.waiting import wait_until
 
 HOLD = """
 import sys
 from pathlib import Path
 from parking.lock import alone_in
-with alone_in(Path(sys.argv[1])):
+with alone_in(Path(sys.argv[1])) as lock:
     {fork}
     print("held", flush=True)
     sys.stdin.read()
@@ -28,6 +31,10 @@ FORK = """import os, time
     os.read(reader, 1)
 """
 """A child that lives on; its parent waits until it runs, because only then has it let go of what it inherited."""
+
+
+CHILD = 'import subprocess; subprocess.Popen(["sleep", "60"], pass_fds=(lock,))'
+"""A child that is meant to hold on."""
 
 
 def holder(folder: Path, fork: str = "") -> "subprocess.Popen[str]":
@@ -88,3 +95,42 @@ def test_what_is_no_folder_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(FolderError, match=f"{tmp_path}/file is no folder to work in"):
         alone_in(tmp_path / "file").__enter__()
+
+
+def test_whoever_only_asks_keeps_nobody_out(tmp_path: Path) -> None:
+    done = threading.Event()
+
+    def ask() -> None:
+        while not done.is_set():
+            is_held(tmp_path)
+
+    with ThreadPoolExecutor(4) as pool:
+        asking = [pool.submit(ask) for _ in range(2)]
+        try:
+            for _ in range(30):
+                with alone_in(tmp_path):
+                    assert is_held(tmp_path)
+        finally:
+            done.set()
+    assert [one.result() for one in asking] == [None] * 2
+    assert not is_held(tmp_path)
+
+
+def test_a_folder_that_was_let_go_names_nobody(tmp_path: Path) -> None:
+    with alone_in(tmp_path):
+        assert f"process {os.getpid()} " in (tmp_path / LOCK).read_text()
+    assert (tmp_path / LOCK).read_text() == ""
+
+
+def test_a_child_that_was_given_the_lock_holds_on_when_its_parent_was_killed(tmp_path: Path) -> None:
+    other = holder(tmp_path, CHILD)
+    other.kill()
+    other.wait()
+    try:
+        assert is_held(tmp_path)
+        with pytest.raises(FolderError, match=rf"a child of process {other.pid} .*, which has ended, holds"):
+            alone_in(tmp_path).__enter__()
+    finally:
+        os.killpg(other.pid, 9)
+        other.communicate()
+    wait_until(lambda: not is_held(tmp_path))
