@@ -52,7 +52,15 @@ class _ToLoguru(logging.Handler):
             level: str | int = logger.level(record.levelname).name
         except ValueError:
             level = record.levelno
-        logger.opt(depth=_depth_of_caller(), exception=record.exc_info).log(level, "{}", record.getMessage())
+        logger.opt(depth=_depth_of_caller(), exception=record.exc_info).log(level, "{}", _message(record))
+
+
+def _message(record: logging.LogRecord) -> str:
+    """What was logged; where its arguments do not fit its words, both as they are: a bad log call must stop nobody."""
+    try:
+        return record.getMessage()
+    except Exception:  # noqa: BLE001 - whatever a library's own objects raise when they are shown
+        return f"{record.msg!r} (its arguments do not fit)"
 
 
 def _depth_of_caller() -> int:

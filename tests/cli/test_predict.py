@@ -105,6 +105,18 @@ def test_two_images_of_one_name_do_not_overwrite_each_other(parking: Command, mo
     assert size_of(tmp_path / "o" / "park.prob.png") == (70, 50)
 
 
+def test_an_image_that_failed_keeps_its_name_from_no_other(parking: Command, model: Path, tmp_path: Path) -> None:
+    bad = [tmp_path / folder / "bad.jpg" for folder in "ab"]
+    for one in bad:
+        one.parent.mkdir()
+        one.write_text("no picture")
+    good = picture(tmp_path / "c" / "bad.jpg")
+    answer = parking("predict", *bad, good, "--model", model, "--out", "o")
+    assert answer.status == 1
+    assert "--out" not in answer.err
+    assert size_of(tmp_path / "o" / "bad.prob.png") == (70, 50)
+
+
 def test_an_image_named_twice_is_answered_once(parking: Command, model: Path, tmp_path: Path) -> None:
     image = picture(tmp_path / "park.png")
     answer = parking("predict", image, image, "--model", model, "--out", "o")

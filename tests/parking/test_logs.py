@@ -40,6 +40,21 @@ def test_a_line_of_a_library_is_told_where_it_was_written(capsys: pytest.Capture
     assert record["level"]["name"] == "ERROR"
 
 
+def test_a_bad_log_call_of_a_library_stops_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    class Unspeakable:
+        def __str__(self) -> str:
+            raise RuntimeError("not now")
+
+    configure_logs(Settings(_env_file=None))
+    logging.getLogger("somebody").warning("%d places", "many")
+    logging.getLogger("somebody").warning("too few: %s %s", 1)
+    logging.getLogger("somebody").warning("%s", Unspeakable())
+    lines = capsys.readouterr().err
+    assert "'%d places' (its arguments do not fit)" in lines
+    assert "too few" in lines
+    assert lines.count("do not fit") == 3
+
+
 def test_the_request_id_stands_in_the_line(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs(Settings(_env_file=None))
     with logger.contextualize(request_id="abc-1"):
