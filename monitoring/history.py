@@ -3,13 +3,13 @@
 import datetime as dt
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from monitoring.drift_statistics import Verdict
 from monitoring.performance import Performance
-from monitoring.schema import log_keys
+from monitoring.schema import log_state
 from parking.errors import MissingKeyError
 from parking.storage import Store
 
@@ -51,7 +51,9 @@ class DaySummary(BaseModel):
     columns: dict[str, ColumnSummary] = {}
     """By name, in falling order of drift."""
     files: int = 0
-    """Log files that were read: with more of them, the day is due again."""
+    """Log files that were read."""
+    log: str = ""
+    """Fingerprint of them: where that is another now, rows came late and the day is due again."""
     html: str = ""
     """Key of the full report."""
     performance: Performance | None = None
@@ -90,8 +92,17 @@ def due_days(store: Store, today: dt.date) -> list[dt.date]:
     """
     yesterday = today - dt.timedelta(days=1)
     earliest = today - dt.timedelta(days=CATCH_UP_DAYS)
-    read: dict[dt.date, int] = {}
+    read: dict[dt.date, list[DaySummary]] = {}
     for summary in read_history(store, earliest):
-        read[summary.day] = max(summary.files, read.get(summary.day, 0))
+        read.setdefault(summary.day, []).append(summary)
     days = (earliest + dt.timedelta(days=number) for number in range(CATCH_UP_DAYS - 1))
-    return [*(day for day in days if len(log_keys(store, day)) > read.get(day, 0)), yesterday]
+    return [*(day for day in days if _has_news(store, day, read.get(day, []))), yesterday]
+
+
+def _has_news(store: Store, day: dt.date, summaries: Sequence[DaySummary]) -> bool:
+    """Whether a day's log holds what none of its reports has seen."""
+    files, fingerprint = log_state(store, day)
+    if any(summary.log for summary in summaries):
+        return files > 0 and all(summary.log != fingerprint for summary in summaries)
+    # Summaries of an older version know only how many files there were.
+    return files > max((summary.files for summary in summaries), default=0)

@@ -16,7 +16,7 @@ from monitoring.history import REPORT_PREFIX
 from monitoring.performance import WINDOW_DAYS, Performance, performance_of
 from monitoring.report import DriftReport, add_to_history, make_report, write_report
 from monitoring.report_html import bare_page, page, summary
-from monitoring.schema import log_keys, read_parts, table_from_parquet
+from monitoring.schema import log_state, read_parts, table_from_parquet
 from parking.errors import MonitoringError, NoVersionError
 from parking.registry import REFERENCE_FILE, Registry
 from parking.settings import Settings
@@ -51,8 +51,8 @@ def monitor_day(
         StoreError: the store refused.
     """
     run = _Run(store, registry, settings, _Window(day, since, until))
-    # Counted before they are read: a file that is written meanwhile makes the day due again.
-    files = len(log_keys(store, day))
+    # Before it is read: rows that come meanwhile make the day due again.
+    state = log_state(store, day)
     batches, problems = run.read_log()
     for problem in problems:
         logger.warning(problem)
@@ -61,7 +61,7 @@ def monitor_day(
     for version, batch in sorted(batches.items()):
         report = run.report(version, batch, performance_of(feedback, version, day), problems)
         if run.window.is_whole_day:
-            add_to_history(store, report, files)
+            add_to_history(store, report, *state)
         reports.append(report)
     return reports
 

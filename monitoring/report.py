@@ -89,8 +89,8 @@ def write_report(store: Store, report: DriftReport, finding: Finding, html: str,
         store.delete(examples_key(report.html))
 
 
-def add_to_history(store: Store, report: DriftReport, files: int) -> None:
-    """Write the day's record, from which trends are drawn; `files` of the log were read."""
+def add_to_history(store: Store, report: DriftReport, files: int, log: str) -> None:
+    """Write the day's record, from which trends are drawn; `files` of the log were read, with the fingerprint `log`."""
     columns = {
         column.name: ColumnSummary(
             score=column.score,
@@ -108,6 +108,7 @@ def add_to_history(store: Store, report: DriftReport, files: int) -> None:
         rows=report.rows,
         columns=columns,
         files=files,
+        log=log,
         html=report.html,
         performance=report.performance,
     )

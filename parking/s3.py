@@ -1,13 +1,9 @@
 """A store in an S3 bucket: AWS, MinIO, or any other that speaks its protocol."""
 
-import hashlib
 import io
 import os
-import tempfile
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
 from typing import NoReturn
 
 import boto3
@@ -17,13 +13,15 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
 from parking.errors import StoreError
+from parking.settings import clean_environment
 from parking.store_keys import check_key, missing_key
 
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_S3_ENDPOINT")
 _LOCAL_HOSTS = ("localhost", "127.", "[::1]")
 _CONFIG = Config(
     connect_timeout=5,
-    read_timeout=30,
+    # Three tries of it are the longest that anything waits for a server that takes a request and never answers.
+    read_timeout=15,
     retries={"max_attempts": 3, "mode": "standard"},
     # MinIO and its like rarely have a DNS name a bucket, and older ones refuse the newer checksums.
     s3={"addressing_style": "path"},
@@ -51,13 +49,13 @@ def endpoint() -> str | None:
 class S3Store:
     """A store in a bucket; a key is an object's name after the prefix."""
 
-    def __init__(self, url: str, cache_dir: Path | None = None) -> None:
+    def __init__(self, url: str) -> None:
+        clean_environment()
         self._bucket, _, prefix = url.removeprefix("s3://").partition("/")
         if not self._bucket:
             raise StoreError(f"'{url}' names no bucket. Give s3://bucket/prefix.")
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self.url = f"s3://{self._bucket}/{self._prefix}".rstrip("/")
-        self._cache = cache_dir or Path(tempfile.gettempdir()) / f"parking-s3-{os.getuid()}"
         self._endpoint = endpoint()
         region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
         with self._failures("opening"):
@@ -97,30 +95,21 @@ class S3Store:
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """See `Store.keys`; S3 lists in order."""
+        return (key for key, _ in self.tags(prefix))
+
+    def tags(self, prefix: str = "") -> Iterator[tuple[str, str]]:
+        """See `Store.tags`: S3 calls it the ETag."""
         with self._failures("listing", prefix):
             pages = self._client.get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix):
                 for entry in page.get("Contents", ()):
                     if not entry["Key"].endswith("/"):
-                        yield entry["Key"].removeprefix(self._prefix)
+                        yield entry["Key"].removeprefix(self._prefix), entry["ETag"]
 
     def size(self, key: str) -> int:
         """See `Store.size`."""
         with self._failures("reading", key):
             return self._client.head_object(Bucket=self._bucket, Key=self._name(key))["ContentLength"]
-
-    def local(self, key: str) -> Path:
-        """See `Store.local`: a download, kept until the object changes."""
-        with self._failures("reading", key):
-            tag = self._client.head_object(Bucket=self._bucket, Key=self._name(key))["ETag"]
-        place = hashlib.sha256(f"{self._endpoint} {self.url} {key} {tag}".encode()).hexdigest()[:24]
-        path = self._cache / place / PurePosixPath(key).name
-        if not path.is_file():
-            partial = path.with_name(f".partial-{uuid.uuid4().hex}")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_bytes(self.read(key))
-            partial.replace(path)
-        return path
 
     def _name(self, key: str) -> str:
         return self._prefix + check_key(key)

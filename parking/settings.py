@@ -1,13 +1,17 @@
 """One settings object for the whole system, read from the environment (`PARKING_*`) and a `.env` file."""
 
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+from loguru import logger
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from parking.errors import SettingsError
+
+_FOREIGN = ("AWS_", "MLFLOW_TRACKING_", "MLFLOW_S3_", "PREFECT_API_")
 
 
 class Settings(BaseSettings):
@@ -107,8 +111,8 @@ class Settings(BaseSettings):
     """How long a row of the inference log may wait on this machine before it is written to the store."""
 
     log_spool_mb: float = Field(64.0, gt=0)
-    """Log rows kept in `<state_dir>/inference-log` while the store is down, in MiB (about 1,200 rows each). Beyond it
-    the oldest are given up, and counted."""
+    """Log rows kept in `<state_dir>/inference-log` while the store is down, in MiB (1,000 rows each). Beyond it the oldest
+    are given up, and counted."""
 
     drift_min_rows: int = Field(12, ge=2)
     """Rows below which a drift report says `insufficient_data` instead of guessing."""
@@ -144,6 +148,11 @@ class Settings(BaseSettings):
     log_json: bool = False
     """One JSON object a log line, for machines; otherwise lines for people."""
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _without_line_breaks(cls, value: object) -> object:
+        return value.strip() if isinstance(value, str) else value
+
     @field_validator("assumed_gsd")
     @classmethod
     def _is_a_resolution(cls, value: float) -> float:
@@ -172,6 +181,22 @@ class Settings(BaseSettings):
         return self.study_url or f"sqlite:///{(self.state_dir / 'studies.db').resolve()}"
 
 
+def clean_environment() -> None:
+    """Take the white space from the ends of secrets and addresses that libraries read from the environment themselves.
+
+    Every Secret of Kubernetes that was made with `echo` ends in a line break, and a server only says that the key is
+    wrong. It is said here once, because programs that are not ours read the same Secret.
+    """
+    for name, value in os.environ.items():
+        if name.startswith(_FOREIGN) and value != value.strip():
+            os.environ[name] = value.strip()
+            logger.warning(
+                "{} begins or ends with white space, as Secrets do that were made with `echo`; it is taken without. "
+                "Make it anew with `printf %s`.",
+                name,
+            )
+
+
 @lru_cache
 def get_settings() -> Settings:
     """The settings of this process, read once.
@@ -180,6 +205,7 @@ def get_settings() -> Settings:
         SettingsError: a variable has a value that cannot work; the message names each.
     """
     try:
+        clean_environment()
         return Settings()
     except ValidationError as error:
         wrong = "; ".join(

@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -53,21 +54,16 @@ class Store(Protocol):
         """
         ...
 
-    def local(self, key: str) -> Path:
-        """A file with the value, to read only: the store's own, or a download.
-
-        Raises:
-            MissingKeyError: there is none.
-        """
+    def tags(self, prefix: str = "") -> Iterator[tuple[str, str]]:
+        """Keys that begin with `prefix`, sorted, each with a text that changes with its value; nothing is read."""
         ...
 
 
-def open_store(url: str, cache_dir: Path | None = None) -> Store:
+def open_store(url: str) -> Store:
     """The store at a folder path or `s3://bucket/prefix`.
 
     Args:
         url: where it is; a folder is made on the first write.
-        cache_dir: where a bucket's downloads are kept; the machine's temporary folder if left out.
 
     Raises:
         StoreError: no such bucket, keys refused, endpoint out of reach, or a URL of another kind.
@@ -76,7 +72,7 @@ def open_store(url: str, cache_dir: Path | None = None) -> Store:
         # boto3 takes a third of a second to import, which a folder need not pay.
         from parking.s3 import S3Store
 
-        return S3Store(url, cache_dir)
+        return S3Store(url)
     if not url or "://" in url:
         raise StoreError(f"'{url}' is no store. Give a folder, or s3://bucket/prefix.")
     return FolderStore(url)
@@ -102,18 +98,14 @@ class FolderStore:
 
     def size(self, key: str) -> int:
         """See `Store.size`."""
-        return self.local(key).stat().st_size
+        path = self._path(key)
+        if not path.is_file():
+            raise missing_key(key, self.url)
+        return path.stat().st_size
 
     def exists(self, key: str) -> bool:
         """See `Store.exists`."""
         return self._path(key).is_file()
-
-    def local(self, key: str) -> Path:
-        """See `Store.local`."""
-        path = self._path(key)
-        if not path.is_file():
-            raise missing_key(key, self.url)
-        return path
 
     def write(self, key: str, data: bytes) -> None:
         """See `Store.write`."""
@@ -142,6 +134,14 @@ class FolderStore:
             if not name.startswith(PARTIAL)
         )
         return iter(sorted(key for key in found if key.startswith(prefix)))
+
+    def tags(self, prefix: str = "") -> Iterator[tuple[str, str]]:
+        """See `Store.tags`: size and time of the last write."""
+        for key in self.keys(prefix):
+            # One that was deleted meanwhile is none.
+            with suppress(OSError):
+                found = (self.root / key).stat()
+                yield key, f"{found.st_size}-{found.st_mtime_ns}"
 
     def _path(self, key: str) -> Path:
         return self.root / check_key(key)

@@ -18,7 +18,7 @@ class Workspace:
     @cached_property
     def store(self) -> Store:
         """Datasets, inference logs and reports."""
-        return open_store(self.settings.store_url, self.settings.state_dir / "cache")
+        return open_store(self.settings.store_url)
 
     @cached_property
     def registry(self) -> Registry:

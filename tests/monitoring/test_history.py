@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from monitoring.history import ColumnSummary, DaySummary, due_days, read_history, write_summary
-from monitoring.schema import write_rows
+from monitoring.schema import log_state, rows_to_table, write_table
 from parking.storage import Store, open_store
-from tests.monitoring.rows import NOON, row
+from tests.monitoring.rows import NOON, row, write_rows
 
 TODAY = NOON.date()
 
@@ -50,6 +50,26 @@ def test_days_that_were_missed_or_got_rows_since_are_due_again(store: Store) -> 
     for number in (3, 4):
         write_summary(store, night(days_ago(number), files=1))
     assert due_days(store, TODAY) == [days_ago(4), days_ago(2), days_ago(1)]
+
+
+def test_rows_that_come_late_make_a_night_due_again_though_they_are_in_the_same_file(store: Store) -> None:
+    day = days_ago(3)
+    write_table(store, rows_to_table([row()]), date=day, name="an-hour")
+    files, log = log_state(store, day)
+    for version in ("1", "2"):
+        write_summary(store, night(day, version=version, files=files, log=log))
+    assert due_days(store, TODAY) == [days_ago(1)]
+    write_table(store, rows_to_table([row(), row()]), date=day, name="an-hour")
+    assert due_days(store, TODAY) == [day, days_ago(1)]
+    files, log = log_state(store, day)
+    write_summary(store, night(day, version="2", files=files, log=log))
+    assert due_days(store, TODAY) == [days_ago(1)], "version 1 got no more rows, and has no new report"
+
+
+def test_a_night_that_an_older_version_looked_at_is_not_due_for_that_alone(store: Store) -> None:
+    write_rows(store, [row()], date=days_ago(3))
+    write_summary(store, night(days_ago(3), files=1))
+    assert due_days(store, TODAY) == [days_ago(1)]
 
 
 def test_rows_of_a_day_to_come_are_left_until_it_has_passed(store: Store) -> None:

@@ -28,7 +28,7 @@ def s3_url(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture(params=["folder", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     url = str(tmp_path / "store") if request.param == "folder" else request.getfixturevalue("s3_url")
-    return open_store(url, cache_dir=tmp_path / "cache")
+    return open_store(url)
 
 
 def test_what_is_written_is_read_back(store: Store) -> None:
@@ -36,20 +36,18 @@ def test_what_is_written_is_read_back(store: Store) -> None:
     assert store.read("a/b.bin") == b"\0\xff" * 1000
     assert store.size("a/b.bin") == 2000
     assert store.exists("a/b.bin")
-    assert store.local("a/b.bin").read_bytes() == b"\0\xff" * 1000
 
 
 def test_a_second_write_replaces_the_first_everywhere(store: Store) -> None:
     store.write("latest", b"one")
-    assert store.local("latest").read_bytes() == b"one"
+    assert store.read("latest") == b"one"
     store.write("latest", b"two")
     assert store.read("latest") == b"two"
-    assert store.local("latest").read_bytes() == b"two"
 
 
 def test_a_missing_key_is_named(store: Store) -> None:
     assert not store.exists("no/such")
-    for ask in (store.read, store.size, store.local):
+    for ask in (store.read, store.size):
         with pytest.raises(MissingKeyError, match="no/such"):
             ask("no/such")
     store.delete("no/such")
@@ -66,9 +64,21 @@ def test_keys_come_sorted_and_by_prefix(store: Store) -> None:
     assert list(store.keys("b/1")) == ["b/1/x"]
 
 
+def test_a_tag_changes_with_the_value_even_where_its_size_does_not(store: Store) -> None:
+    for key in ("b/2", "a", "b/10"):
+        store.write(key, b"one")
+    before = dict(store.tags("b/"))
+    assert list(before) == ["b/10", "b/2"]
+    assert dict(store.tags("b/")) == before
+    store.write("b/2", b"two")
+    after = dict(store.tags("b/"))
+    assert after["b/10"] == before["b/10"]
+    assert after["b/2"] != before["b/2"]
+
+
 @pytest.mark.parametrize("key", ["", "/etc/passwd", "../out", "a/../../out", "a/./b", "nul\0"])
 def test_a_key_cannot_leave_its_store(store: Store, key: str) -> None:
-    for ask in (store.read, store.exists, store.delete, store.local):
+    for ask in (store.read, store.exists, store.delete):
         with pytest.raises(StoreError, match="is no key"):
             ask(key)
     with pytest.raises(StoreError, match="is no key"):
@@ -152,6 +162,16 @@ def test_a_bad_key_is_refused_in_a_sentence(s3_url: str, monkeypatch: pytest.Mon
     monkeypatch.setenv(variable, "wrong")
     with pytest.raises(StoreError, match="refused the keys"):
         open_store(s3_url)
+
+
+@pytest.mark.parametrize("ending", ["\n", " ", "\r\n"])
+def test_a_key_out_of_a_secret_made_with_echo_is_taken_without_its_line_break(
+    s3_url: str, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"):
+        monkeypatch.setenv(variable, os.environ[variable] + ending)
+    open_store(s3_url).write("key", b"1")
+    assert open_store(s3_url).read("key") == b"1"
 
 
 def test_absent_keys_are_a_sentence(s3_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
