@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 import shapely
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from monitoring.answers import Answer, extension_of, find_answer
+from monitoring.answers import ANSWER_ID, Answer, extension_of, the_answer
 from parking.data.polygons import CrossingOutlineError, Ring, area, clip
-from parking.errors import CorrectionError, MissingKeyError, UnknownAnswerError
+from parking.errors import CorrectionError, MissingKeyError
 from parking.learning.metrics import PixelCounts, dice, iou, match
 from parking.storage import Store
 
@@ -42,8 +42,10 @@ class Correction(BaseModel):
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
-    request_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,140}$")]
-    """`request_id` of the answer."""
+    answer_id: Annotated[str, Field(pattern=rf"^({ANSWER_ID})?$")] = ""
+    """`answer_id` of the answer."""
+    request_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,140}$")] = ""
+    """Of the request, in place of the answer's own id where only one answer has it."""
     right: bool = False
     """The answer is right; then nothing is removed or added."""
     removed: Annotated[tuple[int, ...], Field(max_length=10_000)] = ()
@@ -53,12 +55,20 @@ class Correction(BaseModel):
     by: Annotated[str, Field(max_length=100)] = ""
     """Name of the person."""
 
+    @model_validator(mode="after")
+    def _names_an_answer(self) -> "Correction":
+        if not (self.answer_id or self.request_id):
+            raise ValueError("name the answer: give its `answer_id`, or its `request_id` where only one answer has it")
+        return self
+
 
 class Feedback(BaseModel):
     """A correction as it is kept, with the scores of the answer."""
 
     model_config = ConfigDict(use_attribute_docstrings=True, protected_namespaces=())
 
+    answer_id: str = ""
+    """Of the answer; a correction kept by an older version has its request id here."""
     request_id: str
     model_version: str
     asked: dt.datetime
@@ -78,6 +88,11 @@ class Feedback(BaseModel):
     """True positives (at an IoU of 0.5), false positives, and false negatives."""
     scene: str = ""
     """Key of the image that training may use; empty where images are not kept."""
+
+    @model_validator(mode="after")
+    def _of_an_older_version(self) -> "Feedback":
+        self.answer_id = self.answer_id or self.request_id
+        return self
 
     @property
     def iou(self) -> float:
@@ -106,15 +121,16 @@ def take_correction(store: Store, correction: Correction, *, days: float, now: d
 
     Raises:
         UnknownAnswerError: there is no such answer, or it is no longer kept.
+        AmbiguousAnswerError: the request's id names several answers.
         CorrectionError: the correction does not fit the answer.
         StoreError: the store refused.
     """
-    answer = _find(store, correction.request_id, days, now)
+    answer = the_answer(store, correction.answer_id, correction.request_id, days=days, now=now)
     rings = corrected(answer, correction)
     feedback = score(answer, correction, rings, now)
     if answer.image:
         feedback = feedback.model_copy(update={"scene": _keep_scene(store, answer, rings, correction.by)})
-    key = f"{_RECORDS}{now:%Y-%m-%d}/{answer.request_id}-{uuid.uuid4().hex[:8]}.json"
+    key = f"{_RECORDS}{now:%Y-%m-%d}/{answer.answer_id}-{uuid.uuid4().hex[:8]}.json"
     store.write(key, feedback.model_dump_json().encode())
     return feedback
 
@@ -155,6 +171,7 @@ def score(answer: Answer, correction: Correction, rings: tuple[Ring, ...], now: 
     found, true = _ground(answer.rings), _ground(rings)
     shared = found.intersection(true).area
     return Feedback(
+        answer_id=answer.answer_id,
         request_id=answer.request_id,
         model_version=answer.model_version,
         asked=answer.time,
@@ -169,7 +186,7 @@ def score(answer: Answer, correction: Correction, rings: tuple[Ring, ...], now: 
 
 
 def read_feedback(store: Store, since: dt.date) -> Iterator[Feedback]:
-    """The newest correction of each request corrected since a day."""
+    """The newest correction of each answer corrected since a day."""
     newest: dict[str, Feedback] = {}
     for key in store.keys(_RECORDS):
         if key.removeprefix(_RECORDS)[:10] >= str(since):
@@ -177,25 +194,15 @@ def read_feedback(store: Store, since: dt.date) -> Iterator[Feedback]:
                 found = Feedback.model_validate_json(store.read(key))
             except (ValidationError, MissingKeyError):
                 continue
-            earlier = newest.get(found.request_id)
+            earlier = newest.get(found.answer_id)
             if earlier is None or earlier.time <= found.time:
-                newest[found.request_id] = found
+                newest[found.answer_id] = found
     yield from newest.values()
 
 
 def has_scenes(store: Store) -> bool:
     """Whether any correction has become a scene to train on."""
     return next(iter(store.keys(f"{SCENES}/")), None) is not None
-
-
-def _find(store: Store, request_id: str, days: float, now: dt.datetime) -> Answer:
-    answer = find_answer(store, request_id, (now.date() - dt.timedelta(days=back) for back in range(int(days) + 2)))
-    if answer is not None and now - answer.time <= dt.timedelta(days=days):
-        return answer
-    raise UnknownAnswerError(
-        f"There is no answer '{request_id}' to correct: it was never given, or more than {days:g} days ago. "
-        "Ask again with the image, and correct that answer."
-    )
 
 
 def _ground(rings: tuple[Ring, ...]) -> shapely.Geometry:
@@ -226,7 +233,7 @@ def _coco(key: str, answer: Answer, rings: tuple[Ring, ...], by: str) -> dict[st
         for number, ring in enumerate(rings, start=1)
     ]
     return {
-        "info": {"contributor": f"feedback:{by}".removesuffix(":"), "description": f"request {answer.request_id}"},
+        "info": {"contributor": f"feedback:{by}".removesuffix(":"), "description": f"answer {answer.answer_id}"},
         "images": [image],
         "annotations": annotations,
         "categories": [{"id": 1, "name": "free parking"}],

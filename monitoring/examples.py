@@ -118,8 +118,7 @@ def forget_examples(store: Store, *, days: float, today: dt.date) -> int:
 
 def _image_of(store: Store, row: Outlier) -> bytes | None:
     """The image of a request, where it was kept."""
-    # The answer may have been kept just after midnight.
-    answer = find_answer(store, row.request_id, (row.time.date(), row.time.date() + dt.timedelta(days=1)))
+    answer = find_answer(store, row.answer_id, row.time.date())
     if answer is None or not answer.image:
         return None
     try:

@@ -91,8 +91,8 @@ def write_tasks(store: Store, folder: Path, *, lowest: int) -> Exported:
         StoreError: the store refused.
     """
     feedback = sorted(read_feedback(store, dt.date.min), key=lambda one: one.time, reverse=True)
-    known = {one.request_id for one in feedback}
-    waiting = [answer for answer in read_answers(store) if answer.request_id not in known]
+    known = {one.answer_id for one in feedback}
+    waiting = [answer for answer in read_answers(store) if answer.answer_id not in known]
     uncertain = sorted((answer for answer in waiting if answer.image), key=certainty)
     try:
         written = _write(store, folder, [*map(_of_feedback, feedback), *map(_of_answer, uncertain)], lowest)

@@ -18,6 +18,7 @@ MAX_OUTLIERS = 48
 class Outlier:
     """One row, and the column in which it differs most from the training."""
 
+    answer_id: str
     request_id: str
     time: dt.datetime
     """Of the answer, UTC."""
@@ -45,7 +46,7 @@ class Outliers:
         """In falling order of distance."""
 
     def add(self, rows: pa.Table) -> None:
-        """Let more rows take part; those without a request id have no image and do not."""
+        """Let more rows take part; those without an id have no image and do not."""
         if not (rows.num_rows and self._names):
             return
         scores = np.abs(np.stack([values(rows, name) for name in self._names], axis=1) - self._means) / self._deviations
@@ -59,10 +60,14 @@ class Outliers:
             for at in furthest
             if distances[at] > smallest
         ]
-        named = (row for row in self.rows + found if row.request_id)
+        named = (row for row in self.rows + found if row.answer_id)
         self.rows = sorted(named, key=lambda row: -row.distance)[:MAX_OUTLIERS]
 
     def _outlier(self, row: pa.Table, distance: float, scores: NDArray[np.float64]) -> Outlier:
         column = self._names[int(np.nanargmax(scores))]
-        (cells,) = row.select(["request_id", "time", column]).to_pylist()
-        return Outlier(cells["request_id"] or "", cells["time"], distance, column, float(cells[column]))
+        (cells,) = row.select(["answer_id", "request_id", "time", column]).to_pylist()
+        request_id = cells["request_id"] or ""
+        # Rows of an older version have one id, the request's.
+        return Outlier(
+            cells["answer_id"] or request_id, request_id, cells["time"], distance, column, float(cells[column])
+        )

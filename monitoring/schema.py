@@ -1,8 +1,8 @@
 """The inference log: one row for every image that was answered, as Parquet in the store, by day."""
 
 import datetime as dt
+import hashlib
 import io
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -41,6 +41,9 @@ class LogRow(EmbeddingDescriptors, PredictionDescriptors, Descriptors):
     time: dt.datetime
     """When the answer was ready, UTC."""
     request_id: str
+    """The caller's name for the request; several rows may have the same."""
+    answer_id: str = ""
+    """Of the answer alone, made by the service; empty in a reference."""
     model_version: str
     """Number of the registered version that answered, as text."""
     width: int
@@ -85,6 +88,7 @@ def make_row(
     latency_ms: float,
     embedding: Sequence[float] = (),
     time: dt.datetime | None = None,
+    answer_id: str = "",
 ) -> LogRow:
     """The row of one image and its answer; the service and the training reference both use it.
 
@@ -99,6 +103,7 @@ def make_row(
         latency_ms: time of the inference, in milliseconds.
         embedding: see `parking.detection.detector.Detection`; empty if the model has none.
         time: when; now by default.
+        answer_id: names the answer; empty in a reference.
     """
     height, width = pixels.shape[:2]
     return LogRow(
@@ -113,27 +118,18 @@ def make_row(
         **asdict(describe(pixels)),
         **asdict(describe_prediction(probability, spots)),
         **asdict(describe_embedding(embedding)),
+        answer_id=answer_id,
     )
 
 
 def rows_to_table(rows: Sequence[LogRow]) -> pa.Table:
     """The rows as a table of `LOG_SCHEMA`."""
-    return pa.Table.from_pylist([asdict(row) for row in rows], schema=LOG_SCHEMA)
+    return table_of([asdict(row) for row in rows])
 
 
-def write_rows(store: Store, rows: Sequence[LogRow], *, date: dt.date) -> str:
-    """Writes a new file of rows; its name is unique, so that writers never collide.
-
-    Args:
-        store: where the log lives.
-        rows: at least one.
-        date: the day (UTC) that they belong to.
-
-    Returns:
-        The key of the new file.
-    """
-    now = dt.datetime.now(dt.UTC)
-    return write_table(store, rows_to_table(rows), date=date, name=f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex}")
+def table_of(rows: list[dict[str, Any]]) -> pa.Table:
+    """Rows that are given by column as a table of `LOG_SCHEMA`; columns that one lacks are null."""
+    return pa.Table.from_pylist(rows, schema=LOG_SCHEMA)
 
 
 def write_table(store: Store, table: pa.Table, *, date: dt.date, name: str) -> str:
@@ -147,9 +143,25 @@ def write_table(store: Store, table: pa.Table, *, date: dt.date, name: str) -> s
     return key
 
 
+def read_table(store: Store, *, date: dt.date, name: str) -> pa.Table:
+    """The table that was written under a name.
+
+    Raises:
+        MissingKeyError: there is none.
+        MonitoringError: it is damaged.
+    """
+    return table_from_parquet(store.read(f"{_day_prefix(date)}{name}.parquet"))
+
+
 def log_keys(store: Store, date: dt.date) -> list[str]:
     """The files of a day of the log."""
     return list(store.keys(_day_prefix(date)))
+
+
+def log_state(store: Store, date: dt.date) -> tuple[int, str]:
+    """How many files a day of the log has, and a fingerprint that changes with every row."""
+    files = list(store.tags(_day_prefix(date)))
+    return len(files), hashlib.sha256(repr(files).encode()).hexdigest()[:16]
 
 
 def read_parts(store: Store, date: dt.date) -> Iterator[LogRead]:

@@ -73,6 +73,10 @@ class UnknownAnswerError(ParkingError):
     """A correction is of an answer that is not kept, or not any more."""
 
 
+class AmbiguousAnswerError(ParkingError):
+    """A correction is of a request whose name several requests had."""
+
+
 class CorrectionError(ParkingError):
     """A correction does not fit the answer that it corrects."""
 

@@ -111,8 +111,8 @@ class Settings(BaseSettings):
     """How long a row of the inference log may wait on this machine before it is written to the store."""
 
     log_spool_mb: float = Field(64.0, gt=0)
-    """Log rows kept in `<state_dir>/inference-log` while the store is down, in MiB (1,000 rows each). Beyond it the oldest
-    are given up, and counted."""
+    """Log rows kept in `<state_dir>/inference-log` while the store is down, in MiB (1,000 rows each). Beyond it the
+    oldest are given up, and counted."""
 
     drift_min_rows: int = Field(12, ge=2)
     """Rows below which a drift report says `insufficient_data` instead of guessing."""

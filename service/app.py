@@ -1,8 +1,11 @@
 """The application, and the process that runs it."""
 
+import os
 import signal
+import socket
+import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from types import FrameType
 
@@ -21,7 +24,7 @@ from service.errors import register_errors
 from service.feedback import router as feedback_router
 from service.last_served import remember_shipped
 from service.limits import BodyLimit
-from service.middleware import REQUEST_ID, RequestContext
+from service.middleware import ANSWER_ID, REQUEST_ID, RequestContext
 from service.model_slot import Versions
 from service.pages import add_pages
 from service.routes import router
@@ -78,7 +81,7 @@ def create_app(settings: Settings | None = None, registry: Versions | None = Non
             allow_origins=[origin.strip() for origin in settings.cors_origins.split(",")],
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type", REQUEST_ID],
-            expose_headers=[REQUEST_ID],
+            expose_headers=[ANSWER_ID, REQUEST_ID],
         )
     app.add_middleware(RequestContext, metrics=state.metrics)
     return app
@@ -114,8 +117,20 @@ class StoppingServer(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal came."""
-        self._state.stopping = True
+        self._state.stop()
         super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the process once all is closed.
+
+        A thread that waits for a store which never answers cannot be stopped from outside, and the interpreter would
+        wait for it.
+        """
+        await super().shutdown(sockets)
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(0)
 
 
 def _registry_of(settings: Settings) -> Registry:

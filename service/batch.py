@@ -1,7 +1,7 @@
 """Several images in one request; each succeeds or fails by itself."""
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from loguru import logger
@@ -21,7 +21,6 @@ from service.errors import (
 )
 from service.predictor import Predictor, Question
 from service.responses import Prediction, PredictionAnswer
-from service.uploads import Upload
 
 
 class BatchResult(BaseModel):
@@ -43,7 +42,7 @@ async def predict_batch(
     predictor: Predictor,
     questions: Sequence[Question],
     patience: Patience,
-    told: Callable[[Prediction, Upload], Awaitable[None]],
+    told: Callable[[Prediction], None],
 ) -> bytes:
     """Answer questions one after the other; each waits for a slot like any other request, so that none is starved.
 
@@ -51,7 +50,7 @@ async def predict_batch(
         predictor: answers one.
         questions: all of the form JSON; the request id is numbered for each.
         patience: for all of them together.
-        told: each prediction as it comes, with its image; neither is held on to.
+        told: each prediction as it comes; it is not held on to.
 
     Returns:
         A `BatchAnswer` as JSON.
@@ -75,7 +74,7 @@ async def predict_batch(
             results.append(_failed(name, 500, FAILED, request_id))
         else:
             results.append(b'{"name":%b,"answer":%b,"problem":null}' % (name, body))
-            await told(prediction, question.upload)
+            told(prediction)
             del prediction
     return b'{"results":[%b]}' % b",".join(results)
 

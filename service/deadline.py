@@ -13,17 +13,21 @@ from service.errors import CallerGoneError, DeadlineError
 
 T = TypeVar("T")
 
+_SMALLER = "Send a smaller image, ask again when the service has less to do, or raise PARKING_REQUEST_SECONDS."
+
 
 class Patience:
     """Shared between the event loop, which learns that the caller left, and the thread that works for it."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, advice: str = _SMALLER) -> None:
         """From now on.
 
         Args:
             seconds: until the deadline.
+            advice: what to do when it has passed.
         """
         self._seconds = seconds
+        self._advice = advice
         self._end = time.monotonic() + seconds
         self._gone = threading.Event()
         self._wait: asyncio.Timeout | None = None
@@ -38,20 +42,21 @@ class Patience:
         if self._gone.is_set():
             raise CallerGoneError("The caller went away.")
         if time.monotonic() >= self._end:
-            raise DeadlineError(
-                f"There is no answer after {self._seconds:g} s. Send a smaller image, ask again when the service has "
-                "less to do, or raise PARKING_REQUEST_SECONDS."
-            )
+            raise self._passed()
 
     @asynccontextmanager
     async def waiting(self) -> AsyncIterator[None]:
         """Wait for something, such as a body or a slot, no longer than there is patience; raises as `check` does."""
+        limit = asyncio.timeout(self._end - time.monotonic())
         try:
-            async with asyncio.timeout(self._end - time.monotonic()) as self._wait:
+            async with limit as self._wait:
                 yield
-        except TimeoutError:
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            # The loop's clock may be a little ahead of ours, so `check` alone would not do.
             self.check()
-            raise
+            raise self._passed() from error
         finally:
             self._wait = None
 
@@ -60,6 +65,9 @@ class Patience:
         self._gone.set()
         if self._wait is not None:
             self._wait.reschedule(asyncio.get_running_loop().time())
+
+    def _passed(self) -> DeadlineError:
+        return DeadlineError(f"There is no answer after {self._seconds:g} s. {self._advice}")
 
 
 async def while_wanted(request: Request, patience: Patience, work: Coroutine[Any, Any, T]) -> T:

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from parking.errors import (
+    AmbiguousAnswerError,
     CorrectionError,
     ImageError,
     ImageTooLargeError,
@@ -22,6 +23,8 @@ from parking.errors import (
 
 FAILED = "The service failed. Report it with this request id; the log says more."
 """What a caller is told where the code fails."""
+STOPPING = "The service is stopping and cannot finish this request. Send it again: another one answers."
+"""What a caller is told whose request outlasts the grace of a process that was told to stop."""
 
 
 class NotReadyError(ParkingError):
@@ -43,11 +46,9 @@ class CallerGoneError(ParkingError):
 class BodyTooLargeError(HTTPException):
     """A request body over the limit; an `HTTPException`, because FastAPI takes any other for a broken body."""
 
-    def __init__(self, most_bytes: int) -> None:
+    def __init__(self, most_bytes: int, advice: str = "Send a smaller image, or raise PARKING_MAX_UPLOAD_MB.") -> None:
         super().__init__(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            f"The body is larger than {most_bytes / 2**20:g} MiB. "
-            "Send a smaller image, or raise PARKING_MAX_UPLOAD_MB.",
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than {most_bytes / 2**20:g} MiB. {advice}"
         )
 
 
@@ -58,6 +59,7 @@ STATUS: dict[type[Exception], HTTPStatus] = {
     BusyError: HTTPStatus.SERVICE_UNAVAILABLE,
     DeadlineError: HTTPStatus.GATEWAY_TIMEOUT,
     UnknownAnswerError: HTTPStatus.NOT_FOUND,
+    AmbiguousAnswerError: HTTPStatus.CONFLICT,
     CorrectionError: HTTPStatus.UNPROCESSABLE_ENTITY,
     StoreError: HTTPStatus.SERVICE_UNAVAILABLE,
     ParkingError: HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -65,7 +67,7 @@ STATUS: dict[type[Exception], HTTPStatus] = {
 
 CALLER_GONE = 499
 
-RETRY_SECONDS: dict[type[Exception], str] = {NotReadyError: "2", BusyError: "1"}
+RETRY_SECONDS: dict[type[Exception], str] = {NotReadyError: "2", BusyError: "1", StoreError: "10"}
 
 
 class Problem(BaseModel):

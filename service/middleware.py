@@ -1,5 +1,6 @@
 """Around every request: its id, its log line, its time, and an answer even where the code fails."""
 
+import asyncio
 import re
 import time
 import uuid
@@ -10,12 +11,14 @@ from loguru import logger
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import FAILED, problem
+from service.errors import FAILED, STOPPING, problem
 from service.metrics import Metrics
 
 REQUEST_ID = "X-Request-ID"
+ANSWER_ID = "X-Answer-ID"
 _SOUND_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-"""It becomes a file's name, and one that begins with a dot is passed over in a folder."""
+"""A label, for the log and for the caller; what is kept in the store has ids of its own."""
+_RETRY = {"Retry-After": "1"}
 _UNLOGGED = ("/health", "/metrics")
 
 
@@ -48,6 +51,11 @@ class RequestContext:
         with logger.contextualize(request_id=request_id):
             try:
                 await self._app(scope, receive, named)
+            except asyncio.CancelledError:
+                # uvicorn cancels what outlasts its grace, and would tell the caller 500.
+                if status:
+                    raise
+                await problem(HTTPStatus.SERVICE_UNAVAILABLE, STOPPING, request_id, _RETRY)(scope, receive, named)
             except Exception:  # noqa: BLE001 - a caller gets an answer, whatever fails
                 logger.exception("{} {} failed", scope["method"], quote(scope["path"]))
                 if status == 0:

@@ -3,6 +3,8 @@
 from http import HTTPStatus
 from typing import Any
 
+from pydantic import BaseModel
+
 from service.responses import PredictionAnswer
 
 Responses = dict[int | str, dict[str, Any]]
@@ -17,6 +19,7 @@ _ON_EARTH = [
 ]
 
 _JSON: dict[str, Any] = {
+    "answer_id": "20260501-3f1c09ab-5e0d7c21b8f4a693",
     "request_id": "b0c2f1d4",
     "model_version": "7",
     "count": 1,
@@ -188,8 +191,38 @@ FEEDBACK: Responses = {
         "There is no answer 'b0c2f1d4' to correct: it was never given, or more than 7 days ago. Ask again with the "
         "image, and correct that answer.",
     ),
+    409: failure(
+        409,
+        "Several requests had this id.",
+        "2 answers were given to requests called 'b0c2f1d4': 20260501-3f1c09ab-5e0d7c21b8f4a693 (2026-05-01 12:00:00 "
+        "UTC), 20260501-3f1c09ab-91d27a30cc54e818 (2026-05-01 12:00:07 UTC). Correct one of them by its `answer_id`.",
+    ),
+    413: failure(
+        413,
+        "The correction is too large.",
+        "The body is larger than 1 MiB. Correct fewer places at once, or draw them with fewer corners.",
+    ),
+    415: failure(
+        415, "A body of another type.", "A body of type 'text/plain' is no correction. Send application/json."
+    ),
     422: failure(
         422, "It does not fit the answer.", "Place 3 cannot be removed: the answer has 1 places, counted from 0."
     ),
-    503: failure(503, "The store is out of reach.", "The bucket cannot be reached. Try again later."),
+    503: failure(
+        503,
+        "The store is out of reach, or too many corrections wait.",
+        "The bucket cannot be reached. Try again later.",
+    ),
+    504: failure(
+        504,
+        "It took too long.",
+        "There is no answer after 10 s. The store has not answered, and the correction may be lost. Send it again "
+        "later: the last counts.",
+    ),
 }
+
+
+def correction_body(model: type[BaseModel]) -> dict[str, Any]:
+    """What OpenAPI says of the body of a correction: it is read by hand, within a limit of its own."""
+    content = {"application/json": {"schema": model.model_json_schema()}}
+    return {"requestBody": {"required": True, "content": content}}

@@ -6,17 +6,20 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import cv2
 from loguru import logger
 
+from monitoring.answers import make_answer_id
 from monitoring.schema import make_row
 from parking.data.imagery import Raster, encode_png, read_raster
 from parking.errors import ImageTooLargeError
 from parking.settings import Settings
 from service.deadline import Patience
 from service.errors import NotReadyError
+from service.feedback import Answers
 from service.inference_log import InferenceLog
 from service.limits import InferenceSlots
 from service.metrics import Metrics
@@ -45,14 +48,18 @@ class Question:
 class Predictor:
     """Answers requests with the model in the slot, as many at once as there are inference slots."""
 
-    def __init__(self, settings: Settings, slot: ModelSlot, log: InferenceLog, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: Settings, slot: ModelSlot, log: InferenceLog, answers: Answers, metrics: Metrics
+    ) -> None:
         self._settings = settings
         self._slot = slot
         self._log = log
+        self._answers = answers
         self._metrics = metrics
         metrics.room.slots.set(settings.slots)
         self._slots = InferenceSlots(settings.slots, settings.queue, metrics.room)
         self._pool = ThreadPoolExecutor(settings.slots, thread_name_prefix="inference")
+        self._running: set[object] = set()
 
     async def predict(self, question: Question, patience: Patience) -> tuple[Prediction, bytes]:
         """Find the free places of an image.
@@ -75,35 +82,26 @@ class Predictor:
         """The image as a PNG of moderate size; raises as `predict` does."""
         return await self._in_a_slot(patience, lambda: self._draw(upload))
 
-    def log(self, prediction: Prediction) -> None:
-        """Describe a prediction for the inference log; takes milliseconds, so it comes after the answer."""
-        found = prediction.detection
-        try:
-            row = make_row(
-                found.seen,
-                found.probability,
-                found.spots,
-                request_id=prediction.request_id,
-                model_version=prediction.model_version,
-                gsd=found.gsd,
-                gsd_source=found.gsd_source,
-                latency_ms=prediction.elapsed_ms,
-                embedding=found.embedding,
-            )
-        except Exception:  # noqa: BLE001 - the caller has the answer; a row that fails is counted
-            self._metrics.log.lost.inc()
-            logger.exception("No log row could be made")
-        else:
-            self._log.add(row)
-
-    def close(self) -> None:
-        """Wait for what runs."""
-        self._pool.shutdown()
+    def close(self, seconds: float = 2.0) -> None:
+        """Wait a little for what runs: its callers have been told that the service stops."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        end = time.monotonic() + seconds
+        while self._running and time.monotonic() < end:
+            time.sleep(0.01)
 
     async def _in_a_slot(self, patience: Patience, work: Callable[[], T]) -> T:
         async with self._slots.one(patience):
             context = contextvars.copy_context()
-            return await asyncio.get_running_loop().run_in_executor(self._pool, context.run, work)
+            working = asyncio.get_running_loop().run_in_executor(self._pool, context.run, self._counted, work)
+            return await working
+
+    def _counted(self, work: Callable[[], T]) -> T:
+        running = object()
+        self._running.add(running)
+        try:
+            return work()
+        finally:
+            self._running.discard(running)
 
     def _answer(self, question: Question, patience: Patience) -> tuple[Prediction, bytes]:
         # Not before: a new version may have come while this request waited.
@@ -126,12 +124,40 @@ class Predictor:
         if question.wishes.gsd is not None:
             detection = replace(detection, gsd_source="caller")
         elapsed = (time.perf_counter() - started) * 1000
-        prediction = Prediction(question.request_id, loaded.label, raster, detection, elapsed)
+        now = datetime.now(UTC)
+        answer_id = make_answer_id(question.request_id, now)
+        prediction = Prediction(question.request_id, answer_id, now, loaded.label, raster, detection, elapsed)
         self._metrics.answers.megapixels.observe(raster.width * raster.height / 1e6)
         self._metrics.answers.places.observe(detection.count)
         for spot in detection.spots:
             self._metrics.answers.confidence.observe(spot.confidence)
-        return prediction, render(prediction, question.form)
+        body = render(prediction, question.form)
+        # Before the answer goes out: whoever has one finds its row in the log, and may correct it.
+        self._record(prediction)
+        self._answers.keep(prediction, question.upload)
+        return prediction, body
+
+    def _record(self, prediction: Prediction) -> None:
+        """Describe a prediction for the inference log."""
+        found = prediction.detection
+        try:
+            row = make_row(
+                found.seen,
+                found.probability,
+                found.spots,
+                request_id=prediction.request_id,
+                model_version=prediction.model_version,
+                gsd=found.gsd,
+                gsd_source=found.gsd_source,
+                latency_ms=prediction.elapsed_ms,
+                embedding=found.embedding,
+                time=prediction.time,
+                answer_id=prediction.answer_id,
+            )
+            self._log.add(row)
+        except Exception:  # noqa: BLE001 - the caller gets the answer; a row that fails is counted
+            self._metrics.log.lost.inc()
+            logger.exception("No log row could be made")
 
     def _draw(self, upload: Upload) -> bytes:
         pixels = self._read(upload).pixels

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -53,8 +54,10 @@ class PredictionAnswer(BaseModel):
 
     model_config = ConfigDict(protected_namespaces=(), use_attribute_docstrings=True)
 
+    answer_id: str
+    """Of this answer alone: by it a correction is sent to `/feedback`, and it stands in the log, too."""
     request_id: str
-    """Stands in the log, too."""
+    """The caller's X-Request-ID, or one that was made up; several answers may have the same."""
     model_version: str
     """Number of the registered version that answered."""
     count: int
@@ -90,6 +93,9 @@ class Prediction:
     """One image and what was found in it, by which model."""
 
     request_id: str
+    answer_id: str
+    time: datetime
+    """When it was made, UTC."""
     model_version: str
     raster: Raster
     detection: Detection
@@ -138,6 +144,7 @@ def _as_json(prediction: Prediction) -> bytes:
         for number, spot in enumerate(found.spots)
     ]
     answer = PredictionAnswer(
+        answer_id=prediction.answer_id,
         request_id=prediction.request_id,
         model_version=prediction.model_version,
         count=found.count,

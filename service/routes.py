@@ -5,7 +5,6 @@ import asyncio
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST
-from starlette.background import BackgroundTask, BackgroundTasks
 
 from service import openapi_examples
 from service.auth import caller, operator
@@ -13,13 +12,14 @@ from service.batch import BatchAnswer, predict_batch
 from service.deadline import Patience, while_wanted
 from service.errors import NotReadyError
 from service.health import Health, health_of
+from service.middleware import ANSWER_ID
 from service.model_info import ModelInfo, model_info
 from service.predictor import Question
 from service.query_params import AskedFor
 from service.rate_limit import keep_pace, keep_pace_of_one
 from service.responses import Prediction, choose_form
 from service.state import ServiceState
-from service.uploads import Upload, many_images, one_image, read_image, read_images
+from service.uploads import many_images, one_image, read_image, read_images
 from service.webhook import signed, signed_body
 
 router = APIRouter()
@@ -41,9 +41,7 @@ async def predict(request: Request, wishes: AskedFor) -> Response:
     question = Question(upload, wishes, form, request.state.request_id)
     prediction, body = await while_wanted(request, patience, predictor.predict(question, patience))
     request.state.model_version = prediction.model_version
-    work = BackgroundTasks([BackgroundTask(_state(request).answers.keep, prediction, upload)])
-    work.add_task(predictor.log, prediction)
-    return Response(body, media_type=form, background=work)
+    return Response(body, media_type=form, headers={ANSWER_ID: prediction.answer_id})
 
 
 @router.post(
@@ -64,10 +62,8 @@ async def predict_several(request: Request, wishes: AskedFor) -> Response:
     keep_pace(request, len(uploads))
     questions = [Question(upload, wishes, "application/json", request.state.request_id) for upload in uploads]
 
-    async def told(prediction: Prediction, upload: Upload) -> None:
+    def told(prediction: Prediction) -> None:
         request.state.model_version = prediction.model_version
-        _state(request).answers.keep(prediction, upload)
-        await asyncio.to_thread(predictor.log, prediction)
 
     body = await while_wanted(request, patience, predict_batch(predictor, questions, patience, told))
     return Response(body, media_type="application/json")

@@ -8,15 +8,16 @@ from functools import cache
 
 from parking.settings import Settings
 from parking.storage import Store, open_store
+from service.answer_buffer import AnswerBuffer
 from service.drift_history import EVERY_SECONDS, Nights
 from service.feedback import Answers
 from service.inference_log import InferenceLog
 from service.last_served import memory_of
+from service.log_buffer import ROWS_PER_MIB, LogBuffer
 from service.metrics import Metrics
 from service.model_slot import ModelSlot, Versions
 from service.predictor import Predictor
 from service.rate_limit import Pace
-from service.spool import Spool
 
 
 class ServiceState:
@@ -43,24 +44,32 @@ class ServiceState:
         @cache
         def store() -> Store:
             """Opened once for all, when it is first needed; again after a failure, which is not kept."""
-            return open_store(settings.store_url, settings.state_dir / "cache")
+            return open_store(settings.store_url)
 
-        most_bytes = int(settings.log_spool_mb * 2**20)
-        self.metrics.log.spool_limit.set(most_bytes)
-        spool = Spool(settings.state_dir / "inference-log", most_bytes=most_bytes)
-        self._log = InferenceLog(store, spool, self.metrics, every_seconds=settings.log_flush_seconds)
+        self.metrics.log.spool_limit.set(settings.log_spool_mb * 2**20)
+        folder = settings.state_dir / "inference-log"
+        buffer = LogBuffer(folder, most_rows=max(1, int(settings.log_spool_mb * ROWS_PER_MIB)))
+        self._log = InferenceLog(store, buffer, self.metrics, every_seconds=settings.log_flush_seconds)
         self.nights = Nights(store, self.metrics, every_seconds=EVERY_SECONDS)
-        self.answers = Answers(store, settings, self.metrics)
-        self.predictor = Predictor(settings, self.slot, self._log, self.metrics)
+        self.answers = Answers(store, AnswerBuffer(folder), settings, self.metrics)
+        self.predictor = Predictor(settings, self.slot, self._log, self.answers, self.metrics)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Follow the registry and write the log; at the end finish what runs, then write the last rows."""
+        """Follow the registry and write the log; at the end let go of what runs, and write the last rows."""
         self.slot.start()
         self._log.start()
+        self.answers.start()
         self.nights.start()
         try:
             yield
         finally:
-            for stop in (self.nights.stop, self.slot.stop, self.predictor.close, self.answers.close, self._log.close):
-                await asyncio.to_thread(stop)
+            # Each gives up after a few seconds, all of them in less than Kubernetes leaves after the requests' grace.
+            await asyncio.to_thread(self.predictor.close)
+            stops = (self._log.close, self.answers.close, self.slot.stop, self.nights.stop)
+            await asyncio.gather(*(asyncio.to_thread(stop) for stop in stops))
+
+    def stop(self) -> None:
+        """The process was told to stop: say so, and send the log before all else; nothing is waited for."""
+        self.stopping = True
+        self._log.wake()

@@ -32,9 +32,9 @@ function show() {
 }
 
 async function send(correction) {
-  const { request_id } = answer;
+  const { answer_id } = answer;
   try {
-    const scored = await api.feedback({ request_id, ...correction });
+    const scored = await api.feedback({ answer_id, ...correction });
     about(answer);
     const teaches = scored.teaches ? " The next training learns from it." : "";
     byId("feedback-said").textContent = `Thank you. F1 of the answer: ${Math.round(scored.f1 * 100)} %.${teaches}`;

@@ -11,14 +11,14 @@ from flows.deployments import after_drift
 from flows.monitor import DRIFT_EVENT, monitor
 from monitoring.history import read_history
 from monitoring.nightly import REPORT_PREFIX
-from monitoring.schema import rows_to_table, table_to_parquet, write_rows
+from monitoring.schema import rows_to_table, table_to_parquet
 from parking.errors import RegistryError
 from parking.registry import REFERENCE_FILE
 from parking.settings import Settings
 from parking.workspace import Workspace
 from tests.e2e.waiting import wait_until
 from tests.flows.conftest import forget
-from tests.monitoring.rows import NOON, row, scene_rows
+from tests.monitoring.rows import NOON, row, scene_rows, write_rows
 
 
 def reports(space: Workspace, day: dt.date) -> list[str]:

@@ -1,7 +1,8 @@
 """Log rows for tests."""
 
 import datetime as dt
-from collections.abc import Callable, Iterable
+import uuid
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring.schema import LogRow, make_row
+from monitoring.schema import LogRow, make_row, rows_to_table, write_table
 from parking.data.synthetic import generate_scene
+from parking.storage import Store
 
 Change = Callable[[NDArray[np.uint8], int], NDArray[np.uint8]]
 
@@ -44,3 +46,8 @@ def scene_rows(seeds: Iterable[int], change: Change | None = None) -> list[LogRo
 def row(base: LogRow | None = None, **changes: Any) -> LogRow:
     """A row, or another's copy, with some of its values changed."""
     return replace(base or scene_row(0), **changes)
+
+
+def write_rows(store: Store, rows: Sequence[LogRow], *, date: dt.date) -> str:
+    """One more file of rows in the log of a day; returns its key."""
+    return write_table(store, rows_to_table(rows), date=date, name=uuid.uuid4().hex)

@@ -1,6 +1,7 @@
 """Corrections: scored against what was answered, kept with who and when, and turned into scenes to train on."""
 
 import datetime as dt
+import json
 from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
@@ -8,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from monitoring.answers import Answer, AnsweredSpot, forget_answers, keep_answer, read_answers
+from monitoring.answers import Answer, AnsweredSpot, forget_answers, keep_answer, make_answer_id, read_answers
 from monitoring.corrections import SCENES, Correction, Feedback, has_scenes, read_feedback, take_correction
 from monitoring.drift import Finding
 from monitoring.nightly import with_feedback
 from monitoring.performance import performance_of
 from parking.data.dataset import ingest
 from parking.data.imagery import encode_png
-from parking.errors import CorrectionError, UnknownAnswerError
+from parking.errors import AmbiguousAnswerError, CorrectionError, UnknownAnswerError
 from parking.settings import Settings
 from parking.storage import FolderStore
 from tests.monitoring.rows import NOON
@@ -99,6 +100,61 @@ def test_an_answer_expires(store: FolderStore, later: float) -> None:
     with pytest.raises(UnknownAnswerError, match="'a' to correct: it was never given, or more than 7 days ago"):
         correct(store, later=later, right=True)
     assert correct(store, later=24 * 6.9, right=True)
+
+
+def test_two_answers_to_requests_of_one_name_are_two(store: FolderStore) -> None:
+    """The image, and the places, of the first are not those of the second."""
+    ids = [make_answer_id("case-1", NOON) for _ in range(2)]
+    for number, answer_id in enumerate(ids):
+        keep_answer(store, answer("case-1", answer_id=answer_id, width=80 + number), picture(number))
+    with pytest.raises(AmbiguousAnswerError, match=rf"2 answers .* 'case-1': .*{ids[0]}") as told:
+        correct(store, "case-1", right=True)
+    assert ids[1] in str(told.value)
+    for number, answer_id in enumerate(ids):
+        found = correct(store, "", answer_id=answer_id, right=True, later=1 + number)
+        assert found.answer_id == answer_id
+        assert store.read(found.scene) == picture(number)
+    assert {said.answer_id for said in read_feedback(store, NOON.date())} == set(ids)
+
+
+@pytest.mark.parametrize("name", ["case-1", "..", "-", "20260501", "x" * 140])
+def test_one_answer_is_found_by_the_name_of_its_request(store: FolderStore, name: str) -> None:
+    made = answer(name, answer_id=make_answer_id(name, NOON))
+    keep_answer(store, made)
+    keep_answer(store, answer("other", answer_id=make_answer_id("other", NOON)))
+    assert correct(store, name, right=True).answer_id == made.answer_id
+    assert not any(key.endswith(f"/{name}.json") for key in store.keys("answers/"))
+
+
+def test_a_name_of_yesterday_counts_as_long_as_its_answer_is_kept(store: FolderStore) -> None:
+    for days in (0, 1, 30):
+        time = NOON - dt.timedelta(days=days)
+        keep_answer(store, answer("again", answer_id=make_answer_id("again", time), time=time))
+    with pytest.raises(AmbiguousAnswerError, match="2 answers"):
+        correct(store, "again", right=True)
+
+
+def test_an_id_and_a_name_that_do_not_belong_together_name_nothing(store: FolderStore) -> None:
+    made = answer("a", answer_id=make_answer_id("a", NOON))
+    keep_answer(store, made)
+    with pytest.raises(UnknownAnswerError):
+        correct(store, "b", answer_id=made.answer_id, right=True)
+    with pytest.raises(UnknownAnswerError):
+        correct(store, "", answer_id="99999999-00000000-0000000000000000", right=True)
+    assert correct(store, "a", answer_id=made.answer_id, right=True)
+
+
+def test_answers_and_corrections_of_an_older_version_are_still_read(store: FolderStore) -> None:
+    """They were kept under the name of their request, and had no other."""
+    old = answer("old-1").model_dump(mode="json", exclude={"answer_id"})
+    store.write(f"answers/{NOON:%Y-%m-%d}/old-1.json", json.dumps(old).encode())
+    found = correct(store, "old-1", right=True)
+    assert (found.answer_id, found.request_id) == ("old-1", "old-1")
+    (key,) = store.keys("feedback/records/")
+    record = json.loads(store.read(key))
+    del record["answer_id"]
+    store.write(key, json.dumps(record).encode())
+    assert [said.answer_id for said in read_feedback(store, NOON.date())] == ["old-1"]
 
 
 def test_an_answer_that_was_never_given_is_unknown(store: FolderStore) -> None:

@@ -12,14 +12,14 @@ from monitoring.answers import Answer, forget_answers, keep_answer
 from monitoring.examples import MAX_EXAMPLES, examples_key, forget_examples, read_examples
 from monitoring.nightly import monitor_day
 from monitoring.report import DriftReport
-from monitoring.schema import rows_to_table, table_to_parquet, write_rows
+from monitoring.schema import rows_to_table, table_to_parquet
 from parking.data.domain_shift import apply_shift
 from parking.data.imagery import encode_png, read_raster
 from parking.data.synthetic import generate_scene
 from parking.settings import Settings
 from parking.storage import Store, open_store
 from tests.monitoring.fake_registry import FakeRegistry
-from tests.monitoring.rows import NOON, scene_row, scene_rows
+from tests.monitoring.rows import NOON, scene_row, scene_rows, write_rows
 
 DAY = NOON.date()
 DARK = (57, 61)
@@ -83,7 +83,7 @@ def test_rows_whose_images_are_not_kept_or_no_images_are_passed_over(store: Stor
     ask(store, images=False)
     kept = Answer(request_id="scene-50", time=NOON, model_version="1", width=256, height=256, spots=())
     keep_answer(store, kept, encode_png(generate_scene(50, 256).raster.pixels))
-    keep_answer(store, kept.model_copy(update={"request_id": "scene-57"}), b"\x89PNG torn")
+    keep_answer(store, kept.model_copy(update={"answer_id": "scene-57"}), b"\x89PNG torn")
     (only,) = read_examples(store, look(store, settings).html)
     assert only.request_id == "scene-50"
 

@@ -11,12 +11,12 @@ import pytest
 from monitoring.drift import KINDS
 from monitoring.nightly import monitor_day
 from monitoring.reference import made_with
-from monitoring.schema import LOG_SCHEMA, LogRow, table_from_parquet, values, write_rows
+from monitoring.schema import LOG_SCHEMA, LogRow, table_from_parquet, values
 from parking.detection.contract import read_contract
 from parking.settings import Settings
 from parking.shipped import StockedRegistry, shipped_model, shipped_reference
 from parking.storage import Store, open_store
-from tests.monitoring.rows import NOON
+from tests.monitoring.rows import NOON, write_rows
 
 DAY = NOON.date()
 REMAKE = "Make the shipped model's reference again: MODEL_CARD.md has the command."

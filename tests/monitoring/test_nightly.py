@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 
 from monitoring.nightly import monitor_day
-from monitoring.schema import LogRow, rows_to_table, table_to_parquet, write_rows
+from monitoring.schema import LogRow, rows_to_table, table_to_parquet
 from parking.settings import Settings
 from parking.storage import Store, open_store
 from tests.monitoring.fake_registry import FakeRegistry
-from tests.monitoring.rows import NOON, row, scene_rows
+from tests.monitoring.rows import NOON, row, scene_rows, write_rows
 
 DAY = NOON.date()
 

@@ -17,12 +17,11 @@ from monitoring.schema import (
     rows_to_table,
     table_from_parquet,
     table_to_parquet,
-    write_rows,
     write_table,
 )
 from parking.errors import MonitoringError
 from parking.storage import Store, open_store
-from tests.monitoring.rows import NOON, row
+from tests.monitoring.rows import NOON, row, write_rows
 
 DAY = NOON.date()
 
