@@ -17,7 +17,9 @@ app = typer.Typer(help="Look at annotated images, or draw some.", no_args_is_hel
 
 
 def ingest(
-    data: options.Data = "",
+    data: options.Sources = None,
+    labels: options.Labels = "",
+    group_by: options.GroupBy = "",
     max_quarantined: Annotated[
         float, typer.Option(min=0, max=1, help="Largest share of scenes that may be unusable.")
     ] = 0.2,
@@ -28,23 +30,26 @@ def ingest(
 ) -> None:
     """Take annotated images into a versioned dataset snapshot.
 
-    Example: [bold]parking ingest --data ~/annotated[/bold]
+    Reads Label Studio, Labelbox, COCO, YOLO, Pascal VOC, CVAT, and GeoJSON or GeoPackage over GeoTIFFs.
+
+    Example: [bold]parking ingest --data ~/annotated --labels pkw=vehicle,bucht=stall[/bold]
     """
     session.start_flows(state)
     from flows.ingest import ingest as flow
     from parking.learning.scene_cache import find_snapshot
 
     with progress_shown():
-        version = flow(data, max_quarantined, feedback_tests=feedback_tests)
+        version = flow(
+            ";".join(data or ()), max_quarantined, feedback_tests=feedback_tests, labels=labels, group_by=group_by
+        )
     show_snapshot(find_snapshot(version))
 
 
 def show_snapshot(snapshot: "Snapshot") -> None:
     """Print what a snapshot holds, and what was left out and why."""
-    places = sum(len(scene.rings) for scene in snapshot.scenes)
     console.print(
         f"Snapshot [bold]{snapshot.version}[/bold] of {escape(snapshot.source)}: {len(snapshot.train)} scenes to train "
-        f"on, {len(snapshot.test)} to test on, {places} free places.",
+        f"on, {len(snapshot.test)} to test on, {snapshot.content}.",
         soft_wrap=True,
     )
     if snapshot.quarantine:

@@ -209,7 +209,9 @@ def rollback(
 
 
 def retrain(
-    data: options.Data = "",
+    data: options.Sources = None,
+    labels: options.Labels = "",
+    group_by: options.GroupBy = "",
     trials: options.Trials = 4,
     folds: options.Folds = 4,
     minutes: options.Minutes = None,
@@ -225,7 +227,7 @@ def retrain(
     from flows.retrain import retrain as flow
 
     with progress_shown():
-        done = flow(data, trials, folds, minutes, promote, recipe)
+        done = flow(";".join(data or ()), trials, folds, minutes, promote, recipe, labels=labels, group_by=group_by)
     console.print(f"Dataset {done.dataset}, version [bold]{done.version}[/bold].")
     if done.verdict is not None:
         console.print(f"{'Promoted' if done.verdict.promote else 'Not promoted'}: {done.verdict.reason}")

@@ -9,11 +9,25 @@ State = Annotated[
     Path | None,
     typer.Option("--state", help="Folder that keeps everything: databases, models, logs. (default: .parking)"),
 ]
+Sources = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--data",
+        help="Folder or s3://bucket/prefix of annotated images (docs/data.md has the forms), or 'generated'; may be "
+        "given several times.",
+    ),
+]
+Labels = Annotated[
+    str, typer.Option("--labels", help="What labels mean that are no usual words: 'pkw=vehicle,bucht=stall'.")
+]
+GroupBy = Annotated[
+    str, typer.Option("--group-by", help="Regular expression for the part of an image's path that names its place.")
+]
 Data = Annotated[
     str,
     typer.Option(
         "--data",
-        help="Folder or s3://bucket/prefix of annotated images (Label Studio, Labelbox, COCO), or 'generated'.",
+        help="Folder or s3://bucket/prefix of annotated images (docs/data.md has the forms), or 'generated'.",
     ),
 ]
 Dataset = Annotated[str, typer.Option("--dataset", help="Version of a dataset snapshot, or 'latest'.")]

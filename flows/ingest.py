@@ -1,5 +1,6 @@
 """Annotated images in, an immutable dataset snapshot out."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from pydantic import Field
 from monitoring.corrections import SCENES, has_scenes
 from parking.data import dataset
 from parking.data.dataset import Snapshot
+from parking.data.source import split_sources
 from parking.data.synthetic import generate_dataset
 from parking.learning.gate import INSIST, too_few_to_judge
 from parking.progress import report
@@ -29,13 +31,17 @@ def generate(count: int, size: int, seed: int) -> str:
 
 
 @task(cache_policy=NO_CACHE)
-def take_in(source: str, max_quarantined: float, feedback: bool, feedback_tests: bool) -> Snapshot:
-    """Read, check and store every scene of `source`; what cannot be used is quarantined with its reason."""
+def take_in(
+    sources: Sequence[str], labels: str, group_by: str, max_quarantined: float, feedback: bool, feedback_tests: bool
+) -> Snapshot:
+    """Read, check and store every scene of the sources; what cannot be used is quarantined with its reason."""
     space = open_workspace()
     corrected = [f"{space.store.url}/{SCENES}"] if feedback and has_scenes(space.store) else []
     return dataset.ingest(
-        source,
+        sources,
         space.store,
+        labels=labels,
+        group_by=group_by,
         also=corrected,
         also_test=feedback_tests,
         max_quarantined=max_quarantined,
@@ -53,34 +59,41 @@ def ingest(
     seed: int = 0,
     feedback: bool = True,
     feedback_tests: bool = False,
+    labels: str = "",
+    group_by: str = "",
 ) -> str:
     """Take annotated images into a versioned dataset snapshot.
 
     Args:
-        data: folder or s3://bucket/prefix with images and their annotations (Label Studio, Labelbox or COCO),
-            or `generated` for drawn scenes. Empty: the setting PARKING_DATA.
+        data: folder or s3://bucket/prefix with images and their annotations (docs/data.md has the forms), several
+            separated by `;`, or `generated` for drawn scenes. Empty: the setting PARKING_DATA.
         max_quarantined: largest share of scenes that may be unusable before the run stops.
         scenes: how many scenes to draw, if they are generated.
         size: their width and height in pixels.
         seed: their seed.
         feedback: whether scenes that users of the service corrected are taken in, too, to learn from.
         feedback_tests: whether these may be test scenes as well, and so judge versions: only if a person reviewed them.
+        labels: what labels mean that are none of the usual words, as `pkw=vehicle,bucht=stall`; the meanings are free,
+            occupied, stall, vehicle, ignore and skip. Empty: the setting PARKING_LABELS.
+        group_by: regular expression that finds in an image's path the place that it shows; images of one place are
+            never on two sides of a split. Empty: the setting PARKING_GROUP_BY.
 
     Returns:
         The version of the snapshot.
     """
-    source = data or get_settings().data
-    if source == GENERATED:
-        source = generate(scenes, size, seed)
-    snapshot = take_in(source, max_quarantined, feedback, feedback_tests)
+    settings = get_settings()
+    given = split_sources(data or settings.data)
+    sources = [generate(scenes, size, seed) if source == GENERATED else source for source in given]
+    snapshot = take_in(
+        sources, labels or settings.labels, group_by or settings.group_by, max_quarantined, feedback, feedback_tests
+    )
     publish(snapshot)
     return snapshot.version
 
 
 def publish(snapshot: Snapshot) -> None:
     """Show in Prefect what was taken in, and what was not and why; say where versions cannot be judged by it."""
-    places = sum(len(scene.rings) for scene in snapshot.scenes)
-    too_few = too_few_to_judge([len(scene.rings) for scene in snapshot.test])
+    too_few = too_few_to_judge([len(scene.rings) for scene in snapshot.test if "free" in scene.annotated])
     if too_few:
         logger.warning("{} {}", too_few, INSIST)
     create_table_artifact(
@@ -88,6 +101,6 @@ def publish(snapshot: Snapshot) -> None:
         table=[{"image": q.image, "reason": q.reason} for q in snapshot.quarantine],
         description=(
             f"Snapshot `{snapshot.version}` of {snapshot.source}: {len(snapshot.train)} scenes to train on, "
-            f"{len(snapshot.test)} to test on, {places} free places; quarantined: {len(snapshot.quarantine)}. {too_few}"
+            f"{len(snapshot.test)} to test on, {snapshot.content}; quarantined: {len(snapshot.quarantine)}. {too_few}"
         ),
     )

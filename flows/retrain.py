@@ -43,11 +43,14 @@ def retrain(
     promote: bool = True,
     recipe: str = "default",
     only_new: bool = False,
+    labels: str = "",
+    group_by: str = "",
 ) -> Retrained:
     """Make a new version from annotated images, and let it serve if it is better than the serving one.
 
     Args:
-        data: folder or s3://bucket/prefix of annotated images, or `generated`. Empty: the setting PARKING_DATA.
+        data: folder or s3://bucket/prefix of annotated images, several separated by `;`, or `generated`. Empty: the
+            setting PARKING_DATA.
         trials: settings to try by cross-validation; 0 keeps the recipe as it is.
         folds: parts that the training scenes are cut into.
         minutes: time for tuning and training together. Empty: as long as the recipe's steps take.
@@ -55,8 +58,11 @@ def retrain(
         recipe: settings to start from: `default`, `demo`, or a file.
         only_new: end at once where the newest version was made of the same annotated images by the same code, as the
             weekly run does: it would be made again, and undo a rollback.
+        labels: what labels mean, as `pkw=vehicle,bucht=stall`. Empty: the setting PARKING_LABELS.
+        group_by: regular expression that finds in an image's path the place that it shows. Empty: the setting
+            PARKING_GROUP_BY.
     """
-    dataset = ingest(data)
+    dataset = ingest(data, labels=labels, group_by=group_by)
     newest = made_of(dataset) if only_new else None
     if newest is not None:
         logger.info("Nothing is new since version {}: it was made of the dataset {}.", newest, dataset)

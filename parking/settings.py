@@ -28,7 +28,15 @@ class Settings(BaseSettings):
     """Where datasets, inference logs and reports live: a folder or `s3://bucket/prefix`. Empty: `<state_dir>/store`."""
 
     data: str = "generated"
-    """Annotated images that a retrain ingests: a folder, `s3://bucket/prefix`, or `generated`."""
+    """Annotated images that a retrain ingests: a folder, `s3://bucket/prefix`, several separated by `;`, or
+    `generated`."""
+
+    labels: str = ""
+    """What labels of annotations mean that are none of the usual words, as `pkw=vehicle,bucht=stall` (docs/data.md)."""
+
+    group_by: str = ""
+    """Regular expression that finds in an image's path the place that it shows: images of one place are never on two
+    sides of a split. Empty: the usual names of tiles and frames (docs/data.md)."""
 
     retrain_cron: str = "0 3 * * 1"
     """When the scheduled retrain runs (cron, UTC). Empty, or with generated `data`: only on demand."""

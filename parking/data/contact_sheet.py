@@ -1,4 +1,4 @@
-"""A contact sheet: every scene of a snapshot with its polygons, small, on one picture."""
+"""A contact sheet: every scene of a snapshot with what was drawn in it, small, on one picture."""
 
 from collections.abc import Sequence
 
@@ -15,11 +15,14 @@ _CAPTION = 18
 _MARGIN = 4
 _PAPER = 24
 _FREE = (255, 64, 200)
+_VEHICLE = (255, 170, 0)
+_STALL = (90, 160, 255)
+_IGNORED = (120, 120, 120)
 _TEXT = {"train": (210, 210, 210), "test": (255, 200, 70)}
 
 
 def contact_sheet(store: Store, snapshot: Snapshot, *, columns: int = 5, thumb: int = 320) -> NDArray[np.uint8]:
-    """Draw the scenes in rows, each captioned with its name, split and number of free places.
+    """Draw the scenes in rows, each captioned with its name, split and number of free places and vehicles.
 
     Args:
         store: where the images are.
@@ -45,12 +48,15 @@ def _cell(store: Store, scene: Scene, thumb: int) -> NDArray[np.uint8]:
     size = (max(1, round(scene.width * scale)), max(1, round(scene.height * scale)))
     small = Image.fromarray(np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8))
     draw = ImageDraw.Draw(small, "RGBA")
-    for ring in scene.rings:
-        outline = [(x * scale, y * scale) for x, y in ring]
-        draw.polygon(outline, fill=(*_FREE, 70), outline=_FREE)
+    drawn = ((scene.ignored, _IGNORED), (scene.stalls, _STALL), (scene.vehicles, _VEHICLE), (scene.rings, _FREE))
+    for rings, colour in drawn:
+        for ring in rings:
+            draw.polygon([(x * scale, y * scale) for x, y in ring], fill=(*colour, 70), outline=colour)
     cell = Image.new("RGB", (thumb, thumb + _CAPTION), (_PAPER,) * 3)
     cell.paste(small, ((thumb - size[0]) // 2, (thumb - size[1]) // 2))
-    caption = f"{scene.name}  {scene.split}  {len(scene.rings)} free"
+    counts = {"free": len(scene.rings), "vehicle": len(scene.vehicles)}
+    told = "  ".join(f"{count} {name}" for name, count in counts.items() if name in scene.annotated)
+    caption = f"{scene.name}  {scene.split}  {told}"
     ImageDraw.Draw(cell).text((3, thumb + 2), caption, fill=_TEXT[scene.split], font=ImageFont.load_default(12))
     return np.asarray(cell)
 

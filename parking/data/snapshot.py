@@ -103,6 +103,22 @@ class Snapshot(BaseModel):
     quarantine: tuple[Quarantined, ...]
     """What was left out."""
 
+    def telling(self, what: AnnotatedClass) -> tuple[Scene, ...]:
+        """Scenes in which somebody looked for a class."""
+        return tuple(scene for scene in self.scenes if what in scene.annotated)
+
+    @property
+    def content(self) -> str:
+        """How many places, vehicles and bays there are, in words; and where nothing tells free places, that."""
+        counts = {
+            "free places": sum(len(scene.rings) for scene in self.scenes),
+            "vehicles": sum(len(scene.vehicles) for scene in self.scenes),
+            "bays": sum(len(scene.stalls) for scene in self.scenes),
+        }
+        words = ", ".join(f"{count} {name}" for name, count in counts.items() if count or name == "free places")
+        telling = len(self.telling("free"))
+        return words if telling == len(self.scenes) else f"{words} ({telling} scenes say where free places are)"
+
     @property
     def train(self) -> tuple[Scene, ...]:
         """Scenes to learn and to choose settings from."""

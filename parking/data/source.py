@@ -29,6 +29,13 @@ class SourceFiles:
         return tuple(key for key in self.keys if PurePosixPath(key).suffix.lower() in endings)
 
 
+def split_sources(text: str) -> tuple[str, ...]:
+    """Several sources in one text, as a setting or a form has them: separated by `;`."""
+    if Path(text).expanduser().is_dir():
+        return (text,)
+    return tuple(filter(None, (part.strip() for part in text.split(";"))))
+
+
 def list_source(source: str) -> SourceFiles:
     """Find what a source holds; hidden files and those that macOS adds to archives are passed over.
 

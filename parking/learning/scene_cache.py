@@ -35,7 +35,18 @@ def known_to(contract: Contract, samples: Sequence[Sample]) -> frozenset[str] | 
 
 @lru_cache(maxsize=2)
 def samples_of(version: str, split: Literal["train", "test"], gsd: float) -> tuple[Sample, ...]:
-    """Pixels and masks of one side of a snapshot's split, at `gsd` metres per pixel where the scenes' own is known."""
+    """Pixels and masks of one side of a snapshot's split, at `gsd` metres per pixel where the scenes' own is known.
+
+    Scenes that do not say where free places are neither teach nor judge a model of these.
+
+    Raises:
+        DatasetError: none of the snapshot's scenes says where free places are.
+    """
     snapshot = find_snapshot(version)
-    scenes = snapshot.train if split == "train" else snapshot.test
+    if not snapshot.telling("free"):
+        raise DatasetError(
+            f"None of the {len(snapshot.scenes)} scenes of dataset {snapshot.version} says where free places are, so "
+            "nothing can be learnt of them. Ingest it with a set that does: give --data once for each."
+        )
+    scenes = [one for one in (snapshot.train if split == "train" else snapshot.test) if "free" in one.annotated]
     return tuple(load_samples(open_workspace().store, scenes, Recipe(gsd=gsd), report))

@@ -7,7 +7,7 @@ import pytest
 
 from flows.ingest import ingest
 from parking.errors import DatasetError, QuarantineError
-from parking.learning.scene_cache import find_snapshot
+from parking.learning.scene_cache import find_snapshot, samples_of
 from tests.flows.conftest import SCENES
 
 
@@ -27,6 +27,19 @@ def test_a_test_set_too_small_to_judge_by_is_said(caplog: pytest.LogCaptureFixtu
     ingest("generated", scenes=5, size=128)
     assert "too few to judge a version by" in caplog.text
     assert "--force" in caplog.text
+
+
+def test_several_sources_and_a_mapping_of_labels_make_one_snapshot(annotated: Path, tmp_path: Path) -> None:
+    image = next(annotated.glob("*.png"))
+    (tmp_path / f"other{image.suffix}").write_bytes(image.read_bytes() + b" ")
+    (tmp_path / "other.txt").write_text("0 0.5 0.5 0.1 0.1")
+    (tmp_path / "classes.txt").write_text("Pkw")
+    snapshot = find_snapshot(ingest(f"{annotated};{tmp_path}", labels="pkw=vehicle"))
+    assert len(snapshot.scenes) == 13
+    assert [len(scene.vehicles) for scene in snapshot.scenes if "vehicle" in scene.annotated] == [1]
+    vehicles = find_snapshot(ingest(str(tmp_path), labels="pkw=vehicle"))
+    with pytest.raises(DatasetError, match=r"None of the 1 scenes .* says where free places are"):
+        samples_of(vehicles.version, "train", 0.1)
 
 
 def test_an_empty_folder_is_a_sentence_that_names_it(tmp_path: Path) -> None:

@@ -193,3 +193,71 @@ def test_a_text_is_neither_json_nor_ndjson() -> None:
 def test_an_export_that_breaks_its_own_form_is_a_sentence(broken: Any) -> None:
     with pytest.raises(AnnotationError, match="breaks its form"):
         read_annotations(json.dumps(broken), "a.json")
+
+
+ODD: list[Any] = [None, 5, "text", [], {}, {"data": None}, {"annotations": 3}, float("nan")]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_an_odd_record_costs_itself_alone(odd: Any) -> None:
+    for good in (task(polygon()), row(SQUARE)):
+        found = read_annotations(json.dumps([good, odd]), "a")
+        assert [len(one.rings) for one in found if not one.broken] == [1]
+        assert all(one.problems for one in found if one.broken)
+
+
+@pytest.mark.parametrize("odd", [*ODD, polygon(points=None), polygon(points=[[1]]), {**polygon(), "value": None}])
+def test_an_odd_shape_costs_itself_alone(odd: Any) -> None:
+    labelbox = row(SQUARE)
+    labelbox["projects"]["cl1"]["labels"][0]["annotations"]["objects"].append(odd)
+    shapes = coco([0, 0, 9, 0, 9, 9])
+    shapes["annotations"].append(odd)
+    for document in ([task(polygon(), odd)], [labelbox], shapes):
+        found = read_annotations(json.dumps(document), "a")
+        assert [len(one.rings) for one in found if not one.broken] == [1]
+
+
+@pytest.mark.parametrize("size", [None, 0, -3, "wide", float("nan"), [200]])
+def test_a_size_that_is_none_is_not_said(size: Any) -> None:
+    shapes = coco([0, 0, 9, 0, 9, 9])
+    shapes["images"][0]["width"] = size
+    (found,) = read_annotations(json.dumps(shapes), "a")
+    assert (found.size, len(found.rings)) == (None, 1)
+    (found,) = read_annotations(json.dumps([task(polygon(original_width=size))]), "a")
+    assert (found.size, found.relative) == ((100, 100), True)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("odd", ["\u2028", "\u2029", "\x85", "\x0b"])
+def test_only_line_ends_end_a_line(end: str, odd: str) -> None:
+    lines = [json.dumps(row(SQUARE, image=f"a{odd}{n}.jpg"), ensure_ascii=odd == "\x0b") for n in range(3)]
+    found = read_annotations(end.join(lines), "a")
+    assert [one.image for one in found] == [f"a{odd}{n}.jpg" for n in range(3)]
+
+
+def test_a_line_that_was_cut_off_costs_itself_alone() -> None:
+    lines = [json.dumps(row(SQUARE, image=f"{n}.jpg")) for n in range(3)]
+    found = read_annotations("\n".join([*lines, lines[0][:60]]), "a")
+    assert [one.broken for one in found] == [False, False, False, True]
+
+
+def test_vehicles_may_be_boxes_and_free_places_may_be_boxes_that_were_turned() -> None:
+    def rectangle(label: str, rotation: float = 0) -> dict[str, Any]:
+        value = {"x": 10, "y": 10, "width": 5, "height": 10, "rotation": rotation, "rectanglelabels": [label]}
+        return {"type": "rectanglelabels", "original_width": 200, "original_height": 100, "value": value}
+
+    (found,) = read_annotations(json.dumps([task(rectangle("car"), rectangle("free"), rectangle("free", 90.5))]), "a")
+    assert [(shape.label, shape.box) for shape in found.shapes] == [
+        ("vehicle", True),
+        ("ignore", True),
+        ("free", False),
+    ]
+    assert list(found.shapes[0].ring) == [(20, 10), (30, 10), (30, 20), (20, 20)]
+    assert "a box takes in more than the free place" in found.problems[0]
+
+
+def test_what_an_export_only_declares_is_known_where_it_is_free() -> None:
+    shapes = coco([0, 0, 9, 0, 9, 9], category="car")
+    shapes["categories"] += [{"id": 2, "name": "free"}, {"id": 3, "name": "stall"}]
+    (found,) = read_annotations(json.dumps(shapes), "a")
+    assert found.known == {"vehicle", "free"}
