@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from monitoring.descriptors import Descriptors, EmbeddingDescriptors, PredictionDescriptors
-from monitoring.drift_statistics import ColumnDrift, Kind, StreamingWasserstein, Verdict, drift_limit, judge
+from monitoring.drift_statistics import ColumnDrift, Kind, StreamingWasserstein, Verdict, drift_limit, judge, shown
 from monitoring.outliers import Outliers
 from monitoring.reservoir import Reservoir
 from monitoring.schema import values
@@ -142,6 +142,15 @@ def _reason(verdict: Verdict, columns: Sequence[ColumnDrift], rows: int, referen
     if not drifted:
         highest = columns[0]
         return f"{sides}: no column moved; the nearest to its limit is {highest.name} ({highest.excess:.0%} of it)."
-    moved = ", ".join(f"{c.name} ({c.reference_mean:.3g} to {c.current_mean:.3g})" for c in drifted[:_MAX_NAMED])
-    count = f"{len(drifted)} of {len(columns)} columns moved, most of all {moved}"
-    return f"{sides}: {count}{'; too little for a warning.' if verdict == 'ok' else '.'}"
+    moved = "; ".join(map(_moved, drifted[:_MAX_NAMED]))
+    little = ", too little for a warning" if verdict == "ok" else ""
+    return f"{sides}: {len(drifted)} of {len(columns)} columns moved{little}. Means of those that moved most: {moved}."
+
+
+def _moved(column: ColumnDrift) -> str:
+    """From where to where: a plain "7 to 3" would read as a range."""
+    before, after = (
+        shown(mean, column.reference_low, column.reference_high)
+        for mean in (column.reference_mean, column.current_mean)
+    )
+    return f"{column.name} from {before} in training to {after}"

@@ -1,5 +1,6 @@
 """How far a column has moved from training, how far it may move by chance alone, and the verdict over all columns."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -50,6 +51,22 @@ class ColumnDrift:
     def excess(self) -> float:
         """The score in units of its limit."""
         return self.score / self.limit
+
+
+def shown(value: float, low: float, high: float) -> str:
+    """A value of a column for people: three digits, no exponent, and 0 for what only rounding left.
+
+    Args:
+        value: to show.
+        low: 5th percentile of the column at training time.
+        high: 95th percentile.
+    """
+    if abs(value) < 1e-6 * (high - low):
+        return "0"
+    short = f"{value:.3g}"
+    if "e" not in short:
+        return short
+    return f"{value:.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
 
 
 def distance(reference: NDArray[np.float64], current: NDArray[np.float64]) -> float:

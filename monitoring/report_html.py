@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from monitoring.descriptors import meanings
-from monitoring.drift_statistics import ColumnDrift
+from monitoring.drift_statistics import ColumnDrift, shown
 from monitoring.examples import Example, section
 from monitoring.report import DriftReport
 
@@ -33,6 +33,8 @@ _STYLE = """<style>
 #summary .ok { border-color: #2f9e63; } #summary .warning { border-color: #e0a100; }
 #summary .drift { border-color: #d1432b; }
 </style>"""
+SIGNS = {"ok": "✓", "warning": "!", "drift": "✗", "insufficient_data": "?"}
+"""A verdict's sign beside its colour and its name, as on the service's page."""
 _DATA = re.compile(r"var (?:additional_graphs_)?metric_\w+ = (?=\{)")
 _DUPLICATED = "additionalGraphs"
 _SIGNIFICANT_DIGITS = 5
@@ -66,7 +68,8 @@ def summary(report: DriftReport, sampled: int = 0, examples: Sequence[Example] =
     problems = "".join(f"<li>{html.escape(problem)}</li>" for problem in report.problems)
     return (
         f'{_STYLE}<section id="summary"><h1>{html.escape(title)}</h1>'
-        f'<p class="verdict {report.verdict}"><strong>{report.verdict.replace("_", " ")}</strong>: '
+        f'<p class="verdict {report.verdict}">{SIGNS[report.verdict]} '
+        f"<strong>{report.verdict.replace('_', ' ')}</strong>: "
         f"{html.escape(report.reason)}</p>"
         + (f"<p>Problems in the log:</p><ul>{problems}</ul>" if problems else "")
         + section(examples)
@@ -103,11 +106,16 @@ def _row(column: ColumnDrift) -> str:
     meaning = html.escape(meanings()[column.name])
     low, high = column.reference_low, column.reference_high
     missing = f"; {column.missing:,} rows without a value" if column.missing else ""
+
+    def of(value: float) -> str:
+        return shown(value, low, high)
+
+    sign = " ▲" if column.drifted else ""
     moved = ' class="number moved"' if column.drifted else ' class="number"'
     return (
         f"<tr><td>{column.name.replace('_', ' ')}<br><small>{meaning}{missing}</small></td>"
-        f'<td class="number">{column.reference_mean:.3g}<br><small>{low:.3g} to {high:.3g}</small></td>'
-        f'<td class="number">{column.current_mean:.3g}</td><td{moved}>{column.excess:.1f}</td></tr>'
+        f'<td class="number">{of(column.reference_mean)}<br><small>{of(low)} to {of(high)}</small></td>'
+        f'<td class="number">{of(column.current_mean)}</td><td{moved}>{column.excess:.1f}{sign}</td></tr>'
     )
 
 

@@ -30,6 +30,14 @@ from service.pages import add_pages
 from service.routes import router
 from service.state import ServiceState
 
+DESCRIPTION = """## Ask for the places in an image
+
+    curl -F file=@photo.jpg localhost:8000/predict
+
+The answer is JSON; with `Accept: application/geo+json` it is GeoJSON, with `Accept: image/png` a picture. Failures are
+problems of RFC 9457. The imagery may be months old: no answer says that a place is free now.
+"""
+
 GRACE_SECONDS = 20
 """How long requests that run may take to end after SIGTERM; Kubernetes kills after 30."""
 
@@ -57,6 +65,7 @@ def create_app(settings: Settings | None = None, registry: Versions | None = Non
     app = FastAPI(
         title="Free parking places",
         summary="Images of the ground from above go in; free parking places come out.",
+        description=DESCRIPTION,
         lifespan=lifespan,
         version=version("parking"),
         # The pages about the API, which FastAPI would fetch from another host, are in `service/pages.py`.

@@ -47,8 +47,9 @@ function upload(path, file, accept, signal) {
   return ask(path, { method: "POST", body, headers: { Accept: accept }, signal });
 }
 
-/** The free places of an image, as the service answers in JSON. */
-export const predict = async (file, signal) => (await upload("predict", file, "application/json", signal)).json();
+/** The free places of an image, as the service answers in JSON; `gsd` says how many metres a pixel is. */
+export const predict = async (file, signal, gsd = null) =>
+  (await upload(gsd ? `predict?gsd=${gsd}` : "predict", file, "application/json", signal)).json();
 
 /** The image in a form that any browser shows, for those such as TIFF that it cannot read itself. */
 export const preview = async (file, signal) => (await upload("preview", file, "image/png", signal)).blob();

@@ -10,10 +10,19 @@ const byId = (id) => document.getElementById(id);
 
 /** The image last given, the one on the screen, what was answered to it, and the request under way. */
 let given = null, file = null, answer = null, running = null, limits = null;
+/** Metres a pixel of the image last given, where the person said so. */
+let said = null;
+const GSD_SOURCES = {
+  file: "as the file says",
+  caller: "as you said",
+  vehicles: "estimated from the vehicles",
+  texture: "estimated from the texture",
+  assumed: "assumed: the file does not say it",
+};
 
-async function look(at) {
+async function look(at, gsd = null) {
   if (!at) return;
-  given = at;
+  [given, said] = [at, gsd];
   running?.abort();
   const { signal } = (running = new AbortController());
   quiet();
@@ -23,7 +32,7 @@ async function look(at) {
     if (!(await view.show(at, signal))) await view.show(await api.preview(at, signal), signal);
     file = at;
     forget();
-    answer = await api.predict(at, signal);
+    answer = await api.predict(at, signal, gsd);
     present();
   } catch (error) {
     if (error.name !== "AbortError") complain(error);
@@ -63,6 +72,8 @@ function present() {
       Time: `${Math.round(answer.elapsed_ms)} ms`,
     }).flatMap(([name, value]) => [textIn("dt", name), textIn("dd", value)]),
   );
+  byId("gsd").value = Number(answer.gsd.value.toPrecision(3));
+  byId("gsd-source").textContent = GSD_SOURCES[answer.gsd.source] ?? answer.gsd.source;
   byId("age").textContent = answer.imagery_date === "unknown"
     ? "The file does not say when it was taken: these places may long be taken."
     : `Taken on ${answer.imagery_date}: these places were free then, and may be taken now.`;
@@ -142,14 +153,18 @@ byId("file").addEventListener("change", (event) => {
   event.target.value = "";
 });
 byId("threshold").addEventListener("input", redraw);
-byId("retry").addEventListener("click", () => look(given));
-byId("again").addEventListener("click", () => look(file));
+byId("retry").addEventListener("click", () => look(given, said));
+byId("again").addEventListener("click", () => look(file, said));
+byId("resolution").addEventListener("submit", (event) => {
+  event.preventDefault();
+  look(file, Number(byId("gsd").value));
+});
 byId("token-form").addEventListener("submit", (event) => {
   event.preventDefault();
   api.useToken(byId("token").value);
   quiet();
   follow();
-  look(given);
+  look(given, said);
 });
 for (const button of document.querySelectorAll("[data-sample]")) {
   button.addEventListener("click", () => api.sample(button.dataset.sample).then(look, complain));

@@ -5,6 +5,8 @@ import * as api from "./api.js";
 const SVG = "http://www.w3.org/2000/svg";
 const DAYS = 30, MOST_COLUMNS = 6, WIDTH = 300, HEIGHT = 80;
 const WORST_LAST = ["insufficient_data", "ok", "warning", "drift"];
+/** Beside the colour, for those who do not see it. */
+const SIGNS = { ok: "✓", warning: "!", drift: "✗", insufficient_data: "?" };
 const byId = (id) => document.getElementById(id);
 
 function element(tag, text = "", attributes = {}, space = null) {
@@ -17,6 +19,12 @@ function element(tag, text = "", attributes = {}, space = null) {
 const dayBefore = (number) => new Date(Date.now() - number * 86_400_000).toISOString().slice(0, 10);
 const told = (night) => night.verdict.replace("_", " ");
 const excess = ({ score, limit }) => score / limit;
+
+/** A value with three digits and no exponent; 0 for what only rounding left, beside the range of the training. */
+function shown(value, [low, high]) {
+  if (Math.abs(value) < 1e-6 * (high - low)) return "0";
+  return new Intl.NumberFormat("en", { maximumSignificantDigits: 3, useGrouping: false }).format(value);
+}
 
 /** A day has one verdict a version: the worst of them is the day's. */
 function worst(nights) {
@@ -32,7 +40,11 @@ function strip(nights) {
       const label = night ? `${day}: ${told(night)}, ${night.rows} requests` : `${day}: no report`;
       const look = { class: night?.verdict ?? "none", title: label, "aria-label": label };
       const item = element("li");
-      item.append(night ? element("a", "", { ...look, href: night.report }) : element("span", "", { ...look, role: "img" }));
+      item.append(
+        night
+          ? element("a", SIGNS[night.verdict], { ...look, href: night.report })
+          : element("span", "·", { ...look, role: "img" }),
+      );
       return item;
     }),
   );
@@ -42,7 +54,7 @@ function latest(night) {
   if (!night) return [element("p", "No night has been looked at yet: the monitor runs once a day.")];
   const line = element("p");
   line.append(
-    element("strong", `${told(night)} on ${night.day}`),
+    element("strong", `${SIGNS[night.verdict]} ${told(night)} on ${night.day}`),
     ` (version ${night.version || "none"}): ${night.reason} `,
     element("a", "Full report", { href: night.report }),
   );
@@ -59,18 +71,23 @@ function sparkline(name, nights) {
   const up = (value) => HEIGHT - ((value - low) / span) * HEIGHT;
   const drawing = element("svg", "", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img" }, SVG);
   const [from, to] = last.trained;
-  const label = `${name}: ${last.mean.toPrecision(3)} on ${last.day}, in training ${from.toPrecision(3)} to ${to.toPrecision(3)}`;
+  const mean = shown(last.mean, last.trained);
+  const range = last.trained.map((end) => shown(end, last.trained)).join(" to ");
+  const label = `${name}: ${mean} on ${last.day}, nine tenths of the training from ${range}`;
   drawing.setAttribute("aria-label", label);
   const band = { class: "band", x: 0, width: WIDTH, y: up(to), height: Math.max(1, up(from) - up(to)) };
   const line = points.map(({ mean }, index) => `${across(index)},${up(mean)}`).join(" ");
   drawing.append(element("rect", "", band, SVG), element("polyline", "", { class: "trend", points: line }, SVG));
+  // A line of one point is nothing to see.
+  if (points.length === 1) drawing.append(element("path", "", { class: "day", d: `M${WIDTH / 2} ${up(last.mean)}h0` }, SVG));
   points.forEach((point, index) => {
     if (excess(point) < 1) return;
     const at = `M${across(index)} ${up(point.mean)}h0`;
     drawing.append(element("path", "", { class: "moved", d: at }, SVG));
   });
   const figure = element("figure");
-  const caption = element("figcaption", `${last.mean.toPrecision(3)}, ${excess(last).toFixed(1)} times its limit`);
+  const sign = excess(last) < 1 ? "" : "▲ ";
+  const caption = element("figcaption", `${sign}${mean}, ${excess(last).toFixed(1)} times its limit`);
   caption.prepend(element("strong", name.replaceAll("_", " ")), " ");
   figure.append(caption, drawing);
   return figure;
@@ -86,9 +103,9 @@ function columns(night, nights) {
 
 function example({ request_id, time, column, value, trained, jpeg }) {
   const bytes = Uint8Array.from(atob(jpeg), (letter) => letter.charCodeAt(0));
-  const range = trained.map((end) => end.toPrecision(3)).join(" to ");
+  const range = trained.map((end) => shown(end, trained)).join(" to ");
   const figure = element("figure");
-  const caption = element("figcaption", ` ${value.toPrecision(3)}, in training ${range}`);
+  const caption = element("figcaption", ` ${shown(value, trained)}, in training ${range}`);
   caption.prepend(element("strong", column.replaceAll("_", " ")));
   caption.append(element("br"), `${time.slice(11, 16)} UTC, request ${request_id}`);
   const src = URL.createObjectURL(new Blob([bytes], { type: "image/jpeg" }));

@@ -83,6 +83,18 @@ export function mark(wrong, added) {
   }
 }
 
+/** Draws the keyboard's cross at a point of the image, or takes it away. */
+export function cross(at, image) {
+  places.querySelector(".cross")?.remove();
+  if (!at) return;
+  const arm = Math.max(image.width, image.height) / 30;
+  const path = document.createElementNS(SVG, "path");
+  path.setAttribute("d", `M${at[0] - arm} ${at[1]}h${2 * arm}M${at[0]} ${at[1] - arm}v${2 * arm}`);
+  path.classList.add("cross");
+  places.append(path);
+  path.scrollIntoView({ block: "nearest", inline: "nearest" });
+}
+
 /** The place that is pointed at or was clicked last. */
 export const chosenSpot = () => drawn[clicked];
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from monitoring.drift_statistics import ColumnDrift, Kind, StreamingWasserstein, distance, drift_limit, judge
+from monitoring.drift_statistics import ColumnDrift, Kind, StreamingWasserstein, distance, drift_limit, judge, shown
 
 
 def column(name: str, excess: float, kind: Kind = "image") -> ColumnDrift:
@@ -101,3 +101,21 @@ def test_values_that_are_no_number_count_as_missing_and_change_nothing() -> None
     streamed.add(np.array([4.5, np.nan, np.inf, -np.inf]))
     assert (streamed.rows, streamed.known, streamed.missing) == (4, 1, 3)
     assert streamed.mean == 4.5
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "said"),
+    [
+        (-1.29e-15, -1.6, 1.6, "0"),
+        (0.0, 0.0, 0.0, "0"),
+        (7.83, 2, 20, "7.83"),
+        (0.5617, 2, 20, "0.562"),
+        (123456.7, 1e5, 2e5, "123457"),
+        (1.5e-5, 1e-5, 2e-5, "0.0000150"),
+        (-0.25, -1, 1, "-0.25"),
+    ],
+)
+def test_a_value_is_shown_with_three_digits_and_without_an_exponent(
+    value: float, low: float, high: float, said: str
+) -> None:
+    assert shown(value, low, high) == said

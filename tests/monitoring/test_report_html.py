@@ -106,7 +106,7 @@ def text_of(*columns: ColumnDrift, problems: tuple[str, ...] = (), version: str 
 
 
 def test_version_day_verdict_and_reason_come_first() -> None:
-    assert text_of().strip().startswith("Version 3 on 2026-05-01 drift : It is dark &amp; &lt;late&gt;.")
+    assert text_of().strip().startswith("Version 3 on 2026-05-01 ✗ drift : It is dark &amp; &lt;late&gt;.")
     assert text_of(version="").strip().startswith("No version, 2026-05-01")
 
 

@@ -48,7 +48,11 @@ def night(days_ago: int, verdict: str, luminance: float = 0.4, **changes: Any) -
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    made = FolderStore(tmp_path / "store")
+    return fill(FolderStore(tmp_path / "store"))
+
+
+def fill(made: Store) -> Store:
+    """Nights of a version that worked, until its images turned dark."""
     for days_ago in range(9, 2, -1):
         write_summary(made, night(days_ago, "ok", 0.41))
     write_summary(made, night(2, "warning", 0.34))
@@ -202,20 +206,35 @@ def test_a_person_sees_the_strip_what_moved_and_what_people_say(
         assert looks[-1] == "none", "today is looked at tomorrow"
         assert looks[-4:-1] == ["ok", "warning", "drift"]
         assert looks[:20] == ["none"] * 20
+        assert days.all_inner_texts()[-4:] == ["✓", "!", "✗", "·"], "who does not see the colours reads the signs"
         figures = page.locator("#columns figure")
-        assert figures.nth(0).inner_text().startswith("luminance 0.100, 6.0 times its limit")
+        assert figures.nth(0).inner_text().startswith("luminance ▲ 0.1, 6.0 times its limit")
         assert figures.nth(0).locator("path.moved").count() == 2
         assert figures.nth(1).locator("path.moved").count() == 0
         assert re.search(r"12\s+5\s+0\.50\s+0\.63\s+1\.5", page.locator("#said").inner_text())
         (strange,) = page.locator("#examples figure").all()
-        assert re.match(
-            r"luminance 0.0300, in training 0.350 to 0.450\s+12:00 UTC, request dark-1", strange.inner_text()
-        )
+        assert re.match(r"luminance 0.03, in training 0.35 to 0.45\s+12:00 UTC, request dark-1", strange.inner_text())
         assert strange.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)") == 80
         page.get_by_role("link", name="Full report").click()
         page.get_by_text("the report").wait_for()
         page.close()
     assert problems == []
+
+
+def test_one_night_is_a_dot_and_what_only_rounding_left_is_nought(
+    browser: "Browser", models: dict[int, Path], tmp_path: Path
+) -> None:
+    store = FolderStore(tmp_path / "one")
+    column = ColumnSummary(score=0.1, limit=0.5, mean=-1.29e-15, trained=(-1.6, 1.6))
+    write_summary(store, night(1, "ok", columns={"embedding_1": column}))
+    settings = Settings(_env_file=None, state_dir=tmp_path / "state", store=store.url)
+    with running(create_app(settings, FlippingRegistry(models, serving=1))) as address:
+        page = browser.new_page()
+        page.goto(f"{address}/monitoring")
+        figure = page.locator("#columns figure")
+        assert figure.inner_text().startswith("embedding 1 0, 0.2 times its limit")
+        assert figure.locator("path.day").evaluate("dot => getComputedStyle(dot).strokeWidth") == "7px"
+        page.close()
 
 
 def test_a_person_gives_the_token_and_opens_a_report(

@@ -311,3 +311,47 @@ def test_the_api_is_drawn_without_another_host(page: "Page", address: str) -> No
     page.goto(f"{address}/docs")
     page.get_by_text("/predict/batch").click()
     page.get_by_role("button", name="Try it out").first.wait_for()
+
+
+def test_a_missing_place_is_outlined_by_the_keyboard_alone(page: "Page", picture: Path) -> None:
+    give(page, picture)
+    page.locator("#missing").focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "places"
+    page.locator("#places .cross").wait_for(state="attached")
+    for key in ("ArrowRight", "ArrowDown", "ArrowLeft"):
+        page.keyboard.press("Enter")
+        for _ in range(3):
+            page.keyboard.press(key)
+    page.keyboard.press("Shift+ArrowLeft")
+    page.keyboard.press("Enter")
+    assert page.locator("#places polygon.added").count() == 1
+    assert page.locator("#places .cross").count() == 0
+    with page.expect_response("**/feedback") as sent:
+        page.get_by_role("button", name="Send: 1 missing").click()
+    (ring,) = json.loads(sent.value.request.post_data or "")["added"]
+    assert ring == [[80, 60], [92, 60], [92, 72], [79, 72]]
+
+
+def test_outlining_is_given_up_with_escape(page: "Page", picture: Path) -> None:
+    give(page, picture)
+    page.locator("#missing").press("Enter")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.id") == "missing"
+    assert page.locator("#places .cross, #places .added").count() == 0
+    page.locator("#places").press("ArrowRight")
+    assert page.locator("#chosen").inner_text().startswith("Place 1 of 2"), "the arrows choose places again"
+
+
+def test_a_person_may_say_the_resolution(page: "Page", picture: Path) -> None:
+    give(page, picture)
+    assert float(page.locator("#gsd").input_value()) == 0.15
+    assert "assumed" in page.locator("#gsd-source").inner_text()
+    page.locator("#gsd").fill("0.075")
+    with page.expect_response("**/predict?gsd=0.075"):
+        page.get_by_role("button", name="Ask again").click()
+    page.get_by_text("as you said", exact=True).wait_for()
+    assert float(page.locator("#gsd").input_value()) == 0.075
+    give(page, picture)
+    assert float(page.locator("#gsd").input_value()) == 0.15, "it was said of another image"
