@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli import benchmark, data, demo, feedback, model, platform, predict
+from cli import benchmark, data, demo, feedback, model, occupancy, platform, predict
 from cli.console import console, errors, show_error
 from cli.servers import stop_on_sigterm
 from parking.errors import ParkingError
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.command(rich_help_panel="See it")(demo.demo)
 app.command(rich_help_panel="See it")(predict.predict)
+app.command(rich_help_panel="See it")(occupancy.occupancy)
 app.command(rich_help_panel="Run it")(platform.up)
 app.command(rich_help_panel="Run it")(platform.serve)
 app.command(rich_help_panel="Run it")(platform.flows)

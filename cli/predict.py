@@ -9,7 +9,7 @@ import typer
 
 from cli import options, session
 from cli.console import progress_shown
-from parking.errors import ParkingError
+from parking.errors import ImageError, ParkingError
 
 if TYPE_CHECKING:
     from cli.images import NamedImage
@@ -31,6 +31,9 @@ def predict(
     tta: Annotated[
         bool, typer.Option("--tta", help="Average over eight flips and turns: a little better, 8 times slower.")
     ] = False,
+    scales: Annotated[
+        str, typer.Option(help="Sizes that images are read at, such as 1,0.8,0.67: finds more, takes longer.")
+    ] = "1",
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each image, nothing else.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print resolution, seconds and files, too.")] = False,
@@ -47,6 +50,7 @@ def predict(
     from parking.model import load_model
     from parking.progress import report as progress
 
+    sizes = parse_scales(scales)
     report = Report(as_json=as_json, quiet=quiet, verbose=verbose)
     loaded = load_model(model, settings)
     if loaded.is_shipped and not model:
@@ -57,7 +61,7 @@ def predict(
             progress(done, len(named), "images")
             started = time.perf_counter()
             try:
-                result = loaded.detect(image.read(), gsd=gsd, threshold=threshold, tta=tta)
+                result = loaded.detect(image.read(), gsd=gsd, threshold=threshold, tta=tta, scales=sizes)
                 files = result.save(out / image.answers.parent, image.answers.name)
             except ParkingError as error:
                 report.failed(image.name, error)
@@ -66,6 +70,21 @@ def predict(
     report.summary()
     if report.failures:
         raise typer.Exit(1)
+
+
+def parse_scales(text: str) -> tuple[float, ...]:
+    """Sizes from words with commas between.
+
+    Raises:
+        ImageError: one is no number between 0.25 and 4.
+    """
+    try:
+        sizes = tuple(float(word) for word in text.split(","))
+    except ValueError:
+        sizes = ()
+    if not sizes or not all(0.25 <= size <= 4 for size in sizes):
+        raise ImageError(f"--scales {text} names no sizes: give numbers between 0.25 and 4, such as 1,0.8,0.67.")
+    return sizes
 
 
 def name_images(words: Sequence[str], out: Path, report: "Report") -> list["NamedImage"]:

@@ -51,7 +51,7 @@ class LogRow(EmbeddingDescriptors, PredictionDescriptors, Descriptors):
     gsd: float
     """Metres per pixel."""
     gsd_source: str
-    """`file`, `caller` or `assumed`."""
+    """`file`, `caller`, `vehicles`, `texture` or `assumed`."""
     latency_ms: float
 
 
@@ -99,7 +99,7 @@ def make_row(
         request_id: names the request; the scene's name in a reference.
         model_version: number of the version that answered; empty in a reference, made before it has one.
         gsd: metres per pixel.
-        gsd_source: `file`, `caller` or `assumed`.
+        gsd_source: see `parking.detection.scale.GsdSource`.
         latency_ms: time of the inference, in milliseconds.
         embedding: see `parking.detection.detector.Detection`; empty if the model has none.
         time: when; now by default.

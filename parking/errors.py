@@ -81,6 +81,10 @@ class CorrectionError(ParkingError):
     """A correction does not fit the answer that it corrects."""
 
 
+class BaysError(ParkingError):
+    """A layer of known bays cannot be used with an image."""
+
+
 class OutputError(ParkingError):
     """A file that a person asked for cannot be written where they want it."""
 

@@ -1,6 +1,7 @@
 """A model to ask from Python: `load_model().detect("photo.tif")`. It needs no torch and no server."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from parking.data.bays import KnownBays, read_known_bays
 from parking.data.imagery import read_raster
 from parking.data.raster import Raster, check_size
-from parking.detection.detector import Detector
+from parking.detection.detector import ONE_SCALE, Detector
+from parking.detection.occupancy import Bay
 from parking.errors import ImageError, ModelError, NoVersionError
 from parking.result import Result
 from parking.settings import Settings, get_settings
@@ -47,6 +50,7 @@ class ParkingModel:
         threshold: float | None = None,
         min_area_m2: float | None = None,
         tta: bool = False,
+        scales: Sequence[float] = ONE_SCALE,
     ) -> Result:
         """Find the free places in an image.
 
@@ -57,24 +61,56 @@ class ParkingModel:
             threshold: probability from which a pixel is free, instead of the model's.
             min_area_m2: smallest place that is kept, in m², instead of the model's.
             tta: test-time augmentation: average the answers to eight flips and turns, eight times slower.
+            scales: sizes at which the image is read, in those of the model's resolution; the answers are averaged.
 
         Raises:
             ImageError: this is no image that we read, or it is larger than the limit.
         """
-        raster = raster_of(image, self.settings.max_megapixels)
-        check_size(raster.name, raster.width, raster.height, self.settings.max_megapixels)
-        if gsd is not None:
-            if not 0.01 <= gsd <= 5:
-                raise ImageError(f"A resolution of {gsd:g} m a pixel cannot be: give one between 0.01 and 5.")
-            raster = replace(raster, gsd=gsd)
+        raster = self._raster(image, gsd)
         found = self.detector.detect(
             raster,
             threshold=threshold,
             min_area_m2=min_area_m2,
             assumed_gsd=self.settings.assumed_gsd or None,
             tta=tta,
+            scales=scales,
         )
         return Result(raster, found if gsd is None else replace(found, gsd_source="caller"), self.version)
+
+    def occupancy(
+        self, image: ImageSource, layer: bytes, name: str = "bays", *, gsd: float | None = None, tta: bool = False
+    ) -> tuple[Raster, KnownBays, tuple[Bay, ...]]:
+        """Which bays of a layer are taken.
+
+        Args:
+            image: see `detect`.
+            layer: bytes of a GeoJSON or GeoPackage of bays.
+            name: what messages call the layer.
+            gsd: see `detect`.
+            tta: see `detect`.
+
+        Returns:
+            The image, the bays that lie in it, and the state of each.
+
+        Raises:
+            ImageError: see `detect`.
+            BaysError: the layer cannot be used with this image.
+            ModelError: the model sees no vehicles.
+        """
+        raster = self._raster(image, gsd)
+        known = read_known_bays(layer, name, raster)
+        rings = [bay.ring for bay in known.bays]
+        read = self.detector.occupancy(raster, rings, assumed_gsd=self.settings.assumed_gsd or None, tta=tta)
+        return raster, known, read
+
+    def _raster(self, image: ImageSource, gsd: float | None) -> Raster:
+        raster = raster_of(image, self.settings.max_megapixels)
+        check_size(raster.name, raster.width, raster.height, self.settings.max_megapixels)
+        if gsd is None:
+            return raster
+        if not 0.01 <= gsd <= 5:
+            raise ImageError(f"A resolution of {gsd:g} m a pixel cannot be: give one between 0.01 and 5.")
+        return replace(raster, gsd=gsd)
 
 
 def load_model(which: str | Path = "", settings: Settings | None = None) -> ParkingModel:

@@ -47,6 +47,16 @@ class Result:
         return self.detection.spots
 
     @property
+    def vehicles(self) -> tuple[Spot, ...]:
+        """The vehicles, from the top of the image downwards; none where the model sees none."""
+        return self.detection.vehicles or ()
+
+    @property
+    def share_taken(self) -> float | None:
+        """Vehicles among vehicles and free places together; None where the model sees no vehicles."""
+        return self.detection.share_taken
+
+    @property
     def count(self) -> int:
         """How many free places were found."""
         return self.detection.count
@@ -80,10 +90,15 @@ class Result:
         low, high = self.count_interval
         places = "free place" if self.count == 1 else "free places"
         return (
-            f"{self.raster.name}: {self.count} {places} (80 % interval {low} to {high}), {self.gsd:.3g} m a pixel "
-            f"({self.detection.gsd_source}), imagery of {self.imagery_date or 'unknown date'}, "
-            f"model {self.model_version}"
+            f"{self.raster.name}: {self.count} {places} (80 % interval {low} to {high}){self._taken()}, "
+            f"{self.gsd:.3g} m a pixel ({self.detection.gsd_source}), "
+            f"imagery of {self.imagery_date or 'unknown date'}, model {self.model_version}"
         )
+
+    def _taken(self) -> str:
+        if self.share_taken is None:
+            return ""
+        return f", {len(self.vehicles)} vehicle{'s' * (len(self.vehicles) != 1)}, {self.share_taken:.0%} taken"
 
     def overlay(self) -> NDArray[np.uint8]:
         """The image with its places drawn in: (H, W, 3) RGB."""
@@ -104,7 +119,7 @@ class Result:
         geopandas = required("geopandas", "A table of places")
         collection = self.to_geojson()
         placed = collection["coordinate_system"] != "image"
-        columns = ["confidence", "area_m2", "geometry"]
+        columns = ["confidence", "area_m2", "kind", "geometry"]
         table = geopandas.GeoDataFrame.from_features(
             collection["features"], crs="EPSG:4326" if placed else None, columns=columns
         )

@@ -18,6 +18,8 @@ _ON_EARTH = [
     [2.35220, 48.85660],
 ]
 
+_BESIDE = [[40.0, 40.0], [53.0, 40.0], [53.0, 71.0], [40.0, 71.0]]
+
 _JSON: dict[str, Any] = {
     "answer_id": "20260501-3f1c09ab-5e0d7c21b8f4a693",
     "request_id": "b0c2f1d4",
@@ -27,8 +29,11 @@ _JSON: dict[str, Any] = {
     "threshold": 0.5,
     "coordinate_system": "WGS 84",
     "position_accuracy_m": 1.0,
-    "spots": [{"polygon": _OUTLINE, "confidence": 0.83, "area_m2": 12.62, "lonlat": _ON_EARTH}],
-    "gsd": {"value": 0.15, "source": "file"},
+    "spots": [{"polygon": _OUTLINE, "confidence": 0.83, "area_m2": 12.62, "kind": "bay", "lonlat": _ON_EARTH}],
+    "vehicles": [{"polygon": _BESIDE, "confidence": 0.94, "area_m2": 8.31, "lonlat": _ON_EARTH}],
+    "taken": 1,
+    "share_taken": 0.5,
+    "gsd": {"value": 0.15, "source": "file", "spread": None},
     "imagery_date": "2025-06-14",
     "stretch": {"low": 0.0, "high": 2140.0, "source": "percentiles"},
     "warnings": [],
@@ -44,14 +49,16 @@ _GEOJSON: dict[str, Any] = {
             "type": "Feature",
             "id": 1,
             "geometry": {"type": "Polygon", "coordinates": [_ON_EARTH]},
-            "properties": {"confidence": 0.83, "area_m2": 12.62},
+            "properties": {"confidence": 0.83, "area_m2": 12.62, "kind": "bay"},
         }
     ],
     "coordinate_system": "WGS 84",
     "position_accuracy_m": 1.0,
     "count": 1,
     "count_interval": [0, 4],
-    "gsd": {"value": 0.15, "source": "file"},
+    "taken": 1,
+    "share_taken": 0.5,
+    "gsd": {"value": 0.15, "source": "file", "spread": None},
     "imagery_date": "2025-06-14",
     "stretch": {"low": 0.0, "high": 2140.0, "source": "percentiles"},
     "warnings": [],

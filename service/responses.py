@@ -13,6 +13,8 @@ from parking.data.imagery import Raster, encode_png
 from parking.detection.detector import Detection
 from parking.detection.geojson import closed, locate, to_geojson
 from parking.detection.output import overlay
+from parking.detection.scale import GsdSource
+from parking.detection.spots import Kind
 
 
 class Place(BaseModel):
@@ -24,9 +26,24 @@ class Place(BaseModel):
     """0 to 1: of the places with 0.8, four in five lie mostly on free ground, as far as the model was measured."""
     area_m2: float
     """Its area in square metres."""
+    kind: Kind
+    """`bay`: a place of its own; `kerb`: a part of a longer free stretch, cut at the usual length of a place."""
     lonlat: list[tuple[float, float]] | None
     """Its outline in WGS 84, closed and in one piece: beyond 180 degrees where it crosses the 180th meridian. Null
     where the file does not say where on Earth it is."""
+
+
+class Vehicle(BaseModel):
+    """One car, van, bus or lorry, parked or driving."""
+
+    polygon: list[tuple[float, float]]
+    """Its outline, x and y in pixels of the image; not closed."""
+    confidence: float
+    """Mean probability of a vehicle inside it, 0 to 1."""
+    area_m2: float
+    """Its area in square metres."""
+    lonlat: list[tuple[float, float]] | None
+    """As of a place."""
 
 
 class Gsd(BaseModel):
@@ -34,8 +51,10 @@ class Gsd(BaseModel):
 
     value: float
     """Metres per pixel."""
-    source: Literal["file", "caller", "assumed"]
-    """Who said so."""
+    source: GsdSource
+    """Who said so: the file, the caller, an estimate from vehicles or texture, or nobody."""
+    spread: float | None
+    """Standard error of an estimate, as a share of it; null where it is no estimate."""
 
 
 class StretchAnswer(BaseModel):
@@ -72,6 +91,12 @@ class PredictionAnswer(BaseModel):
     """Metres that a `lonlat` may be off because of the change of datum; null where nobody knows."""
     spots: list[Place]
     """The places, from the top of the image downwards."""
+    vehicles: list[Vehicle] | None
+    """The vehicles, likewise; null if the model sees none."""
+    taken: int | None
+    """Vehicles seen: each takes a place or drives; null if the model sees none."""
+    share_taken: float | None
+    """Vehicles among vehicles and free places together; null where neither was found or looked for."""
     gsd: Gsd
     """Ground resolution that areas were computed with."""
     imagery_date: str
@@ -133,16 +158,19 @@ def _wish(part: str) -> tuple[str, float]:
 
 def _as_json(prediction: Prediction) -> bytes:
     found = prediction.detection
-    location = locate([spot.ring for spot in found.spots], prediction.raster)
-    places = [
-        Place(
-            polygon=list(spot.ring),
-            confidence=spot.confidence,
-            area_m2=spot.area_m2,
-            lonlat=location.rings and [(x, y) for x, y in closed(location.rings[number])],
-        )
-        for number, spot in enumerate(found.spots)
+    spots = (*found.spots, *(found.vehicles or ()))
+    location = locate([spot.ring for spot in spots], prediction.raster)
+    outlines = [
+        {
+            "polygon": list(spot.ring),
+            "confidence": spot.confidence,
+            "area_m2": spot.area_m2,
+            "lonlat": location.rings and [(x, y) for x, y in closed(location.rings[number])],
+        }
+        for number, spot in enumerate(spots)
     ]
+    places = [Place(kind=spot.kind, **one) for spot, one in zip(found.spots, outlines, strict=False)]
+    vehicles = [Vehicle(**one) for one in outlines[found.count :]]
     answer = PredictionAnswer(
         answer_id=prediction.answer_id,
         request_id=prediction.request_id,
@@ -153,7 +181,10 @@ def _as_json(prediction: Prediction) -> bytes:
         coordinate_system="image" if location.rings is None else "WGS 84",
         position_accuracy_m=location.accuracy_m,
         spots=places,
-        gsd=Gsd(value=found.gsd, source=found.gsd_source),
+        vehicles=None if found.vehicles is None else vehicles,
+        taken=found.taken,
+        share_taken=found.share_taken,
+        gsd=Gsd(value=found.gsd, source=found.gsd_source, spread=found.gsd_spread),
         imagery_date=found.imagery_date.isoformat() if found.imagery_date else "unknown",
         stretch=StretchAnswer(**asdict(stretch)) if (stretch := prediction.raster.stretch) else None,
         warnings=[*prediction.raster.warnings, *location.warnings],

@@ -7,17 +7,18 @@ import numpy as np
 
 from parking.data.imagery import Raster, encode_png
 from parking.detection.detector import Detection
-from parking.detection.geojson import to_geojson
+from parking.detection.geojson import to_geojson, vehicles_to_geojson
 from parking.detection.output import overlay
 from parking.errors import OutputError
 from parking.files import write_whole
 
 
 def write_answers(detection: Detection, raster: Raster, stem: Path, model_version: str = "") -> list[Path]:
-    """Write the places, the overlay and the probability map of one raster.
+    """Write the places, the vehicles, the overlay and the probability map of one raster.
 
     Where the raster is georeferenced they are `<stem>.geojson`, `<stem>.overlay.png` and `<stem>.prob.tif`. Where it is
     not, no map can place them, and their names say so: `<stem>.pixels.json`, `<stem>.overlay.png`, `<stem>.prob.png`.
+    Vehicles, where the model sees them, are `<stem>.vehicles.geojson` or `<stem>.vehicles.pixels.json`.
 
     Args:
         detection: what was found.
@@ -33,9 +34,12 @@ def write_answers(detection: Detection, raster: Raster, stem: Path, model_versio
     """
     places = to_geojson(detection, raster, model_version)
     on_earth = places["coordinate_system"] != "image"
+    suffix = "geojson" if on_earth else "pixels.json"
     probability = probability_cog if on_earth else probability_png
-    answers = {
-        ".geojson" if on_earth else ".pixels.json": json.dumps(places).encode(),
+    answers = {f".{suffix}": json.dumps(places).encode()}
+    if detection.vehicles is not None:
+        answers[f".vehicles.{suffix}"] = json.dumps(vehicles_to_geojson(detection, raster, model_version)).encode()
+    answers |= {
         ".overlay.png": encode_png(overlay(raster, detection)),
         ".prob.tif" if on_earth else ".prob.png": probability(detection, raster),
     }

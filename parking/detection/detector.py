@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -21,7 +20,7 @@ from parking.detection.occupancy import Bay, read_bays
 from parking.detection.onnx_model import Signature
 from parking.detection.places import find_places, find_vehicles
 from parking.detection.runtime import Model, Runtime, open_model
-from parking.detection.scale import Scale, by_texture, by_vehicles
+from parking.detection.scale import GsdSource, Scale, by_texture, by_vehicles
 from parking.detection.spots import Spot, count_interval, find_spots, never_stop, rules_for, stretch
 from parking.errors import ModelError
 
@@ -60,8 +59,8 @@ class Detection:
     gsd: float
     """Metres per pixel that the areas were computed with."""
 
-    gsd_source: Literal["file", "caller", "vehicles", "texture", "assumed"]
-    """Who said so: the image's file, the caller, or an estimate."""
+    gsd_source: GsdSource
+    """Who said so."""
 
     imagery_date: date | None
     threshold: float

@@ -15,6 +15,7 @@ from shapely.geometry.base import BaseGeometry
 from parking.data.annotations import Ring
 from parking.data.raster import Raster
 from parking.detection.detector import Detection
+from parking.detection.spots import Spot
 
 if TYPE_CHECKING:
     from parking.data.georeference import Placement
@@ -57,7 +58,30 @@ def to_geojson(detection: Detection, raster: Raster, model_version: str = "") ->
         raster: where it was found.
         model_version: of the model that found it.
     """
-    rings = [spot.ring for spot in detection.spots]
+    collection = _collection(detection.spots, raster, ("confidence", "area_m2", "kind"))
+    return collection | {
+        "count": detection.count,
+        "count_interval": list(detection.count_interval),
+        "taken": detection.taken,
+        "share_taken": detection.share_taken,
+        **_about(detection, raster, model_version),
+        "warnings": [*raster.warnings, *collection["warnings"]],
+    }
+
+
+def vehicles_to_geojson(detection: Detection, raster: Raster, model_version: str = "") -> dict[str, Any]:
+    """The vehicles as a FeatureCollection, as `to_geojson` has the places; none where the model sees none."""
+    collection = _collection(detection.vehicles or (), raster, ("confidence", "area_m2"))
+    return collection | {
+        "count": detection.taken,
+        **_about(detection, raster, model_version),
+        "warnings": [*raster.warnings, *collection["warnings"]],
+    }
+
+
+def _collection(spots: Sequence[Spot], raster: Raster, properties: Sequence[str]) -> dict[str, Any]:
+    """Outlines as features, with these of their attributes as properties."""
+    rings = [spot.ring for spot in spots]
     location = locate(rings, raster)
     shapes = [_flat(ring) for ring in rings] if location.rings is None else [_on_globe(ring) for ring in location.rings]
     features = [
@@ -65,9 +89,9 @@ def to_geojson(detection: Detection, raster: Raster, model_version: str = "") ->
             "type": "Feature",
             "id": number,
             "geometry": shape,
-            "properties": {"confidence": spot.confidence, "area_m2": spot.area_m2},
+            "properties": {name: getattr(spot, name) for name in properties},
         }
-        for number, (spot, shape) in enumerate(zip(detection.spots, shapes, strict=True), start=1)
+        for number, (spot, shape) in enumerate(zip(spots, shapes, strict=True), start=1)
     ]
     return {
         "type": "FeatureCollection",
@@ -75,12 +99,16 @@ def to_geojson(detection: Detection, raster: Raster, model_version: str = "") ->
         "features": features,
         "coordinate_system": "image" if location.rings is None else "WGS 84",
         "position_accuracy_m": location.accuracy_m,
-        "count": detection.count,
-        "count_interval": list(detection.count_interval),
-        "gsd": {"value": detection.gsd, "source": detection.gsd_source},
+        "warnings": list(location.warnings),
+    }
+
+
+def _about(detection: Detection, raster: Raster, model_version: str) -> dict[str, Any]:
+    """What a reader of any outline must know of the image and the model."""
+    return {
+        "gsd": {"value": detection.gsd, "source": detection.gsd_source, "spread": detection.gsd_spread},
         "imagery_date": detection.imagery_date.isoformat() if detection.imagery_date else "unknown",
         "stretch": asdict(raster.stretch) if raster.stretch else None,
-        "warnings": [*raster.warnings, *location.warnings],
         "model_version": model_version,
         "image": {"name": raster.name, "width": raster.width, "height": raster.height},
     }

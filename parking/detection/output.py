@@ -10,12 +10,20 @@ from parking.detection.detector import Detection
 
 _UNSURE = np.array([255, 159, 28], np.float64)
 _SURE = np.array([46, 232, 134], np.float64)
+_VEHICLE = (64, 156, 255)
 _FILL = 0.35
 _DARK = (16, 20, 24)
 
 
-def overlay(raster: Raster, detection: Detection) -> NDArray[np.uint8]:
+def overlay(raster: Raster, detection: Detection, *, vehicles: bool = True) -> NDArray[np.uint8]:
     """The image with its free places drawn in: orange where unsure, green where sure, and the count as a caption.
+
+    Vehicles are outlined in blue.
+
+    Args:
+        raster: that was asked about.
+        detection: what was found in it.
+        vehicles: whether to draw the vehicles, too.
 
     Returns:
         (H, W, 3) RGB, the raster's own size.
@@ -25,19 +33,31 @@ def overlay(raster: Raster, detection: Detection) -> NDArray[np.uint8]:
     # Where fills meet, the outlines tell the places apart; so they go on last.
     fill = drawn.copy()
     for spot in detection.spots:
-        cv2.fillPoly(fill, [_fixed(spot.ring)], _colour(spot.confidence), lineType=cv2.LINE_AA, shift=4)
+        cv2.fillPoly(fill, [fixed(spot.ring)], _colour(spot.confidence), lineType=cv2.LINE_AA, shift=4)
     cv2.addWeighted(fill, _FILL, drawn, 1 - _FILL, 0, dst=drawn)
+    seen = detection.vehicles or () if vehicles else ()
+    for vehicle in seen:
+        cv2.polylines(drawn, [fixed(vehicle.ring)], True, _VEHICLE, stroke, cv2.LINE_AA, shift=4)
     for thickness, dark in ((stroke + 2, True), (stroke, False)):
         for spot in detection.spots:
             colour = _DARK if dark else _colour(spot.confidence)
-            cv2.polylines(drawn, [_fixed(spot.ring)], True, colour, thickness, cv2.LINE_AA, shift=4)
-    low, high = detection.count_interval
-    places = "place" if detection.count == 1 else "places"
-    _caption(drawn, f"{detection.count} free {places} ({low} to {high})")
+            cv2.polylines(drawn, [fixed(spot.ring)], True, colour, thickness, cv2.LINE_AA, shift=4)
+    caption(drawn, _told(detection))
     return drawn
 
 
-def _fixed(ring: Ring) -> NDArray[np.int32]:
+def _told(detection: Detection) -> str:
+    """The answer in a line."""
+    low, high = detection.count_interval
+    places = "place" if detection.count == 1 else "places"
+    free = f"{detection.count} free {places} ({low} to {high})"
+    if detection.share_taken is None:
+        return free
+    vehicles = "vehicle" if detection.taken == 1 else "vehicles"
+    return f"{free}, {detection.taken} {vehicles}, {detection.share_taken:.0%} taken"
+
+
+def fixed(ring: Ring) -> NDArray[np.int32]:
     """Sixteenths of a pixel; OpenCV counts from the centre of the first pixel, a ring from its corner."""
     return np.round((np.array(ring) - 0.5) * 16).astype(np.int32)
 
@@ -47,7 +67,7 @@ def _colour(confidence: float) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def _caption(drawn: NDArray[np.uint8], text: str) -> None:
+def caption(drawn: NDArray[np.uint8], text: str) -> None:
     """A line of text in the upper left corner, on a dark ground; left out where it would cover the image."""
     height, width = drawn.shape[:2]
     scale = max(0.45, min(height, width) / 900)

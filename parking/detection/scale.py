@@ -9,6 +9,9 @@ import numpy as np
 
 from parking.detection.spots import Spot
 
+GsdSource = Literal["file", "caller", "vehicles", "texture", "assumed"]
+"""Who says how large a pixel is on the ground: the image's file, the caller, an estimate, or nobody."""
+
 LEAST_VEHICLES = 5
 """Vehicles below which their median length says less than the texture does."""
 
@@ -29,7 +32,7 @@ class Scale:
     gsd: float
     """Metres per pixel."""
 
-    source: Literal["file", "caller", "vehicles", "texture", "assumed"]
+    source: GsdSource
     """Who says so."""
 
     spread: float | None = None

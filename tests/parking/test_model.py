@@ -83,7 +83,7 @@ def test_the_caller_may_say_the_resolution(model: ParkingModel, pixels: Any) -> 
 
 def test_the_result_is_a_table_in_pixels_or_on_earth(model: ParkingModel, pixels: Any) -> None:
     table = model.detect(pixels).to_geodataframe()
-    assert list(table.columns) == ["confidence", "area_m2", "geometry"]
+    assert list(table.columns) == ["confidence", "area_m2", "kind", "geometry"]
     assert (len(table), table.crs, table.index.tolist()) == (2, None, [1, 2])
     assert table.attrs["model_version"] == model.version
     placed = model.detect(Raster(pixels, **PARIS)).to_geodataframe()

@@ -1,6 +1,7 @@
 """The files of an answer: named and made so that a GIS puts each where it belongs."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from rasterio.crs import CRS
 from shapely.geometry import shape
 
 from parking.detection.answer_files import write_answers
+from parking.detection.spots import Spot
 from parking.errors import OutputError
 from tests.parking.detection.test_output import FOUND, raster
 
@@ -40,6 +42,21 @@ def test_the_probability_map_of_a_georeferenced_image_lies_where_the_places_lie(
         (inside,) = dataset.sample([(xs[0], ys[0])])
         assert inside == pytest.approx(0.5)
         assert np.count_nonzero(dataset.read(1)) == 33 * 17
+
+
+def test_vehicles_have_a_file_of_their_own_where_the_model_sees_them(tmp_path: Path) -> None:
+    car = Spot(((200.0, 100.0), (213.0, 100.0), (213.0, 130.0), (200.0, 130.0)), 0.91, 8.0)
+    plain = write_answers(replace(FOUND, vehicles=(car,)), raster(), tmp_path / "a", "7")
+    assert [path.name for path in plain][:2] == ["a.pixels.json", "a.vehicles.pixels.json"]
+    places, vehicles = (json.loads(path.read_text()) for path in plain[:2])
+    assert (places["taken"], places["share_taken"]) == (1, 0.5)
+    assert (vehicles["count"], vehicles["model_version"]) == (1, "7")
+    assert vehicles["features"][0]["properties"] == {"confidence": 0.91, "area_m2": 8.0}
+    placed = write_answers(replace(FOUND, vehicles=(car,)), raster(**PARIS), tmp_path / "b")
+    assert placed[1].name == "b.vehicles.geojson"
+    (x, y), *_ = json.loads(placed[1].read_text())["features"][0]["geometry"]["coordinates"][0]
+    assert 2.3 < x < 2.4
+    assert 48.8 < y < 48.9
 
 
 def test_an_unknown_crs_is_answered_in_pixels(tmp_path: Path) -> None:

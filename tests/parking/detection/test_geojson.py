@@ -18,7 +18,7 @@ def test_an_image_without_a_place_on_earth_is_given_in_its_pixels_and_says_so() 
     assert answer["coordinate_system"] == "image"
     assert "Pixels of the image" in answer["crs"]["properties"]["name"]
     (feature,) = answer["features"]
-    assert feature["properties"] == {"confidence": 0.9, "area_m2": 12.6}
+    assert feature["properties"] == {"confidence": 0.9, "area_m2": 12.6, "kind": "bay"}
     assert shape(feature["geometry"]).bounds == (60, 40, 77, 73)
     assert (answer["count"], answer["count_interval"], answer["model_version"]) == (1, [0, 3], "7")
     assert answer["imagery_date"] == "2024-05-01"

@@ -37,6 +37,23 @@ def test_the_overlay_marks_the_place_and_leaves_the_image_as_it_was() -> None:
     assert (outside == 60).all()
 
 
+def test_vehicles_are_drawn_and_can_be_left_out() -> None:
+    car = Spot(((200.0, 100.0), (213.0, 100.0), (213.0, 130.0), (200.0, 130.0)), 0.9, 8.0)
+    seen = replace(FOUND, vehicles=(car,))
+    blue = overlay(raster(), seen)[100:102, 205]
+    assert blue[:, 2].max() > 150
+    np.testing.assert_array_equal(
+        overlay(raster(), seen, vehicles=False)[90:140, 190:220], raster().pixels[90:140, 190:220]
+    )
+
+
+def test_a_model_that_sees_no_vehicles_does_not_say_that_there_are_none() -> None:
+    assert (FOUND.taken, FOUND.share_taken) == (None, None)
+    seen = replace(FOUND, vehicles=())
+    assert (seen.taken, seen.share_taken) == (0, 0.0)
+    assert replace(detection(), vehicles=()).share_taken is None
+
+
 def test_an_overlay_of_one_pixel_can_be_drawn() -> None:
     dot = Raster(np.zeros((1, 1, 3), np.uint8))
     assert overlay(dot, replace(detection(), probability=np.zeros((1, 1), np.float32))).shape == (1, 1, 3)
