@@ -43,7 +43,7 @@ def bays_to_geojson(known: KnownBays, read: tuple[Bay, ...], raster: Raster, mod
 
 def totals_of(read: tuple[Bay, ...]) -> dict[str, Any]:
     """Bays by state, and the share that is taken: the mean of the probabilities, which counts the unsure ones, too."""
-    states = Counter(bay.state for bay in read)
+    states = Counter[str](bay.state for bay in read)
     share = round(float(np.mean([bay.occupied for bay in read])), 4) if read else None
     return {**{name: states[name] for name in _COLOURS}, "share_taken": share}
 
