@@ -15,7 +15,10 @@ GROUPS: dict[str, frozenset[str]] = {
         }
     ),
     "loop": frozenset(
-        {"dask", "distributed", "httpx", "mlflow", "prefect", "prefect_dask", "psycopg2", "sqlalchemy", "alembic"}
+        {
+            *("alembic", "dask", "defusedxml", "distributed", "httpx", "mlflow", "prefect", "prefect_dask", "psycopg2"),
+            *("pyogrio", "sqlalchemy"),
+        }
     ),
     "cluster": frozenset({"prefect_kubernetes"}),
     "monitoring": frozenset({"evidently", "pandas"}),

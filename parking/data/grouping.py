@@ -105,15 +105,15 @@ def footprint(raster: Raster) -> shapely.Polygon | None:
     from rasterio.errors import CRSError
     from rasterio.warp import transform
 
-    a, b, c, d, e, f = raster.transform
     corners = [(x * raster.width, y * raster.height) for x, y in ((0, 0), (1, 0), (1, 1), (0, 1))]
+    xs, ys = zip(*(raster.transform * corner for corner in corners), strict=True)
     try:
-        east, north = transform(
-            raster.crs, "EPSG:4326", [a * x + b * y + c for x, y in corners], [d * x + e * y + f for x, y in corners]
-        )
+        east, north = transform(raster.crs, "EPSG:4326", xs, ys)
     except CRSError:
         return None
-    return shapely.Polygon(zip(east, north, strict=True)) if np.isfinite([*east, *north]).all() else None
+    # Across the 180th meridian the corners span the globe: such an image is compared by its look alone.
+    sound = np.isfinite([*east, *north]).all() and max(east) - min(east) < 180
+    return shapely.Polygon(zip(east, north, strict=True)) if sound else None
 
 
 def overlapping(footprints: Sequence[shapely.Polygon | None]) -> list[tuple[int, int]]:

@@ -58,6 +58,11 @@ def _mended(polygon: Polygon) -> Polygon:
     return largest
 
 
+def rings_of(geometry: BaseGeometry) -> list[Ring]:
+    """Outlines of the polygons in a geometry; one with a hole is cut through it, since an outline alone has none."""
+    return [_outline(part) for polygon in _polygons(geometry) for part in _without_holes(polygon)]
+
+
 def area(ring: Ring) -> float:
     """Square pixels inside an outline, by the shoelace formula."""
     return abs(sum(x * v - u * y for (x, y), (u, v) in zip(ring, ring[1:] + ring[:1], strict=True))) / 2

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from parking.data.annotations import FORMATS, Annotation, completed, read_annotations
-from parking.data.exports import xml, yolo
+from parking.data.exports import vector, xml, yolo
 from parking.data.imagery import EXTENSIONS
 from parking.data.vocabulary import LabelMap
 from parking.errors import AnnotationError, DatasetError
@@ -65,15 +65,34 @@ def read_source(files: SourceFiles, labels: LabelMap) -> list[Annotation]:
     exports = [key for key in files.of_kind(*_JSON) if not (from_yolo and _goes_with_yolo(files.store, key))]
     documents = [key for key in files.of_kind(".xml") if not key.lower().endswith(".aux.xml")]
     found = completed(from_yolo)
+    layers = list(files.of_kind(*vector.ENDINGS))
     for key in exports:
-        found += read_annotations(_text(files.store, key), key, labels)
+        text = _text(files.store, key)
+        if is_map(text):
+            layers.append(key)
+        else:
+            found += read_annotations(text, key, labels)
     found += completed(one for key in documents for one in xml.read(files.store.read(key), key, labels))
-    if not (from_yolo or exports or documents):
+    # Where others annotate plain images, a layer that lies beside them is of something else.
+    if layers and not (found and not files.of_kind(".tif", ".tiff")):
+        found += vector.read(files.store, layers, files.images, labels)
+    if not (from_yolo or exports or documents or layers):
         raise AnnotationError(
             f"'{files.store.url}' holds {len(files.images)} images but no annotation file. Export the annotations as "
             f"{FORMATS}, and put the file beside the images."
         )
     return sorted(found, key=lambda annotation: (annotation.image, annotation.annotator))
+
+
+def is_map(text: str) -> bool:
+    """Whether a JSON is GeoJSON."""
+    if '"FeatureCollection"' not in text:
+        return False
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return False
+    return isinstance(document, dict) and document.get("type") == "FeatureCollection"
 
 
 def _text(store: Store, key: str) -> str:
