@@ -58,7 +58,7 @@ ARG TORCH=cpu
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 RUN --mount=type=cache,target=/root/.cache/uv \
-    groups=(--no-default-groups --group loop --group cluster --group monitoring --group learning); \
+    groups=(--no-default-groups --group loop --group survey --group cluster --group monitoring --group learning); \
     case "$TORCH" in \
       cuda) uv sync --frozen --no-install-project "${groups[@]}" ;; \
       cpu) \

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli import benchmark, data, demo, feedback, model, occupancy, platform, predict
+from cli import benchmark, data, demo, feedback, model, occupancy, platform, predict, survey
 from cli.console import console, errors, show_error
 from cli.servers import stop_on_sigterm
 from parking.errors import ParkingError
@@ -32,6 +32,7 @@ app.command(rich_help_panel="Teach it")(model.evaluate)
 app.command(rich_help_panel="Teach it")(model.promote)
 app.command(rich_help_panel="Teach it")(model.rollback)
 app.command(rich_help_panel="Teach it")(model.retrain)
+app.add_typer(survey.app, name="survey", rich_help_panel="See it")
 app.add_typer(benchmark.app, name="benchmark", rich_help_panel="Teach it")
 app.add_typer(feedback.app, name="feedback", rich_help_panel="Teach it")
 app.add_typer(data.app, name="data", rich_help_panel="Teach it")

@@ -65,6 +65,10 @@ class NoVersionError(RegistryError):
     """No such version or alias in the registry."""
 
 
+class SurveyError(ParkingError):
+    """A survey cannot begin or go on: its imagery, its area, its folder or its cluster."""
+
+
 class MonitoringError(ParkingError):
     """A report cannot be made from what was logged."""
 

@@ -126,7 +126,7 @@ def load_model(which: str | Path = "", settings: Settings | None = None) -> Park
         RegistryError: MLflow cannot be reached, or has no such version.
     """
     settings = settings or get_settings()
-    path, version = _find(str(which), settings)
+    path, version = find_model(str(which), settings)
     detector = Detector.load(path, threads=settings.threads, runtime=settings.runtime)
     return ParkingModel(detector, version or f"{_name(path)}-{detector.sha256[:8]}", settings)
 
@@ -165,8 +165,8 @@ def is_address(text: str) -> bool:
     return "://" in text
 
 
-def _find(which: str, settings: Settings) -> tuple[Path, str]:
-    """A model's file, and its version where it is registered."""
+def find_model(which: str, settings: Settings) -> tuple[Path, str]:
+    """A model's file, and its version where it is registered; raises as `load_model` does."""
     path = Path(which)
     if which and path.is_file():
         return path, ""

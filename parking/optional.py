@@ -20,6 +20,7 @@ GROUPS: dict[str, frozenset[str]] = {
             *("pyogrio", "sqlalchemy"),
         }
     ),
+    "survey": frozenset({"bokeh", "pyogrio"}),
     "cluster": frozenset({"prefect_kubernetes"}),
     "monitoring": frozenset({"evidently", "pandas"}),
     "notebook": frozenset({"geopandas"}),

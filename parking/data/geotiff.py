@@ -76,15 +76,18 @@ def _from_dataset(dataset: DatasetReader, name: str) -> Raster:
         np.ascontiguousarray(pixels),
         name=name,
         gsd=pixel.gsd if pixel else None,
-        acquired=_day_taken(dataset),
+        acquired=day_taken(dataset),
         crs=dataset.crs if pixel else None,
         transform=dataset.transform if pixel else None,
     )
     return masked(raster, mask)
 
 
-def _day_taken(dataset: DatasetReader) -> date | None:
-    """Not TIFF's own `DateTime`: that is when the file was last saved, and an old image would look fresh."""
+def day_taken(dataset: DatasetReader) -> date | None:
+    """The day on which an image was taken, as far as it says.
+
+    Not TIFF's own `DateTime`: that is when the file was last saved, and an old image would look fresh.
+    """
     tags = {**dataset.tags(), **dataset.tags(ns="EXIF"), **dataset.tags(ns="IMAGERY")}
     return next((day for key in _TAKEN if (day := parse_day(tags.get(key)))), None)
 

@@ -343,6 +343,11 @@ class Detector:
             embedding=tuple(float(value) for value in glance[sized:]),
         )
 
+    def run_tile(self, tile: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The maps of one tile of the contract's size, (tile, tile, K), from its pixels, (tile, tile, 3)."""
+        maps: NDArray[np.float32] = self._run(tile[None])[0][0]
+        return maps
+
     def _run(self, tiles: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Maps (N, H, W, K), and all else side by side, (N, M)."""
         answers = [np.asarray(o, np.float32) for o in self._model.run(self._outputs, tiles)]

@@ -1,0 +1,136 @@
+"""Commands about whole cities: survey them, compare two surveys."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+from typer.core import TyperGroup
+
+from cli import options, session
+from cli.console import PlainLines, console
+from parking.errors import SurveyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from parking.survey.grid import Bounds
+    from parking.survey.run import Progress
+
+
+class _RunsByDefault(TyperGroup):
+    """`parking survey SOURCE…` is `parking survey run SOURCE…`: what is no command's name is imagery."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # its base's
+        """Put the command in front where none is named."""
+        if args and args[0] not in {*self.commands, "-h", "--help"}:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_RunsByDefault, help="Survey a whole city, block by block; compare two surveys.", no_args_is_help=True
+)
+
+
+@app.command()
+def run(
+    sources: Annotated[
+        list[str], typer.Argument(help="GeoTIFF, COG, VRT or JPEG 2000 files, folders, s3://bucket/prefix.")
+    ],
+    out: Annotated[str, typer.Option(help="Folder or s3://bucket/prefix for the result.")],
+    area: Annotated[str, typer.Option(help="Layer of polygons to stay within, as FILE or FILE#LAYER.")] = "",
+    bbox: Annotated[str, typer.Option(help="West,south,east,north in degrees, instead of --area.")] = "",
+    districts: Annotated[str, typer.Option(help="Layer of polygons to sum up by.")] = "",
+    district_name: Annotated[str, typer.Option(help="Column with the districts' names.")] = "",
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Least probability. (default: the model's)")
+    ] = None,
+    crs: Annotated[str | None, typer.Option(help="CRS of imagery that does not say, as EPSG:2154.")] = None,
+    block: Annotated[int, typer.Option(min=256, max=16384, help="Pixels along a block's edge, about.")] = 4096,
+    workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
+    dask: Annotated[str, typer.Option(help="Scheduler to send blocks to, as tcp://host:8786.")] = "",
+    model: options.Model = "",
+    state: options.State = None,
+) -> None:
+    """Find the free places of a whole city; killed, it goes on where it stopped.
+
+    Example: [bold]parking survey orthophotos/ --districts districts.gpkg --out survey[/bold]
+    """
+    settings = session.start(state)
+    from parking.model import find_model
+    from parking.survey.run import SurveyRequest, run_survey
+
+    request = SurveyRequest(
+        sources=tuple(sources),
+        out=out,
+        area=area,
+        bbox=parse_bbox(bbox),
+        districts=districts,
+        district_name=district_name,
+        threshold=threshold,
+        block=block,
+        crs=crs,
+    )
+    file, _ = find_model(model, settings)
+    with survey_progress() as progress:
+        found = run_survey(request, file, runtime=settings.runtime, workers=workers, dask=dask, progress=progress)
+    low, high = found["places_interval"]
+    console.print(
+        f"{found['places']} free places (80 % interval {low} to {high}) on {found['km2']} km²: {out}/report.html, and "
+        f"places.gpkg for QGIS.",
+        markup=False,
+        soft_wrap=True,
+    )
+    if failed := found["blocks"]["failed"]:
+        console.print(
+            f"{len(failed)} of {found['blocks']['count']} blocks could not be computed, as of: {failed[0]['reason']}. "
+            "Run the same command again: only these are tried.",
+            markup=False,
+            soft_wrap=True,
+        )
+        raise typer.Exit(1)
+
+
+def parse_bbox(text: str) -> "Bounds | None":
+    """Four numbers with commas between them.
+
+    Raises:
+        SurveyError: it is anything else.
+    """
+    if not text:
+        return None
+    try:
+        west, south, east, north = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise SurveyError(f"'{text}' is no box: give --bbox west,south,east,north in degrees.") from error
+    return west, south, east, north
+
+
+@contextmanager
+def survey_progress() -> "Iterator[Callable[[Progress], None]]":
+    """A bar with blocks, km², places and the time left; lines now and then where there is no terminal."""
+    if not console.is_terminal:
+        lines = PlainLines()
+        yield lambda now: lines(now.done + now.failed, now.blocks, f"{told(now)}; blocks")
+        return
+    columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TaskProgressColumn())
+    with Bar(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("blocks")
+        said = set[str]()
+
+        def show(now: "Progress") -> None:
+            bar.update(task, completed=now.done + now.failed, total=now.blocks, description=f"{told(now)}; blocks")
+            if now.dashboard and now.dashboard not in said:
+                said.add(now.dashboard)
+                bar.console.print(f"[dim]Dask's dashboard: {now.dashboard}[/dim]", soft_wrap=True)
+
+        yield show
+
+
+def told(now: "Progress") -> str:
+    """What this run has found so far."""
+    failed = f", {now.failed} failed" if now.failed else ""
+    return f"{now.places} places on {now.km2:.2f} km²{failed}"

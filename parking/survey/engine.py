@@ -1,0 +1,118 @@
+"""Blocks on a Dask cluster: a few more in flight than there are workers, and each tried three times."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+from dask.typing import Key
+from distributed import Client, LocalCluster, as_completed
+from loguru import logger
+
+from parking.errors import SurveyError
+from parking.survey.blocks import Block
+from parking.survey.mosaic import Layer
+from parking.survey.sources import threads_of_machine
+from parking.survey.worker import Job, ModelPlugin, VersionError, run_block
+
+TRIES = 3
+"""How often a block is tried before it is reported as failed."""
+_AHEAD = 2
+"""Blocks in flight for each thread of the cluster: enough that none waits, few enough that memory stays flat."""
+_SECONDS_TO_CONNECT = 15
+
+Task = tuple[Block, tuple[Layer, ...]]
+
+
+@contextmanager
+def cluster(address: str, workers: int) -> Iterator[Client]:
+    """A client of a running scheduler, or of a cluster of processes on this machine for the time of the block.
+
+    Args:
+        address: of a scheduler, as `tcp://host:8786`; empty for a cluster of our own.
+        workers: processes of our own cluster.
+
+    Raises:
+        SurveyError: nobody answers at the address.
+    """
+    # Dask tells of every connection; what goes wrong it raises.
+    logging.getLogger("distributed").setLevel(logging.ERROR)
+    if address:
+        with _connected(address) as client:
+            yield client
+        return
+    local = LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        dashboard_address="127.0.0.1:0",
+        silence_logs=logging.ERROR,
+        memory_limit=0,
+    )
+    with local, Client(local) as client:
+        yield client
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[Client]:
+    try:
+        client = Client(address, timeout=_SECONDS_TO_CONNECT)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise SurveyError(
+            f"No Dask scheduler answers at {address} ({type(error).__name__}): start one with `dask scheduler`, or "
+            "leave --dask out for a cluster on this machine."
+        ) from error
+    with client:
+        yield client
+
+
+def threads_per_worker(address: str, workers: int) -> int:
+    """Threads of one inference: a share of this machine, or all that a worker of another cluster has."""
+    return 0 if address else max(1, threads_of_machine() // workers)
+
+
+def run_blocks(
+    client: Client,
+    job: Job,
+    model: bytes,
+    tasks: Iterable[Task],
+    done: Callable[[Block, bytes], None],
+    failed: Callable[[Block, str], None],
+) -> None:
+    """Run blocks, and hand over each as it ends.
+
+    Args:
+        client: of the cluster.
+        job: what they have in common.
+        model: bytes of the model file.
+        tasks: the blocks, each with the layers that lie there; taken as they are needed.
+        done: called with each that ended well.
+        failed: called with each that failed three times, and why.
+
+    Raises:
+        VersionError: a worker runs other code.
+    """
+    client.register_plugin(ModelPlugin(model))
+    waiting = iter(tasks)
+    under_way = as_completed()
+    blocks = dict[Key, Block]()
+
+    def fill() -> None:
+        most = max(1, _AHEAD * sum(client.ncores().values()))
+        while len(blocks) < most and (task := next(waiting, None)) is not None:
+            block, layers = task
+            future = client.submit(run_block, job, block, layers, pure=False, retries=TRIES - 1)
+            blocks[future.key] = block
+            under_way.add(future)
+
+    fill()
+    for future in under_way:
+        block = blocks.pop(future.key)
+        error = future.exception() if future.status != "cancelled" else RuntimeError("the cluster gave it up")
+        if isinstance(error, VersionError):
+            raise error
+        if error is None:
+            done(block, future.result())
+        else:
+            logger.warning("Block {} {} failed {} times: {}", block.row, block.column, TRIES, error)
+            failed(block, f"{type(error).__name__}: {error}".splitlines()[0][:300])
+        future.release()
+        fill()

@@ -1,0 +1,268 @@
+"""What a survey reads: georeferenced rasters in files, folders and buckets, and which of them lies on top."""
+
+import hashlib
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from pathlib import Path
+
+import rasterio
+from pydantic import BaseModel, ConfigDict
+from pyproj import CRS, Transformer
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
+from rasterio.transform import Affine
+
+from parking.data.georeference import ground_pixel
+from parking.data.geotiff import day_taken
+from parking.errors import SurveyError
+from parking.s3 import S3Store, endpoint
+from parking.survey.grid import Bounds, Lattice
+
+SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2")
+_READERS = 16
+"""Files whose headers are read at once: most of that is waiting for a disk or a bucket."""
+
+
+class Source(BaseModel):
+    """One raster, as its header describes it."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    path: str
+    """What GDAL opens: a path, or `/vsis3/…`."""
+
+    name: str
+    """What people call it."""
+
+    checksum: str
+    """Changes with the content: SHA-256 of a file, ETag of an object."""
+
+    crs: str
+    transform: tuple[float, float, float, float, float, float]
+    """At the overview that is read."""
+
+    width: int
+    height: int
+    overview: int
+    """Overview that is read, counted from 0; -1 for the full resolution."""
+
+    dtype: str
+    bands: tuple[int, ...]
+    """Red, green and blue, or the one that there is, counted from 1."""
+
+    palette: bool
+    """Whether the one band holds numbers of colours."""
+
+    masked: bool
+    """Whether pixels can be without data: by a nodata value, an alpha band or a mask."""
+
+    gsd: float
+    """Metres per pixel of what is read, at the middle."""
+
+    date: date | None
+    """The day that it was taken, as far as it says."""
+
+    bounds: Bounds
+    """Longitudes and latitudes; east is below west across the antimeridian."""
+
+    @property
+    def affine(self) -> Affine:
+        """From pixels to the CRS."""
+        return Affine(*self.transform)
+
+    @property
+    def lattice(self) -> Lattice | None:
+        """Its pixel grid, where others can share it."""
+        return Lattice.of(self.crs, self.affine)
+
+
+def find_sources(
+    places: Sequence[str], gsd: float, *, crs: str | None = None, known: dict[str, str] | None = None
+) -> list[Source]:
+    """Describe every raster in files, folders and `s3://` prefixes; the topmost comes first.
+
+    Where rasters overlap the newest is read, else the finest, else the first by name.
+
+    Args:
+        places: files, folders, buckets.
+        gsd: metres per pixel that will be read, which decides the overview.
+        crs: what rasters without a CRS are in.
+        known: checksums of files that were read before, by path, size and time; it is added to.
+
+    Raises:
+        SurveyError: nothing is there, or a raster cannot be used; the message names it.
+    """
+    listed = list(dict.fromkeys(entry for place in places for entry in _listed(place)))
+    if not listed:
+        raise SurveyError(
+            f"There is no raster in {', '.join(places)}. Give GeoTIFF, COG, VRT or JPEG 2000 files, or a folder."
+        )
+    known = {} if known is None else known
+    with ThreadPoolExecutor(_READERS) as pool, gdal_env():
+        found = list(pool.map(lambda entry: _describe(entry, gsd, crs, known), listed))
+    return sorted(found, key=overlap_order)
+
+
+def overlap_order(source: Source) -> tuple[int, float, str]:
+    """What lies on top comes first: the newest, else the finest, else the first by name."""
+    return (-source.date.toordinal() if source.date else 0, float(f"{source.gsd:.2g}"), source.name)
+
+
+def gdal_env() -> rasterio.Env:
+    """What GDAL needs to read buckets as the rest of this project does, and to be patient with networks."""
+    options = {
+        "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+        "GDAL_HTTP_MAX_RETRY": "3",
+        "GDAL_HTTP_RETRY_DELAY": "1",
+        "GDAL_HTTP_TIMEOUT": "60",
+        "CPL_VSIL_CURL_CACHE_SIZE": "16000000",
+    }
+    if (url := endpoint()) is not None:
+        scheme, _, host = url.partition("://")
+        options |= {
+            "AWS_S3_ENDPOINT": host.rstrip("/"),
+            "AWS_HTTPS": "YES" if scheme == "https" else "NO",
+            "AWS_VIRTUAL_HOSTING": "FALSE",
+        }
+    return rasterio.Env(**options)
+
+
+def _listed(place: str) -> Iterator[tuple[str, str, str]]:
+    """Path, name and ETag, if there is one, of each raster in a place."""
+    if place.startswith("s3://"):
+        yield from _in_bucket(place)
+        return
+    path = Path(place).expanduser()
+    if path.is_dir():
+        files: Iterable[Path] = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+    elif path.is_file():
+        files = [path]
+    else:
+        raise SurveyError(f"There is no file or folder '{place}'. Correct the path of the imagery.")
+    yield from ((str(file.absolute()), file.name, "") for file in files)
+
+
+def _in_bucket(place: str) -> Iterator[tuple[str, str, str]]:
+    bucket, _, prefix = place.removeprefix("s3://").partition("/")
+    for key, tag in S3Store(f"s3://{bucket}").tags(prefix):
+        if key.lower().endswith(SUFFIXES):
+            yield f"/vsis3/{bucket}/{key}", key.rpartition("/")[2], tag
+
+
+def _describe(entry: tuple[str, str, str], gsd: float, crs: str | None, known: dict[str, str]) -> Source:
+    path, name, tag = entry
+    try:
+        with rasterio.open(path) as dataset:
+            return _source(dataset, path, name, tag or _checksum(Path(path), known), gsd, crs)
+    except (RasterioError, OSError) as error:
+        raise SurveyError(f"'{path}' cannot be read: {error}. Copy it again, or leave it out.") from error
+
+
+def _source(dataset: DatasetReader, path: str, name: str, checksum: str, gsd: float, assumed_crs: str | None) -> Source:
+    crs = dataset.crs.to_wkt() if dataset.crs else assumed_crs
+    if crs is None or dataset.transform.is_identity:
+        raise SurveyError(
+            f"'{name}' does not say where on Earth it lies: name its CRS with --crs EPSG:…, and see that its "
+            "world file lies beside it. A plain picture is for `parking predict`."
+        )
+    bounds = _bounds(dataset, crs, name)
+    full = _ground_distance(dataset, crs)
+    level, across, down = _overview(dataset, gsd / full)
+    bands, palette = _colours(dataset)
+    if any("complex" in kind for kind in dataset.dtypes):
+        raise SurveyError(f"'{name}' has complex values, as radar has. Export its brightness.")
+    affine = dataset.transform @ Affine.scale(dataset.width / across, dataset.height / down)
+    return Source(
+        path=path,
+        name=name,
+        checksum=checksum,
+        crs=_short(crs),
+        transform=tuple(affine)[:6],
+        width=across,
+        height=down,
+        overview=level,
+        dtype=dataset.dtypes[bands[0] - 1],
+        bands=bands,
+        palette=palette,
+        masked=any(MaskFlags.all_valid not in dataset.mask_flag_enums[band - 1] for band in bands),
+        gsd=full * (dataset.width / across),
+        date=day_taken(dataset),
+        bounds=bounds,
+    )
+
+
+def _short(crs: str) -> str:
+    """`EPSG:2154` where a CRS is exactly that, else its WKT: what files say of one CRS is seldom the same text."""
+    known = CRS.from_user_input(crs)
+    code = known.to_epsg(min_confidence=90)
+    return f"EPSG:{code}" if code else known.to_wkt()
+
+
+def _bounds(dataset: DatasetReader, crs: str, name: str) -> Bounds:
+    try:
+        to_wgs84 = Transformer.from_crs(crs, "OGC:CRS84", always_xy=True)
+        west, south, east, north = to_wgs84.transform_bounds(*_extent(dataset), densify_pts=21)
+    except Exception as error:  # pyproj's errors, and GDAL's, have no common base
+        raise SurveyError(
+            f"The CRS of '{name}' has no place on Earth ({error}): name another with --crs EPSG:…"
+        ) from error
+    if not all(map(math.isfinite, (west, south, east, north))):
+        raise SurveyError(f"'{name}' lies outside of what its CRS can place: name another with --crs EPSG:…")
+    return _longitude(west), south, _longitude(east), north
+
+
+def _longitude(value: float) -> float:
+    """From -180 to 180: a raster in degrees may be counted on beyond."""
+    return value if -180 <= value <= 180 else (value + 180) % 360 - 180
+
+
+def _extent(dataset: DatasetReader) -> Bounds:
+    """Of all four corners: a rotated or south-up raster's own `bounds` are those of two."""
+    corners = [dataset.transform @ (x, y) for x in (0, dataset.width) for y in (0, dataset.height)]
+    xs, ys = zip(*corners, strict=True)
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def _ground_distance(dataset: DatasetReader, crs: str) -> float:
+    found = ground_pixel(crs, dataset.transform, dataset.width, dataset.height)
+    if found is None:
+        raise SurveyError(f"'{dataset.name}' covers no ground that can be measured. Check its CRS and transform.")
+    return found.gsd
+
+
+def _overview(dataset: DatasetReader, factor: float) -> tuple[int, int, int]:
+    """The coarsest overview that is fine enough, with its width and height."""
+    fits = [level for level, times in enumerate(dataset.overviews(1)) if times <= factor * 1.01]
+    if not fits:
+        return -1, dataset.width, dataset.height
+    level = fits[-1]
+    with rasterio.open(dataset.name, overview_level=level) as smaller:
+        return level, smaller.width, smaller.height
+
+
+def _colours(dataset: DatasetReader) -> tuple[tuple[int, ...], bool]:
+    named = {interpretation: band for band, interpretation in enumerate(dataset.colorinterp, 1)}
+    colours = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+    if named.keys() >= {*colours}:
+        return tuple(named[colour] for colour in colours), False
+    if dataset.count >= 3:
+        return (1, 2, 3), False
+    return (1,), dataset.colorinterp[0] == ColorInterp.palette
+
+
+def _checksum(path: Path, known: dict[str, str]) -> str:
+    stat = path.stat()
+    key = f"{path}|{stat.st_size}|{stat.st_mtime_ns}"
+    if key not in known:
+        with path.open("rb") as file:
+            known[key] = hashlib.file_digest(file, "sha256").hexdigest()
+    return known[key]
+
+
+def threads_of_machine() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

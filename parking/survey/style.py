@@ -1,0 +1,77 @@
+"""How QGIS draws the layers of a survey: its own style files, kept inside the GeoPackages."""
+
+_HEAD = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>"
+
+
+def _range(number: int, low: float, high: float, label: str) -> str:
+    return f'<range symbol="{number}" lower="{low}" upper="{high}" label="{label}" render="true"/>'
+
+
+def _symbol(number: int, colour: str, line: str, width: str) -> str:
+    options = {
+        "color": colour,
+        "style": "solid",
+        "outline_color": line,
+        "outline_width": width,
+        "outline_style": "solid",
+    }
+    listed = "".join(f'<Option type="QString" name="{key}" value="{value}"/>' for key, value in options.items())
+    return (
+        f'<symbol type="fill" name="{number}" alpha="1" clip_to_extent="1"><layer class="SimpleFill" enabled="1" '
+        f'locked="0" pass="0"><Option type="Map">{listed}</Option></layer></symbol>'
+    )
+
+
+def graduated(column: str, classes: list[tuple[float, float, str, str]], line: str, width: str) -> str:
+    """A style with a colour for each class of a column.
+
+    Args:
+        column: name of the column, or an expression of QGIS.
+        classes: lower and upper bound, label, and colour as `r,g,b,a`.
+        line: colour of outlines.
+        width: of outlines, in millimetres.
+    """
+    ranges = "".join(_range(n, low, high, label) for n, (low, high, label, _) in enumerate(classes))
+    symbols = "".join(_symbol(n, colour, line, width) for n, (*_, colour) in enumerate(classes))
+    return (
+        f'{_HEAD}<qgis version="3.22" styleCategories="Symbology"><renderer-v2 type="graduatedSymbol" '
+        f'attr="{column}" graduatedMethod="GraduatedColor" symbollevels="0" enableorderby="0" forceraster="0">'
+        f"<ranges>{ranges}</ranges><symbols>{symbols}</symbols></renderer-v2></qgis>"
+    )
+
+
+PLACES_STYLE = graduated(
+    "confidence",
+    [
+        (0, 0.5, "unsure (below 0.5)", "255,159,28,120"),
+        (0.5, 0.75, "fair (0.5 to 0.75)", "180,200,80,140"),
+        (0.75, 1, "sure (0.75 and more)", "46,232,134,160"),
+    ],
+    "16,20,24,255",
+    "0.1",
+)
+VEHICLES_STYLE = graduated("confidence", [(0, 1, "vehicle", "90,120,220,120")], "16,20,60,255", "0.1")
+TAKEN_STYLE = graduated(
+    "share_taken",
+    [
+        (0, 0.6, "below 60 % taken", "26,152,80,140"),
+        (0.6, 0.75, "60 to 75 %", "145,207,96,140"),
+        (0.75, 0.85, "75 to 85 %", "254,224,139,140"),
+        (0.85, 0.95, "85 to 95 %", "252,141,89,140"),
+        (0.95, 1, "over 95 % taken", "215,48,39,140"),
+    ],
+    "60,60,60,255",
+    "0.3",
+)
+DENSITY_STYLE = graduated(
+    "free_per_ha",
+    [
+        (0, 1, "below 1 free place a hectare", "237,248,233,140"),
+        (1, 5, "1 to 5", "186,228,179,140"),
+        (5, 10, "5 to 10", "116,196,118,140"),
+        (10, 20, "10 to 20", "49,163,84,140"),
+        (20, 10000, "20 and more", "0,109,44,140"),
+    ],
+    "60,60,60,255",
+    "0.3",
+)

@@ -1,0 +1,104 @@
+"""Polygons that a user brings: an area, districts, bays; from any layer that GDAL's vector drivers read."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyogrio
+import shapely
+from numpy.typing import NDArray
+from pyogrio.errors import DataLayerError, DataSourceError
+from pyproj import Transformer
+
+from parking.errors import SurveyError
+from parking.survey.grid import Bounds, Grid
+
+_POLYGONS = {3, 6}
+"""Shapely's numbers for polygons and multipolygons."""
+_OSM = (".osm.pbf", ".osm")
+_NAMES = ("name", "nom", "naam", "nombre", "nome", "label", "title", "libelle", "district", "quartier", "code", "id")
+"""Columns that hold a name, in the order in which they are tried."""
+_DENSE_DEGREES = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Polygons:
+    """Polygons in the survey's CRS, with the attributes of each by column."""
+
+    shapes: NDArray[np.object_]
+    columns: dict[str, NDArray[np.object_]]
+
+
+def read_polygons(path: str, grid: Grid, *, where: str = "") -> Polygons:
+    """The polygons of a layer, brought to the survey's CRS.
+
+    Args:
+        path: GeoPackage, GeoJSON, Shapefile, OSM extract or whatever else; `file.gpkg#layer` names a layer.
+        grid: of the survey.
+        where: condition on attributes, in OGR's SQL; for OSM extracts.
+
+    Raises:
+        SurveyError: it cannot be read, has no CRS, or no polygon.
+    """
+    file, _, layer = path.partition("#")
+    is_osm = file.lower().endswith(_OSM)
+    if not Path(file).exists() and "://" not in file:
+        raise SurveyError(f"There is no layer '{file}'. Correct the path.")
+    try:
+        meta, _, geometry, fields = pyogrio.raw.read(
+            file, layer=layer or ("multipolygons" if is_osm else None), where=where or None, force_2d=True
+        )
+    except (DataSourceError, DataLayerError, ValueError) as error:
+        raise SurveyError(
+            f"'{path}' cannot be read as a layer: {error}. Export it as GeoPackage or GeoJSON."
+        ) from error
+    if meta["crs"] is None:
+        raise SurveyError(f"'{path}' does not say its CRS. Export it again with one, as GeoPackage does.")
+    shapes = shapely.make_valid(shapely.from_wkb(geometry))
+    chosen = np.isin(shapely.get_type_id(shapes), [*_POLYGONS])
+    if not chosen.any():
+        raise SurveyError(f"'{path}' holds no polygon. Name another layer as {file}#layer.")
+    placed = _transformed(shapes[chosen], meta["crs"], grid.crs)
+    return Polygons(placed, dict(zip(meta["fields"], (field[chosen] for field in fields), strict=True)))
+
+
+def bbox_area(bbox: Bounds, grid: Grid) -> shapely.Geometry:
+    """A box of longitudes and latitudes in the survey's CRS; east below west crosses the antimeridian.
+
+    Raises:
+        SurveyError: it is no box.
+    """
+    west, south, east, north = bbox
+    if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south < north <= 90) or west == east:
+        raise SurveyError(f"{west},{south},{east},{north} is no box: give --bbox west,south,east,north in degrees.")
+    east += 360 if east < west else 0
+    box = shapely.segmentize(shapely.box(west, south, east, north), _DENSE_DEGREES)
+    return _transformed(np.array([box]), "OGC:CRS84", grid.crs)[0]
+
+
+def names_of(polygons: Polygons, path: str, column: str = "") -> list[str]:
+    """A name for each polygon; numbered where two have the same.
+
+    Raises:
+        SurveyError: there is no such column, or none that looks like a name.
+    """
+    by_lower = {name.lower(): name for name in polygons.columns}
+    found = by_lower.get(column.lower()) if column else next((by_lower[n] for n in _NAMES if n in by_lower), None)
+    if found is None:
+        there = ", ".join(polygons.columns) or "none"
+        wanted = f"no column '{column}'" if column else "no column with a name"
+        raise SurveyError(f"'{path}' has {wanted} (it has: {there}). Say which one with --district-name.")
+    names, count = [], dict[str, int]()
+    for value in polygons.columns[found]:
+        name = "unnamed" if value is None or value != value else str(value)
+        count[name] = count.get(name, 0) + 1
+        names.append(name if count[name] == 1 else f"{name} ({count[name]})")
+    return names
+
+
+def _transformed(shapes: NDArray[np.object_], crs: str, target: str) -> NDArray[np.object_]:
+    transformer = Transformer.from_crs(crs, target, always_xy=True)
+    moved = shapely.transform(shapes, lambda at: np.column_stack(transformer.transform(at[:, 0], at[:, 1])))
+    if not np.isfinite(shapely.get_coordinates(moved)).all():
+        raise SurveyError(f"A layer in {crs[:60]} reaches beyond what the survey's CRS can place: cut it to the area.")
+    return np.asarray(shapely.make_valid(moved), dtype=object)

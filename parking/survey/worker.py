@@ -1,0 +1,94 @@
+"""What runs on a Dask worker: one block, from its sources to rows; any worker may run it, and run it again."""
+
+import hashlib
+import os
+import tempfile
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from distributed import Worker, WorkerPlugin
+
+from parking.detection.detector import Detector
+from parking.detection.runtime import Runtime
+from parking.errors import SurveyError
+from parking.files import write_whole
+from parking.survey.blocks import Block, Tiling, core_of, survey_block
+from parking.survey.grid import Grid
+from parking.survey.mosaic import Layer
+from parking.survey.records import BlockRecord, cells_of, encode, rows_of
+from parking.version import code_version
+
+
+class VersionError(SurveyError):
+    """A worker runs other code than the process that asks it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What all blocks of a run have in common."""
+
+    grid: Grid
+    tiling: Tiling
+    threshold: float | None
+    model: str
+    """SHA-256 of its file, which the plugin brought."""
+    runtime: Runtime
+    threads: int
+    code: str
+    """Version of the code that asks."""
+
+
+class ModelPlugin(WorkerPlugin):
+    """Brings the model file to every worker, also to those that come later or again."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.sha256 = hashlib.sha256(data).hexdigest()
+        self.name = f"parking-model-{self.sha256[:16]}"
+
+    def setup(self, worker: Worker | None = None) -> None:
+        """Write the file, once a machine."""
+        path = model_path(self.sha256)
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, self.data)
+
+
+def model_path(sha256: str) -> Path:
+    """Where the workers of a machine keep a model; by user, for others may share the temporary folder."""
+    return Path(tempfile.gettempdir()) / f"parking-survey-{os.getuid()}" / f"{sha256}.onnx"
+
+
+def run_block(job: Job, block: Block, layers: tuple[Layer, ...]) -> bytes:
+    """One block as a Parquet file, see `records.encode`.
+
+    Raises:
+        VersionError: this worker runs other code.
+        ModelError: the model cannot be opened here.
+        RasterioError: a source cannot be read.
+    """
+    if job.code != code_version():
+        raise VersionError(
+            f"A worker runs version {code_version()} of the code and this command {job.code}: "
+            "start the workers from the same image."
+        )
+    begun = time.monotonic()
+    detector = _detector(job.model, job.threads, job.runtime)
+    content = survey_block(detector, layers, job.grid, job.tiling, block, job.threshold)
+    left, top, _, _ = core_of(block, job.tiling)
+    record = BlockRecord(
+        rows=rows_of(content, layers, job.grid),
+        pixels=int(np.count_nonzero(content.valid)),
+        tiles=content.tiles,
+        seconds=time.monotonic() - begun,
+        cells=cells_of(content.valid, left, top, job.grid),
+    )
+    return encode(record)
+
+
+@lru_cache(maxsize=2)
+def _detector(sha256: str, threads: int, runtime: Runtime) -> Detector:
+    return Detector.load(model_path(sha256), threads=threads, runtime=runtime)
