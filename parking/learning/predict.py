@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from parking.data.tiles import in_all_orientations, stitch
+from parking.learning.hardware import probability
 from parking.learning.network import PixelNetwork, find_device
-from parking.learning.precision import probability
 from parking.learning.recipe import Recipe
 
 _TILES_AT_ONCE = {"cpu": 2, "cuda": 16}

@@ -10,9 +10,9 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
 
 from parking.learning.ema import AveragedNetwork
+from parking.learning.hardware import training_logits
 from parking.learning.losses import loss_of
 from parking.learning.network import PixelNetwork, build_network
-from parking.learning.precision import training_logits
 from parking.learning.recipe import Recipe
 
 Record = dict[str, float]

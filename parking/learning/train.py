@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from parking.errors import TrainingError
 from parking.learning.checkpoint import identity, load_checkpoint, save_checkpoint
 from parking.learning.crops import Crops
-from parking.learning.memory import keep_freed_memory
+from parking.learning.hardware import keep_freed_memory
 from parking.learning.metrics import Histogram
 from parking.learning.network import find_device
 from parking.learning.predict import predict

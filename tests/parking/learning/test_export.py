@@ -11,7 +11,7 @@ from parking.detection.contract import Contract, read_contract
 from parking.detection.detector import Detector
 from parking.detection.golden import decode_tile
 from parking.errors import TrainingError
-from parking.learning import export, precision
+from parking.learning import export, hardware
 from parking.learning.export import export_onnx, golden_grid
 from parking.learning.network import build_network
 from parking.learning.predict import predict
@@ -40,7 +40,7 @@ def test_the_file_is_one_file_and_carries_its_contract(model: Path, contract: Co
 def test_the_detector_takes_it_and_answers_as_torch_does_in_float32(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(precision, "_cpu_is_fast", lambda: False)
+    monkeypatch.setattr(hardware, "_cpu_is_fast", lambda: False)
     sample = make_sample(0, size=150)
     detector = Detector.load(model)
     assert detector.contract.tile == TINY.tile

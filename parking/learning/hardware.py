@@ -1,6 +1,7 @@
-"""bfloat16 where a device computes in it faster: half the bits of a float, the same range, and sums in float32."""
+"""What makes training fast on the machine at hand: bfloat16 where it is computed faster, and memory that is reused."""
 
-from functools import lru_cache
+import ctypes
+from functools import cache
 from typing import Any, cast
 
 import torch
@@ -8,12 +9,18 @@ from torch import Tensor, nn
 
 from parking.learning.network import PixelNetwork
 
+__all__ = ["keep_freed_memory", "probability", "training_logits"]
+
+# Parameters of glibc's mallopt.
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
+_NEVER = 2**31 - 1
+
 
 def training_logits(model: PixelNetwork, tiles: Tensor) -> Tensor:
-    """Logits of a training step, in the precision that the step is fastest in.
+    """Logits of a training step, in the precision in which the step is fastest.
 
     A GPU makes the whole step in bfloat16. On a CPU with such instructions the decoder alone does, which takes most of
-    the time: the way back through the encoder's depthwise convolutions is slower in bfloat16 than in float32 there.
+    the time: there the backward pass of the encoder's depthwise convolutions is slower in bfloat16 than in float32.
 
     Args:
         model: on the device of the tiles.
@@ -32,7 +39,7 @@ def training_logits(model: PixelNetwork, tiles: Tensor) -> Tensor:
 
 
 def probability(model: nn.Module, tiles: Tensor) -> Tensor:
-    """What a model answers when nothing is learnt from it; see `PixelNetwork`. A GPU answers in float32."""
+    """Probabilities at inference, see `PixelNetwork`; on a GPU in float32."""
     if tiles.device.type == "cuda":
         return cast(Tensor, model(tiles))
     with _bfloat16(tiles.device):
@@ -43,8 +50,23 @@ def _bfloat16(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda" or _cpu_is_fast())
 
 
-@lru_cache(maxsize=1)
+@cache
 def _cpu_is_fast() -> bool:
-    """Whether the CPU multiplies bfloat16; where it does not, oneDNN would imitate it slowly."""
+    """Whether the CPU has instructions for bfloat16; without them oneDNN emulates it slowly."""
     can: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(can.get("avx512_bf16") or can.get("amx_bf16"))
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Let the C library reuse large blocks instead of returning each to the system; once a process.
+
+    Every training step on a CPU frees and allocates hundreds of megabytes, and the system clears each new page: that
+    was a quarter of a step's time. Without glibc nothing happens.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    mallopt(_MMAP_MAX, 0)
+    mallopt(_TRIM_THRESHOLD, _NEVER)

@@ -1,12 +1,12 @@
-"""bfloat16 changes how fast a network learns and answers, and next to nothing of what it says."""
+"""bfloat16 changes how fast a network learns and predicts, and next to nothing of the result."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from parking.learning import precision
+from parking.learning import hardware
+from parking.learning.hardware import probability, training_logits
 from parking.learning.network import PixelNetwork, build_network
-from parking.learning.precision import probability, training_logits
 from tests.parking.learning.scenes import TINY
 
 TILES = torch.randint(0, 255, (2, 64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -19,7 +19,7 @@ def model() -> PixelNetwork:
 
 def cpu(monkeypatch: pytest.MonkeyPatch, *, fast: bool) -> None:
     """A CPU with instructions for bfloat16, or without."""
-    monkeypatch.setattr(precision, "_cpu_is_fast", lambda: fast)
+    monkeypatch.setattr(hardware, "_cpu_is_fast", lambda: fast)
 
 
 def types_of(convolutions: nn.Module) -> set[torch.dtype]:
