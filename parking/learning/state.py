@@ -1,15 +1,15 @@
-"""What a fit carries from step to step, and how one step is made."""
+"""The state of a fit from step to step, and one training step."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
 
-from parking.learning.ema import AveragedNetwork
 from parking.learning.hardware import training_logits
 from parking.learning.losses import loss_of
 from parking.learning.network import PixelNetwork, build_network
@@ -17,8 +17,17 @@ from parking.learning.recipe import Recipe
 
 Record = dict[str, float]
 
-_RISE = 0.2
+_RISE_SHARE = 0.2
 """Share of the steps in which the learning rate rises."""
+
+
+def averaged(network: nn.Module, decay: float) -> ModelEmaV3:
+    """An exponential moving average of parameters and batch-norm statistics; it predicts better than the last step.
+
+    After n steps the decay is (n - 1) / (n + 8), until it reaches its full value. The full value from the first step
+    would keep a large part of the untrained weights in the average of a short run.
+    """
+    return ModelEmaV3(network, decay, use_warmup=True, warmup_gamma=9.0, warmup_power=1.0)
 
 
 @dataclass
@@ -38,7 +47,7 @@ class TrainingState:
         self.device = device
         self.network = build_network(recipe).to(device).to(memory_format=torch.channels_last)
         self.network.train()
-        self.average = AveragedNetwork(self.network, recipe.ema_decay)
+        self.average = averaged(self.network, recipe.ema_decay)
         self.step = 0
         self.history: list[Record] = []
         self.best: Best | None = None
@@ -53,9 +62,9 @@ class TrainingState:
         return self.step >= self.recipe.steps or self.rounds_without_gain >= self.recipe.patience
 
     def start_from(self, weights: Mapping[str, Tensor]) -> None:
-        """Take the weights of a network of the same recipe before the first step."""
+        """Begin with the weights of another network of the same recipe."""
         self.network.load_state_dict(weights)
-        self.average = AveragedNetwork(self.network, self.recipe.ema_decay)
+        self.average = averaged(self.network, self.recipe.ema_decay)
 
     @property
     def learning_rate(self) -> float:
@@ -80,25 +89,25 @@ class TrainingState:
         nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
         self._optimiser.step()
         self._schedule.step()
-        self.average.update(self.network, self.step)
         self.step += 1
+        self.average.update(self.network, self.step)
         return loss.detach()
 
     def record_round(self, iou: float, threshold: float) -> bool:
-        """Note a validation round, and keep its weights where they are the best yet; says whether they are."""
+        """Record a validation round; true, and its weights are kept, if it is the best so far."""
         self.history.append({"step": self.step, "validation_iou": iou, "validation_threshold": threshold})
         if self.best is not None and iou <= self.best.iou:
             self.rounds_without_gain += 1
             return False
-        weights = {name: value.detach().cpu().clone() for name, value in self.average.network.state_dict().items()}
+        weights = {name: value.detach().cpu().clone() for name, value in self.average.module.state_dict().items()}
         self.best, self.rounds_without_gain = Best(iou, self.step, weights), 0
         return True
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next step depends on, or, when the fit is over, what came of it."""
+        """Everything that the next step depends on; after the last step, only the result."""
         result = {
             "step": self.step,
-            "average": self.average.network.state_dict(),
+            "average": self.average.module.state_dict(),
             "history": self.history,
             "best": vars(self.best) if self.best else None,
             "rounds_without_gain": self.rounds_without_gain,
@@ -113,9 +122,9 @@ class TrainingState:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` gave."""
+        """Resume from a `state_dict`."""
         self.step = state["step"]
-        self.average.network.load_state_dict(state["average"])
+        self.average.module.load_state_dict(state["average"])
         self.history = state["history"]
         self.best = Best(**state["best"]) if state["best"] else None
         self.rounds_without_gain = state["rounds_without_gain"]
@@ -140,7 +149,7 @@ def _one_cycle(optimiser: AdamW, recipe: Recipe) -> OneCycleLR:
     """Up and down once over the fit (Smith and Topin, 2019)."""
     total = recipe.steps + 1
     # A rise of exactly one step would be divided by its length less one.
-    rise = max(_RISE, 1.5 / total)
+    rise = max(_RISE_SHARE, 1.5 / total)
     return OneCycleLR(optimiser, recipe.learning_rate, total_steps=total, pct_start=rise)
 
 

@@ -89,7 +89,7 @@ def fit(
     if not saver.restore(state) and recipe.pretrain_steps:
         state.start_from(_pretrained(recipe, checkpoint, progress))
     maps = _run(state, train, validation, saver, progress)
-    network = state.average.network
+    network = state.average.module
     if state.best is not None:
         network.load_state_dict(state.best.weights)
     return Fit(network.cpu().eval(), state.step, maps, state.history)
@@ -187,7 +187,7 @@ def _validate(state: TrainingState, validation: Sequence[Sample], progress: Prog
     """Score the averaged weights on the validation scenes; their maps, if they are the best yet."""
     histogram, maps = Histogram.empty(), list[Map]()
     for done, sample in enumerate(validation, 1):
-        probability = predict(state.average.network, state.recipe, sample.pixels)
+        probability = predict(state.average.module, state.recipe, sample.pixels)
         histogram += Histogram.of(probability, sample.mask)
         maps.append(probability.astype(np.float16))
         progress(state.step, state.recipe.steps, f"validating, scene {done} of {len(validation)}")
