@@ -72,7 +72,7 @@ def remove_expired() -> int:
 def tag(report: DriftReport) -> None:
     """Tag the version in MLflow with the verdict; without the version, or without MLflow, the run goes on."""
     if not report.version:
-        # No requests, or rows that do not say who answered them.
+        # No requests, or rows without a version.
         return
     try:
         tag_version(open_workspace().registry, report)

@@ -1,1 +1,1 @@
-"""Watching it: what was asked of the model, whether that still looks like its training, and how we know."""
+"""Monitoring: the inference log, drift from the training, and how good answers were by people's corrections."""

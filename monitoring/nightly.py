@@ -96,7 +96,7 @@ class _Window:
 
     @property
     def suffix(self) -> str:
-        """What tells the reports of a part of a day from those of the whole; empty for the whole."""
+        """Of the report's keys, for a part of a day; empty for the whole day."""
         ends = (("from", self.since), ("to", self.until))
         return "".join(f"-{word}-{moment:%H%M%S}" for word, moment in ends if moment)
 

@@ -16,7 +16,7 @@ SMALLEST = 0.35
 """Share of a bay below which a cell at a ragged end is no place."""
 
 MOST_ROWS = 4
-"""Rows of bays in a shape that is still worth cutting cell by cell."""
+"""Rows of bays in a shape up to which it is cut cell by cell."""
 
 
 def cut_into_bays(piece: Polygon, bay_width: float, bay_length: float) -> list[Polygon]:

@@ -1,4 +1,4 @@
-"""How sure a place is: the mean probability inside it, and what that proved to be worth."""
+"""The confidence of a place: the mean probability inside it, calibrated on out-of-fold predictions."""
 
 import math
 
@@ -9,8 +9,8 @@ from shapely import Polygon
 from parking.detection.contract import PlaceCalibration
 from parking.detection.polygonize import pixels_of
 
-SUREST = 1 - 1e-4
-"""No place is surer than this, and none less sure than one minus it."""
+MAX_CONFIDENCE = 1 - 1e-4
+"""Largest confidence; one minus it is the smallest."""
 
 
 def mean_inside(place: Polygon, values: NDArray[np.float32] | NDArray[np.bool_]) -> float:
@@ -33,5 +33,5 @@ def confidence_of(mean: float, calibration: PlaceCalibration) -> float:
 
 def log_odds(probability: float) -> float:
     """Of a probability, which is kept a hair away from 0 and 1."""
-    inside = min(max(probability, 1 - SUREST), SUREST)
+    inside = min(max(probability, 1 - MAX_CONFIDENCE), MAX_CONFIDENCE)
     return math.log(inside / (1 - inside))

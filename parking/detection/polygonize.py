@@ -1,4 +1,9 @@
-"""The outlines of the free shapes in a mask."""
+"""Polygons of the free shapes in a mask.
+
+The contours are OpenCV's and not those of `rasterio.features.shapes`, which need no correction by half a pixel, but
+take 0.3 s of CPU time instead of 0.02 s on 9 megapixels with 900 shapes, and add a second of imports to the two that
+the service takes to start.
+"""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -27,7 +32,7 @@ def free_shapes(free: NDArray[np.uint8], bay_width: float, bay_length: float) ->
     height, width = free.shape
     image = shapely.box(0, 0, width, height)
     tolerance = 0.06 * bay_width
-    contours, tree = cv2.findContours(_without_threads(free, bay_width), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    contours, tree = cv2.findContours(_without_thin_parts(free, bay_width), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     for index, contour in enumerate(contours):
         if tree[0][index][3] >= 0:  # a hole, met again with the shape round it
             continue
@@ -49,7 +54,7 @@ def pixels_of(place: Polygon, size: tuple[int, ...], margin: int = 0) -> tuple[s
     Args:
         place: an outline in the image, in pixels.
         size: height and width of the image.
-        margin: pixels to look at beyond the outline.
+        margin: pixels to add beyond the outline.
 
     Returns:
         Rows and columns of a window round the place, and which pixels of the window are inside: none, maybe, where the
@@ -72,8 +77,8 @@ def polygons(shape: BaseGeometry) -> list[Polygon]:
     return [orient(part) for part in parts if isinstance(part, Polygon) and not part.is_empty]
 
 
-def _without_threads(free: NDArray[np.uint8], bay_width: float) -> NDArray[np.uint8]:
-    """Take away what is too thin to be part of a place, and would tie places together."""
+def _without_thin_parts(free: NDArray[np.uint8], bay_width: float) -> NDArray[np.uint8]:
+    """Remove what is too thin to be part of a place, and would connect places."""
     radius = int(0.1 * bay_width)
     if radius < 1:
         return free

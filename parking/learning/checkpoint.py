@@ -1,4 +1,4 @@
-"""A fit on disk, so that one that was killed goes on."""
+"""Checkpoints: a fit on disk, so that one that was killed resumes."""
 
 import hashlib
 import pickle

@@ -1,4 +1,4 @@
-"""What a prediction is worth, for the free class only and micro-averaged: sums over a dataset first, ratios last."""
+"""Metrics of predictions, for the free class and micro-averaged: sums over a dataset first, ratios last."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields

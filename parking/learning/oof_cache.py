@@ -1,4 +1,4 @@
-"""Probability maps of a fold on disk, so that a cross-validation that was stopped, or moved, goes on."""
+"""Out-of-fold probability maps on disk, so that a cross-validation that was stopped, or moved, resumes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from parking.files import whole
 
 LEVELS = 255
-"""Out-of-fold probabilities are kept in 8 bits: a finer step is far below what scenes can tell apart."""
+"""Probabilities are kept in 8 bits: a finer step is far below the noise of a prediction."""
 
 Map = NDArray[np.float16]
 
@@ -22,7 +22,7 @@ def coarse(probability: NDArray[np.floating]) -> Map:
 
 
 def save_maps(path: Path, belongs_to: str, maps: Sequence[Map]) -> None:
-    """Keep the maps of a fold's scenes, in their order; the file is whole or absent."""
+    """Write the maps of a fold's scenes, in their order; the file is whole or absent."""
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {str(n): np.round(m.astype(np.float32) * LEVELS).astype(np.uint8) for n, m in enumerate(maps)}
     with whole(path) as unfinished:
@@ -30,7 +30,7 @@ def save_maps(path: Path, belongs_to: str, maps: Sequence[Map]) -> None:
 
 
 def load_maps(path: Path, belongs_to: str) -> list[Map] | None:
-    """The maps that were kept; none where there is no file, or one that is damaged or of another recipe or data."""
+    """The cached maps; none where there is no file, or one that is damaged or of another recipe or data."""
     if not path.is_file():
         return None
     try:

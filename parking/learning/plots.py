@@ -123,7 +123,7 @@ def loss_curve(history: Sequence[Record]) -> bytes:
 
 
 def rank(predictions: Sequence[ScenePrediction], threshold: float) -> list[tuple[float, ScenePrediction]]:
-    """Scenes that have free places, by IoU, the best first: a scene without any says nothing by its IoU."""
+    """Scenes with free places in falling order of IoU; without any, IoU is undefined."""
     with_places = [prediction for prediction in predictions if prediction.rings]
     ious = [c.intersection / max(1, c.union) for c in scene_counts(with_places, threshold)]
     return sorted(zip(ious, with_places, strict=True), key=lambda pair: -pair[0])

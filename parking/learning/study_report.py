@@ -1,4 +1,4 @@
-"""A search for settings as a page and a picture: what was tried, what came of it, and what it hung on."""
+"""A search for settings as a page and a picture: its trials, their results, and which settings mattered."""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -111,8 +111,8 @@ def _short(value: object) -> str:
 def _weighed(importances: dict[str, float]) -> str:
     if not importances:
         return "There are too few trials to say which settings mattered."
-    told = ", ".join(f"{name} {share:.0%}" for name, share in importances.items())
-    return f"Share of the differences between the trials that each setting explains (fANOVA): {told}."
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in importances.items())
+    return f"Share of the differences between the trials that each setting explains (fANOVA): {shares}."
 
 
 def search_picture(study: Study) -> bytes:
