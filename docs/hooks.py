@@ -31,7 +31,7 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Any) -> st
         if target.startswith("../") or files.get_file_from_path(path) is None:
             place = target.removeprefix("../") if target.startswith("../") else f"docs/{target}"
             if (ROOT / place.partition("#")[0]).exists():
-                return _link(found, f"{config.extra["repository"]}/blob/main/{place}")
+                return _link(found, f"{config.extra['repository']}/blob/main/{place}")
         return found[0]
 
     return _LINK.sub(outside, markdown)
