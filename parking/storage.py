@@ -128,10 +128,9 @@ class FolderStore:
         # Only the deepest folder that the prefix names is walked: a store keeps one folder a day of logs.
         top = self.root / PurePosixPath(prefix).parent if not prefix.endswith("/") else self.root / prefix
         found = (
-            (Path(folder) / name).relative_to(self.root).as_posix()
-            for folder, _, names in os.walk(top)
-            for name in names
-            if not name.startswith(PARTIAL)
+            Path(path).relative_to(self.root).as_posix()
+            for path in _files_below(str(top))
+            if not PurePosixPath(path).name.startswith(PARTIAL)
         )
         return iter(sorted(key for key in found if key.startswith(prefix)))
 
@@ -153,3 +152,20 @@ class FolderStore:
                 "Free some space, or set PARKING_STORE to another place."
             )
         return StoreError(f"'{key}' in '{self.root}' is refused: {error.strerror or error}. Check its permissions.")
+
+
+def _files_below(folder: str, above: frozenset[str] = frozenset()) -> Iterator[str]:
+    """Paths of all files, in linked folders too; a link to a folder that it lies in leads nowhere new."""
+    real = os.path.realpath(folder)
+    if real in above:
+        return
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        # Gone meanwhile, or not ours to see.
+        return
+    for entry in entries:
+        if entry.is_dir():
+            yield from _files_below(entry.path, above | {real})
+        else:
+            yield entry.path

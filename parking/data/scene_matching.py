@@ -22,7 +22,7 @@ from parking.data.polygons import CrossingOutlineError, clip
 from parking.data.snapshot import IMAGES, Quarantined, Scene
 from parking.data.source import SourceFiles
 from parking.data.vocabulary import Label
-from parking.errors import ImageError
+from parking.errors import ImageError, MissingKeyError
 from parking.progress import Progress
 from parking.storage import Store
 
@@ -108,7 +108,10 @@ class Draft:
         taken, notes = chosen(annotations)
         if taken[0].broken:
             raise _UnusableSceneError(taken[0].problems[0])
-        data = self._files.store.read(key)
+        try:
+            data = self._files.store.read(key)
+        except MissingKeyError as error:
+            raise _UnusableSceneError("the file is gone, or a link that leads nowhere") from error
         raster = read_raster(data, name=self._name(key), max_megapixels=self._max_megapixels)
         fitted = [_fit(annotation, raster) for annotation in taken]
         problems = [problem for fit in fitted for problem in fit.problems]

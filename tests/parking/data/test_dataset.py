@@ -202,6 +202,20 @@ def test_a_correction_of_what_a_test_scene_shows_is_left_out(tmp_path: Path, sto
     assert len(beside.train) == len(alone.train) + 10 - len(left_out)
 
 
+def test_linked_folders_are_looked_into_and_dead_links_cost_themselves(tmp_path: Path, store: FolderStore) -> None:
+    elsewhere = write_places(tmp_path / "elsewhere", 6)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "export.json").symlink_to(elsewhere / "export.json")
+    (folder / "linked").symlink_to(elsewhere / "images")
+    (elsewhere / "images" / "back").symlink_to(folder)
+    (elsewhere / "images" / "5.png").unlink()
+    (elsewhere / "images" / "5.png").symlink_to(tmp_path / "nowhere.png")
+    snapshot = ingest(str(folder), store).snapshot
+    assert len(snapshot.scenes) == 5
+    assert reasons(snapshot) == {"5.png": "the file is gone, or a link that leads nowhere"}
+
+
 def test_near_duplicates_share_a_group_and_a_side_of_the_split(tmp_path: Path, store: FolderStore) -> None:
     folder = tmp_path / "in"
     images = {f"{n}.png": encode_png(picture(n)) for n in range(12)}
