@@ -5,9 +5,10 @@ from pathlib import Path
 from parking.data.plain_image import encode_png, read_plain
 from parking.data.raster import Raster
 from parking.data.resample import resample
+from parking.data.stretch import Stretch
 from parking.errors import ImageError
 
-__all__ = ["EXTENSIONS", "Raster", "encode_png", "read_raster", "resample"]
+__all__ = ["EXTENSIONS", "Raster", "Stretch", "encode_png", "read_raster", "resample"]
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 """File names that can be images of ours; what a file really is, its bytes decide."""
@@ -15,10 +16,19 @@ EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
-def read_raster(source: bytes | Path, *, name: str | None = None, max_megapixels: float = 64.0) -> Raster:
-    """Decode a PNG, JPEG, WebP or (Geo)TIFF; grey, palette, alpha and 16 bits become 8-bit RGB and a mask.
+def read_raster(
+    source: bytes | Path, *, name: str | None = None, max_megapixels: float = 64.0, stretch: Stretch | None = None
+) -> Raster:
+    """Decode a PNG, JPEG, WebP or (Geo)TIFF; grey, palette, alpha and more than 8 bits become 8-bit RGB and a mask.
 
     The number of pixels is checked on the header, before anything is decoded. Only a TIFF can say its GSD and CRS.
+
+    Args:
+        source: a file, or the bytes of one.
+        name: what messages call it; the file's name by default.
+        max_megapixels: limit for the image.
+        stretch: which values become black and white, instead of what the values suggest. Images of 8 bits stay as they
+            are without it.
 
     Raises:
         ImageTooLargeError: more pixels than the limit.
@@ -35,5 +45,5 @@ def read_raster(source: bytes | Path, *, name: str | None = None, max_megapixels
         # GDAL's bindings take half a second to import, and most images are no TIFF.
         from parking.data.geotiff import read_tiff
 
-        return read_tiff(source, name, max_megapixels)
-    return read_plain(source, name, max_megapixels)
+        return read_tiff(source, name, max_megapixels, stretch)
+    return read_plain(source, name, max_megapixels, stretch)

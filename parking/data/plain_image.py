@@ -10,10 +10,13 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from parking.data.exif import day_taken, orientation_of, upright
 from parking.data.raster import Raster, check_size, masked
+from parking.data.stretch import Stretch, measured, to_8_bits
 from parking.errors import ImageError
 
 _FORMATS = ("PNG", "JPEG", "WEBP")
 _XMP = ("xmp", "XML:com.adobe.xmp")
+_PNG_DEPTH = 24
+"""Byte of a PNG that says how many bits a value has."""
 UNDECODABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, struct.error)
 """What decoders raise at damaged files."""
 
@@ -21,13 +24,13 @@ UNDECODABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError,
 Image.MAX_IMAGE_PIXELS = None
 
 
-def read_plain(data: bytes, name: str, max_megapixels: float) -> Raster:
+def read_plain(data: bytes, name: str, max_megapixels: float, stretch: Stretch | None = None) -> Raster:
     """Decode a PNG, JPEG or WebP; raises as `parking.data.imagery.read_raster` does."""
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             check_size(name, image.width, image.height, max_megapixels)
             image.load()
-            return _decoded(image, name)
+            return _decoded(image, data, name, stretch)
     except UnidentifiedImageError as error:
         raise ImageError(
             f"'{name}' is not a PNG, JPEG, WebP or TIFF image ({len(data)} bytes). Convert it to one of these."
@@ -45,23 +48,39 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
     return encoded.tobytes()
 
 
-def _decoded(image: Image.Image, name: str) -> Raster:
+def _decoded(image: Image.Image, data: bytes, name: str, stretch: Stretch | None) -> Raster:
     # Pillow would turn the image by its XMP too, which browsers do not, and whose images have been turned already.
     packets = [image.info.pop(key, None) for key in _XMP]
     orientation = orientation_of(image.getexif)
     taken = day_taken(lambda: image.getexif().get_ifd(ExifTags.IFD.Exif), next(filter(None, packets), None))
-    pixels, mask = _to_rgb(image)
-    raster = Raster(np.ascontiguousarray(upright(pixels, orientation)), name=name, acquired=taken)
+    values, mask = _deep_values(data) if _is_deep(data) else _to_rgb(image)
+    if values.dtype != np.uint8:
+        stretch = stretch or measured(values, mask)
+    pixels = values if stretch is None else to_8_bits(values, stretch)
+    upright_pixels = np.ascontiguousarray(upright(pixels, orientation))
+    raster = Raster(upright_pixels, name=name, acquired=taken, stretch=stretch)
     return masked(raster, None if mask is None else np.ascontiguousarray(upright(mask, orientation)))
 
 
 def _to_rgb(image: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
-    if image.mode.startswith("I"):
-        # 16-bit grey: a PNG uses the full range, so the high byte is the 8-bit image.
-        grey = (np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)
-        return np.repeat(grey[:, :, None], 3, axis=2), None
     if image.has_transparency_data:
         # The colours hidden under full transparency are arbitrary: map tiles have "no data" so.
         pixels = np.asarray(image.convert("RGBA"), dtype=np.uint8)
         return np.ascontiguousarray(pixels[:, :, :3]), pixels[:, :, 3] > 0
     return np.asarray(image.convert("RGB"), dtype=np.uint8), None
+
+
+def _is_deep(data: bytes) -> bool:
+    """Whether this is a PNG of 16 bits."""
+    return data.startswith(b"\x89PNG") and data[_PNG_DEPTH] == 16
+
+
+def _deep_values(data: bytes) -> tuple[NDArray[np.uint16], NDArray[np.bool_] | None]:
+    """By OpenCV, because Pillow has no colours of more than 8 bits."""
+    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if found is None or found.dtype != np.uint16:
+        raise ValueError("its 16 bits cannot be read")
+    values = np.atleast_3d(found).astype(np.uint16, copy=False)
+    mask = values[:, :, 3] > 0 if values.shape[2] == 4 else None
+    colours = values[:, :, [2, 1, 0]] if values.shape[2] >= 3 else values[:, :, [0, 0, 0]]
+    return colours, mask

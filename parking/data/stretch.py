@@ -1,7 +1,42 @@
-"""From values of any type to 8 bits: which two of them become black and white."""
+"""From values of any type to 8 bits: which of them become black and white."""
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+_SAMPLE = 250_000
+"""Pixels, about, by which the range of an image is judged."""
+
+_PERCENTILES = (0.5, 2.0, 98.0, 99.5)
+"""The outer two become black and white, as far as the inner two bear them out: hot pixels, glints and deep shade may be
+all that lies beyond these."""
+
+_BELOW, _ABOVE = 0.15, 0.4
+"""How far the outer percentiles may lie beyond the inner ones, in the range between those."""
+
+_USUALLY_BELOW, _USUALLY_ABOVE = 0.03, 0.21
+"""How far they lie beyond in the images of 8 bits that the shipped model learnt from."""
+
+_CONTRAST = 0.3
+"""Range of a band, over the largest value, from which its darkest pixels pass for black: a plain lawn has none."""
+
+_COLLAR = 0.005
+"""Share of an image from which pixels of exactly a corner's value are taken for a collar without data."""
+
+_REST = 0.05
+"""Share of an image that a collar leaves; where less is left, the image is flat, and it is no collar."""
+
+_UNSET = 1e30
+"""Floats beyond it are no measurement: the largest float is a usual, and often undeclared, value for no data."""
+
+_ALIKE = 3.0
+"""How many times declared statistics may differ from what is seen before nobody believes them."""
+
+_STRIP = 256
+"""Rows that are brought to 8 bits at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,3 +51,106 @@ class Stretch:
 
     source: Literal["caller", "percentiles", "statistics"] = "percentiles"
     """Who said so: the caller, the image's own percentiles, or the statistics that the file declares."""
+
+
+def measured(
+    values: NDArray[Any], mask: NDArray[np.bool_] | None = None, corners: NDArray[Any] | None = None
+) -> Stretch:
+    """The stretch that gives an image the light of those that the shipped model learnt from.
+
+    One for all bands, so that colours stay as they are.
+
+    Args:
+        values: (H, W, C) of any real type; a sample of them will do.
+        mask: (H, W), true where there is data.
+        corners: (N, C), the image's corner pixels; those of `values` where they are left out.
+    """
+    valid = usable(values, mask)
+    if corners is None:
+        corners = values[[0, 0, -1, -1], [0, -1, 0, -1]]
+    step = max(1, int(np.sqrt(valid.size / _SAMPLE)))
+    sample = values[::step, ::step][valid[::step, ::step]]
+    if not sample.size:
+        return Stretch(0.0, 1.0)
+    sample = _without_collar(sample, corners)
+    dark, low, high, light = (float(value) for value in np.percentile(sample, _PERCENTILES))
+    contrast = float(np.ptp(np.percentile(sample, _PERCENTILES[1:3], axis=0), axis=0).mean())
+    black = max(dark, low - _BELOW * (high - low))
+    white = min(light, high + _ABOVE * (high - low))
+    return _moderated(black, white, min(0.0, low), high, contrast)
+
+
+def declared(
+    tags: Sequence[Mapping[str, str]], values: NDArray[Any], mask: NDArray[np.bool_] | None, seen: Stretch
+) -> Stretch | None:
+    """By the statistics that a file declares, where they are of a whole that the file is only a part of.
+
+    Neighbours that were cut from one mosaic then look alike.
+
+    Args:
+        tags: of each band, as GDAL has them: `STATISTICS_MEAN` and its like.
+        values: (H, W, C), all of the part.
+        mask: (H, W), true where there is data.
+        seen: what the part's own values suggest. Statistics that a few hot pixels have spoilt are far from it.
+    """
+    names = ("MINIMUM", "MAXIMUM", "MEAN", "STDDEV")
+    try:
+        lows, highs, means, spreads = np.array([[float(one[f"STATISTICS_{name}"]) for name in names] for one in tags]).T
+    except (KeyError, ValueError):
+        return None
+    where = usable(values, mask)[:, :, None]
+    least, most = values.min(where=where, initial=highs.max()), values.max(where=where, initial=lows.min())
+    if not (lows.min() < least or most < highs.max()):
+        return None
+    mean = means.mean()
+    spread = 2 * np.sqrt(max(0.0, (spreads**2 + means**2).mean() - mean**2))
+    low, high = float(max(lows.min(), mean - spread)), float(min(highs.max(), mean + spread))
+    black, white = low - _USUALLY_BELOW * (high - low), high + _USUALLY_ABOVE * (high - low)
+    whole = _moderated(black, white, min(0.0, low), high, high - low)
+    ratio = (whole.high - whole.low) / (seen.high - seen.low)
+    return replace(whole, source="statistics") if 1 / _ALIKE <= ratio <= _ALIKE else None
+
+
+def usable(values: NDArray[Any], mask: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+    """(H, W), true where all bands hold a measurement."""
+    valid = np.ones(values.shape[:2], bool) if mask is None else mask
+    if np.issubdtype(values.dtype, np.floating):
+        with np.errstate(invalid="ignore"):
+            valid = valid & (np.abs(values) < _UNSET).all(axis=2)
+    return valid
+
+
+def to_8_bits(values: NDArray[Any], stretch: Stretch) -> NDArray[np.uint8]:
+    """(H, W, C) of any real type in 8 bits; NaN becomes 0."""
+    out = np.empty(values.shape, np.uint8)
+    factor = np.float32(255 / (stretch.high - stretch.low))
+    # A strip at a time: an image can be large, and needs several copies in float.
+    for top in range(0, len(values), _STRIP):
+        with np.errstate(over="ignore", invalid="ignore"):
+            strip = (values[top : top + _STRIP].astype(np.float64) - stretch.low).astype(np.float32) * factor
+        out[top : top + _STRIP] = np.nan_to_num(strip, posinf=255, neginf=0).clip(0, 255) + np.float32(0.5)
+    return out
+
+
+def _moderated(black: float, white: float, zero: float, high: float, contrast: float) -> Stretch:
+    """The line from black to white, as far as there is contrast; else from zero to a usual place above the high values.
+
+    Light scattered by the air lifts all values, and is taken off; but where there is no contrast, nobody knows by how
+    much, and noise would pass for shade and light.
+    """
+    trust = min(1.0, contrast / (_CONTRAST * max(abs(zero), abs(high), 1e-9)))
+    usual = high + _USUALLY_ABOVE * (high - zero)
+    low, high = trust * black + (1 - trust) * zero, trust * white + (1 - trust) * usual
+    return Stretch(low, high if high > low else low + 1.0)
+
+
+def _without_collar(sample: NDArray[Any], corners: NDArray[Any]) -> NDArray[Any]:
+    """(N, C) less what is no ground: a collar whose value nobody declared, and what blinded the sensor."""
+    kept = np.ones(len(sample), bool)
+    for value in np.unique(corners, axis=0):
+        same = (sample == value).all(axis=1)
+        if same.mean() >= _COLLAR:
+            kept &= ~same
+    if np.issubdtype(sample.dtype, np.integer):
+        kept &= ~(sample == np.iinfo(sample.dtype).max).all(axis=1)
+    return sample[kept] if kept.mean() > _REST else sample

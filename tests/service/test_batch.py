@@ -53,7 +53,7 @@ def test_one_that_fails_leaves_the_others_their_answers(client: TestClient, imag
 def test_one_that_fails_as_nobody_expected_leaves_the_others_their_answers(
     client: TestClient, image: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def read_or_fail(data: bytes, *, name: str, **more: float) -> Raster:
+    def read_or_fail(data: bytes, *, name: str, **more: Any) -> Raster:
         if name == "b.png":
             raise RuntimeError("secret")
         return read_raster(data, name=name, **more)
