@@ -11,8 +11,19 @@ from tests.servers import S3Server, weed
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+REAL = {"s3_server", "browser", "_prefect"}
+"""Fixtures that start a server or a browser."""
+
 CHROMIUM = Path("/usr/bin/chromium")
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as `e2e` what needs a real server, a browser, or the tools of a deployment; see `pyproject.toml`."""
+    deployment = Path(__file__).parent / "deploy"
+    for item in items:
+        if REAL & set(getattr(item, "fixturenames", ())) or item.path.is_relative_to(deployment):
+            item.add_marker(pytest.mark.e2e)
 
 
 @pytest.fixture(scope="module")

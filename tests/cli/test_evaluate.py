@@ -14,6 +14,8 @@ from parking.storage import Store, open_store
 from tests.cli.conftest import Command
 from tests.doubles import write_bright_model
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:

@@ -11,6 +11,8 @@ import pytest
 from cli.servers import Server, Servers, check_port, free_port, python
 from parking.errors import PlatformError
 
+pytestmark = pytest.mark.e2e
+
 
 def alive(pid: int) -> bool:
     try:

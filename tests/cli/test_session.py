@@ -14,6 +14,8 @@ from cli.session import PLATFORM, Addresses, environment, running_platform
 from parking.errors import FolderError
 from parking.settings import Settings
 
+pytestmark = pytest.mark.e2e
+
 HEALTHY = """
 import http.server, sys
 class Healthy(http.server.BaseHTTPRequestHandler):

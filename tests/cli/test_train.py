@@ -4,12 +4,16 @@ import json
 from pathlib import Path
 from typing import get_args
 
+import pytest
+
 from cli import options
 from monitoring.schema import table_from_parquet
 from parking.data.synthetic import generate_dataset
 from parking.learning.recipe import recipe_names
 from tests.cli.conftest import Command
 from tests.flows.conftest import QUICK
+
+pytestmark = pytest.mark.e2e
 
 
 def test_a_model_file_has_its_reference_beside_it_a_row_a_scene(parking: Command, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
 
 from monitoring.drift import Comparison
 from monitoring.evidently_workspace import evaluate, keep_run
@@ -16,6 +17,8 @@ from monitoring.schema import rows_to_table
 from tests.e2e.waiting import wait_until
 from tests.monitoring.rows import NOON, scene_rows
 from tests.servers import free_ports
+
+pytestmark = pytest.mark.e2e
 
 
 def keep_day(folder: Path, day: dt.date) -> None:

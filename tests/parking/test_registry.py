@@ -10,6 +10,8 @@ from parking.errors import ModelError, NoVersionError, RegistryError
 from parking.registry import Registry, Version
 from parking.tracking import Tracker
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Path:

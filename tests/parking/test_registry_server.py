@@ -18,6 +18,8 @@ from parking.errors import NoVersionError, RegistryError
 from parking.registry import Registry
 from parking.tracking import Tracker
 
+pytestmark = pytest.mark.e2e
+
 
 def free_port() -> int:
     with closing(socket.socket()) as probe:

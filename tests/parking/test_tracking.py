@@ -11,6 +11,8 @@ from parking.errors import RegistryError
 from parking.tracking import Run, Tracker
 from parking.version import code_version
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.fixture(scope="module")
 def tracker(tmp_path_factory: pytest.TempPathFactory) -> Tracker:

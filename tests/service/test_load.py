@@ -16,6 +16,8 @@ from tests.service.doubles import FlippingRegistry
 from tests.service.running import running
 from tests.service.waiting import wait_until
 
+pytestmark = pytest.mark.e2e
+
 CLIENTS = 8
 
 

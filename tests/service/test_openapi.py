@@ -16,6 +16,8 @@ from tests.service.conftest import Serve
 from tests.service.doubles import FlippingRegistry
 from tests.tools import node_tool
 
+pytestmark = pytest.mark.e2e
+
 FAIL = "--fail-on-warning"
 PREDICT = """
 import sys; sys.path.insert(0, "client")

@@ -18,6 +18,8 @@ from parking.learning.predict import predict
 from tests import doubles
 from tests.parking.learning.scenes import TINY, make_sample
 
+pytestmark = pytest.mark.e2e
+
 NETWORK = build_network(TINY)
 
 

@@ -16,6 +16,8 @@ from parking.learning.plots import release_plots, scene_sheet
 from parking.learning.release import Release, build_version
 from tests.parking.learning.scenes import TINY, make_samples
 
+pytestmark = pytest.mark.e2e
+
 SAMPLES = make_samples(8)
 RECIPE = TINY.model_copy(update={"steps": 6})
 

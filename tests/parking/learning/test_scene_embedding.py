@@ -25,6 +25,8 @@ from parking.learning.scene_embedding import (
 from tests import doubles
 from tests.parking.learning.scenes import TINY, box, make_sample, make_samples
 
+pytestmark = pytest.mark.e2e
+
 SEEING = TINY.model_copy(update={"encoder_weights": "imagenet"})
 
 

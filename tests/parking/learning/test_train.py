@@ -17,6 +17,8 @@ from parking.learning.train import fit, predict, seconds_per_step
 from parking.progress import Progress
 from tests.parking.learning.scenes import TINY, make_samples
 
+pytestmark = pytest.mark.e2e
+
 SAMPLES = make_samples(4)
 
 
