@@ -1,4 +1,4 @@
-"""The two things that a service asks of an MLflow server, by its REST API: a version, and a file of it.
+"""What a service asks of an MLflow server, by its REST API: the model's tags, a version, and a file of it.
 
 MLflow's own client takes two seconds of CPU time to import, half of what a new process needs until it answers. Only a
 plain success is taken from here. Everything else is left to that client: servers that want more than a name and a
@@ -44,6 +44,17 @@ def find_entry(tracking_uri: str, name: str, which: str) -> dict[str, Any] | Non
     except _MISHAPS:
         return None
     return entry
+
+
+def find_tags(tracking_uri: str, name: str) -> dict[str, str] | None:
+    """Tags of a registered model, as MLflow's REST API tells them; None where MLflow's client has to be asked."""
+    if not _is_plain(tracking_uri):
+        return None
+    try:
+        answer = _ask(tracking_uri, "registered-models/get", name=name)
+        return {tag["key"]: tag.get("value", "") for tag in answer["registered_model"].get("tags", ())}
+    except _MISHAPS:
+        return None
 
 
 def download(tracking_uri: str, model: str, number: int, name: str, file: Path) -> bool:

@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
-from parking.errors import ModelError, NoVersionError
+from parking.errors import ModelError, NoVersionError, RegistryError
 from parking.mlflow_client import mlflow_client, without_password
-from parking.mlflow_rest import download, find_entry
+from parking.mlflow_rest import download, find_entry, find_tags
 from parking.model_cache import mark_used, remove_others, version_folder
+from parking.promotion import PREVIOUS, PRODUCTION, Promotion, record, settle, unfinished
+
+__all__ = ["MODEL_FILE", "PREVIOUS", "PRODUCTION", "REFERENCE_FILE", "Registry", "Version", "reference_beside"]
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-PRODUCTION = "production"
-PREVIOUS = "previous"
 MODEL_FILE = "model.onnx"
 REFERENCE_FILE = "reference.parquet"
 """Name of the rows that a version's drift is measured against; `monitoring.reference` makes them."""
@@ -87,7 +88,7 @@ class Registry:
         return _to_version(made)
 
     def resolve(self, which: str = PRODUCTION) -> Version:
-        """Finds a version.
+        """Finds a version; a promotion that was cut short is finished first.
 
         Args:
             which: an alias, such as `production`, or a number.
@@ -96,6 +97,8 @@ class Registry:
             NoVersionError: there is no such alias or number.
             RegistryError: MLflow cannot be reached, or refused.
         """
+        if not which.isdecimal():
+            self._finish_promotion()
         found = self._find(which)
         if found is None:
             said = (
@@ -128,10 +131,8 @@ class Registry:
             RegistryError: MLflow cannot be reached, or refused.
         """
         version = self.resolve(str(number))
-        serving = self._find(PRODUCTION)
-        if serving is not None and serving.number == version.number:
-            return version
-        return self._switch(version, serving, reason=reason, by=by)
+        serving = self._aliases().get(PRODUCTION)
+        return version if serving == number else self._switch(number, serving, reason=reason, by=by)
 
     def tag(self, number: int, tags: Mapping[str, str]) -> None:
         """Notes something about a version; a tag of the same name is replaced.
@@ -146,17 +147,23 @@ class Registry:
     def rollback(self, *, reason: str, by: str) -> Version:
         """Makes `previous` serve again and `production` the new `previous`, so that a second one undoes the first.
 
+        Returns:
+            The version that serves now, as the registry says.
+
         Raises:
             NoVersionError: nothing was serving before.
-            RegistryError: MLflow cannot be reached, or refused.
+            RegistryError: MLflow cannot be reached, or refused; or something else serves now.
         """
-        previous = self._find(PREVIOUS)
+        aliases = self._aliases()
+        serving, previous = aliases.get(PRODUCTION), aliases.get(PREVIOUS)
+        if previous is None or previous == serving:
+            previous = self._served_before(serving)
         if previous is None:
             raise NoVersionError(
                 f"{self.model_name} has no `{PREVIOUS}` version to go back to. "
                 "Promote the one you want with `parking promote NUMBER`."
             )
-        return self._switch(previous, self._find(PRODUCTION), reason=reason, by=by)
+        return self._switch(previous, serving, reason=reason, by=by)
 
     def fetch(self, version: Version, into: Path) -> Path:
         """Downloads a version's model, once.
@@ -230,21 +237,48 @@ class Registry:
                     return None
                 raise
 
-    def _switch(self, version: Version, serving: Version | None, *, reason: str, by: str) -> Version:
-        """Tags first and `production` last: who sees the alias sees its reason too."""
-        tags = {
-            "promoted_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "promoted_by": by,
-            "promoted_from": str(serving.number) if serving else "none",
-            "promotion_reason": reason,
-        }
-        self.tag(version.number, tags)
+    def _aliases(self) -> dict[str, int]:
+        """Versions by alias, after a promotion that was cut short is finished; empty where there is no model."""
         with mlflow_client(self.tracking_uri) as client:
-            if serving is not None:
-                client.set_registered_model_alias(self.model_name, PREVIOUS, str(serving.number))
-            client.set_registered_model_alias(self.model_name, PRODUCTION, str(version.number))
-        logger.info("{} version {} is now production: {}", self.model_name, version.number, reason)
-        return self.resolve(str(version.number))
+            return settle(client, self.model_name) if _tags(client, self.model_name) is not None else {}
+
+    def _finish_promotion(self) -> None:
+        """Finish a promotion that was cut short, for one who reads: who may not write reads what is there."""
+        tags = find_tags(self.tracking_uri, self.model_name)
+        if tags is None:
+            with mlflow_client(self.tracking_uri) as client:
+                tags = _tags(client, self.model_name)
+        if unfinished(tags or {}) is None:
+            return
+        try:
+            self._aliases()
+        except RegistryError as error:
+            logger.warning("A promotion was cut short, and cannot be finished. {}", error)
+
+    def _served_before(self, serving: int | None) -> int | None:
+        """The version that the serving one replaced, as its tags say, if it is still there."""
+        version = self._find(str(serving)) if serving is not None else None
+        before = version.tags.get("promoted_from", "") if version else ""
+        is_known = before.isdecimal() and int(before) != serving and self._find(before) is not None
+        return int(before) if is_known else None
+
+    def _switch(self, number: int, serving: int | None, *, reason: str, by: str) -> Version:
+        """Record, then move; returns what the registry says afterwards.
+
+        Raises:
+            RegistryError: something else serves now.
+        """
+        with mlflow_client(self.tracking_uri) as client:
+            record(client, self.model_name, Promotion.decide(number, serving, by=by, reason=reason))
+        now = self._aliases().get(PRODUCTION)
+        if now != number:
+            serves = f"version {now}" if now is not None else "no version"
+            raise RegistryError(
+                f"Version {number} of {self.model_name} was to serve, but the registry says that {serves} does: it was "
+                "changed meanwhile. Look at the versions in MLflow, and promote the one you want."
+            )
+        logger.info("{} version {} is now production: {}", self.model_name, number, reason)
+        return self.resolve(str(number))
 
     def _download(self, version: Version, name: str, file: Path) -> None:
         """Downloads beside the place and renames, so that no other process sees half a file."""
@@ -280,6 +314,18 @@ def _ensure_model(client: "MlflowClient", name: str) -> None:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
+
+
+def _tags(client: "MlflowClient", name: str) -> dict[str, str] | None:
+    """Tags of the registered model; none at all where there is no such model."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return dict(client.get_registered_model(name).tags)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
 
 
 def _names_of(number: int, aliases: Mapping[str, str]) -> tuple[str, ...]:

@@ -1,14 +1,9 @@
 """The registry and runs against a real MLflow server: artifacts go through its proxy, errors come as HTTP."""
 
-import os
-import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,48 +12,15 @@ from mlflow import MlflowClient
 from parking.errors import NoVersionError, RegistryError
 from parking.registry import Registry
 from parking.tracking import Tracker
+from tests.servers import mlflow_server
 
 pytestmark = pytest.mark.e2e
 
 
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_until_healthy(uri: str, server: subprocess.Popen[bytes]) -> None:
-    for _ in range(1800):
-        if server.poll() is not None:
-            pytest.fail(f"mlflow server stopped with {server.returncode}")
-        try:
-            with urllib.request.urlopen(f"{uri}/health", timeout=1):
-                return
-        except OSError:
-            time.sleep(0.1)
-    pytest.fail("mlflow server did not start within three minutes")
-
-
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("server")
-    port = free_port()
-    command = [
-        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
-        *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "artifacts")),
-    ]
-    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with (folder / "log").open("wb") as log:
-        # A session of its own: the server's workers end with it.
-        server = subprocess.Popen(
-            command, cwd=folder, env=os.environ | quiet, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        wait_until_healthy(f"http://127.0.0.1:{port}", server)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(timeout=20)
+    with mlflow_server(tmp_path_factory.mktemp("server")) as address:
+        yield address
 
 
 def test_a_model_goes_to_the_server_and_back(uri: str, tmp_path: Path) -> None:
