@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 
-from cli import benchmark, data, demo, feedback, model, occupancy, platform, predict, survey
-from cli.console import console, errors, show_error
-from cli.servers import stop_on_sigterm
+from cli import benchmark, data, demo, feedback, model, occupancy, platform, predict, stopping, survey
+from cli.console import console, show_error
 from parking.errors import ParkingError
 from parking.optional import not_installed
 
@@ -57,23 +56,29 @@ def common(
 
 
 def main() -> None:
-    """Run the command; what a person can mend ends in a sentence and exit status 1."""
-    # Servers that a command starts, and the one that Prefect starts for a flow, stop only when the stack unwinds.
-    stop_on_sigterm()
+    """Run the command; what a person can mend ends in a sentence and exit status 1, a signal in 128 and its number."""
+    stopping.install()
     try:
         app()
-    except ParkingError as error:
-        show_error(error)
-        sys.exit(1)
-    except ModuleNotFoundError as error:
-        told = not_installed(f"`parking {' '.join(sys.argv[1:2])}`", error.name or "")
+    except BaseException as error:
+        # What fails after a signal fails because of it, and has nothing to say.
+        if stopping.was_asked():
+            stopping.end()
+        told = sentence(error)
         if told is None:
             raise
         show_error(told)
         sys.exit(1)
-    except KeyboardInterrupt:
-        errors.print("Stopped.")
-        sys.exit(130)
+
+
+def sentence(error: BaseException) -> str | None:
+    """What a person is told of an error; none where it is a fault of ours, which ends in a traceback."""
+    if isinstance(error, ParkingError):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError):
+        missing = not_installed(f"`parking {' '.join(sys.argv[1:2])}`", error.name or "")
+        return str(missing) if missing else None
+    return None
 
 
 if __name__ == "__main__":

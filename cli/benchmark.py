@@ -7,6 +7,8 @@ import typer
 
 from cli import options, session
 from cli.console import console, progress_shown, table
+from cli.flow_command import GO_ON
+from cli.stopping import stops_soon
 
 if TYPE_CHECKING:
     from parking.learning.benchmark import Row
@@ -41,7 +43,8 @@ def quality(
     from parking.progress import report
 
     entries = choose_entries(rows)
-    with alone_in(work), progress_shown():
+    kept = f"What was trained is kept in {work}, up to the last checkpoint. {GO_ON}"
+    with stops_soon(kept), alone_in(work), progress_shown():
         _, samples = read_scenes(data, entries[0].recipe, work, report)
         measured = [run_entry(entry, samples, folds, work, report) for entry in entries]
         speeds = {row.entry.name: serving_speed(row.entry.recipe, row.entry.flips) for row in measured}

@@ -9,6 +9,9 @@ from rich.markup import escape
 from cli import options, session
 from cli.console import console, progress_shown, table
 from cli.files import check_writable, write_file
+from cli.flow_command import flow_command
+from cli.stopping import stops_soon
+from parking.settings import GENERATED, Settings
 
 if TYPE_CHECKING:
     from parking.data.dataset import Snapshot
@@ -34,15 +37,30 @@ def ingest(
 
     Example: [bold]parking ingest --data ~/annotated --labels pkw=vehicle,bucht=stall[/bold]
     """
-    session.start_flows(state)
-    from flows.ingest import ingest as flow
-    from parking.learning.scene_cache import find_snapshot
+    look_first(data, labels, session.start(state))
+    with flow_command(state, "Images that were copied are kept, but there is no snapshot: the same command makes it."):
+        from flows.ingest import ingest as flow
+        from parking.learning.scene_cache import find_snapshot
 
-    with progress_shown():
         version = flow(
             ";".join(data or ()), max_quarantined, feedback_tests=feedback_tests, labels=labels, group_by=group_by
         )
-    show_snapshot(find_snapshot(version))
+        show_snapshot(find_snapshot(version))
+
+
+def look_first(data: list[str] | None, labels: str, settings: Settings) -> None:
+    """See that there are images and annotations that can be read, before half a minute goes into starting Prefect.
+
+    Raises:
+        ParkingError: there are none, or they cannot be reached.
+    """
+    from parking.data.source import list_source, read_source, split_sources
+    from parking.data.vocabulary import parse_labels
+
+    meanings = parse_labels(labels or settings.labels)
+    for source in data or split_sources(settings.data):
+        if source != GENERATED:
+            read_source(list_source(source), meanings)
 
 
 def show_snapshot(snapshot: "Snapshot") -> None:
@@ -97,6 +115,6 @@ def generate(
     from parking.data.synthetic import generate_dataset
     from parking.progress import report
 
-    with progress_shown():
+    with stops_soon("Images that were drawn stay, without annotations."), progress_shown():
         written = generate_dataset(folder, count, seed, size, progress=report)
     console.print(f"Wrote {count} scenes to {written}.", markup=False, soft_wrap=True)

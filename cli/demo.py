@@ -12,8 +12,9 @@ import typer
 
 from cli import options, session
 from cli.console import console, progress_shown
-from cli.platform import prefect_server, service_server
-from cli.servers import Servers, Sink, free_port
+from cli.platform import service_server
+from cli.servers import Servers, Sink, free_port, prefect_server
+from cli.stopping import stops_soon
 from parking.errors import PlatformError
 from parking.optional import need
 
@@ -58,7 +59,12 @@ def demo(
     make_folder(out)
     os.environ |= OF_ITS_OWN | {"PARKING_LOG_FLUSH_SECONDS": "1", "PARKING_REGISTER_SHIPPED": "false"}
     started = time.monotonic()
-    with (out / "servers.log").open("a", encoding="utf-8", buffering=1) as log, Servers(writer(log)) as servers:
+    kept = f"A demo does not go on: the same command begins anew. What this one wrote is in {out}."
+    with (
+        stops_soon(kept),
+        (out / "servers.log").open("a", encoding="utf-8", buffering=1) as log,
+        Servers(writer(log)) as servers,
+    ):
         play(servers, data, minutes or (MINUTES if data == "generated" else OWN_MINUTES), out)
     console.print(f"\n[dim]{(time.monotonic() - started) / 60:.1f} minutes in all.[/dim]")
 

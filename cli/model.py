@@ -8,6 +8,8 @@ import typer
 from cli import options, session
 from cli.console import console, progress_shown, table
 from cli.files import check_writable, write_file
+from cli.flow_command import GO_ON, flow_command
+from cli.stopping import stops_soon
 from parking.errors import DatasetError, TrainingError
 
 if TYPE_CHECKING:
@@ -33,16 +35,15 @@ def tune(
     """
     for file in (out, *([report / "search.md"] if report else [])):
         check_writable(file)
-    session.start_flows(state)
-    from flows.tune import searched
-    from flows.tune import tune as flow
+    with flow_command(state, f"Trials that ended are kept, and those under way up to a checkpoint. {GO_ON}"):
+        from flows.tune import searched
+        from flows.tune import tune as flow
 
-    with progress_shown():
         best = flow(dataset, trials, folds, minutes, recipe, finals)
-    write_file(out, f"{best.model_dump_json(indent=2)}\n".encode())
-    if report is not None:
-        for name, content in searched(dataset, recipe, folds).items():
-            write_file(report / name, content)
+        write_file(out, f"{best.model_dump_json(indent=2)}\n".encode())
+        if report is not None:
+            for name, content in searched(dataset, recipe, folds).items():
+                write_file(report / name, content)
     console.print(f"Best settings: {out}. Train with them: parking train --recipe {out}", markup=False, soft_wrap=True)
 
 
@@ -72,10 +73,9 @@ def train(
             raise TrainingError("--minutes does not go with --out: a file is trained for the steps of its recipe.")
         train_to_file(data, recipe, folds, work, out, state)
         return
-    session.start_flows(state)
-    from flows.train import train as flow
+    with flow_command(state, f"What was trained is kept up to the last checkpoint. {GO_ON}"):
+        from flows.train import train as flow
 
-    with progress_shown():
         trained = flow(dataset, recipe, folds, minutes)
     show_scores(trained.test_scores, f"Version {trained.version} on {trained.test_scores.scenes} test scenes")
     console.print(f"Registered. Let it serve: parking promote {trained.version}")
@@ -100,7 +100,7 @@ def train_to_file(data: str, recipe: str, folds: int, work: Path, out: Path | No
     from parking.learning.train_file import train_file
     from parking.progress import report
 
-    with progress_shown():
+    with stops_soon(f"What was trained is kept in {work} up to the last checkpoint. {GO_ON}"), progress_shown():
         release = train_file(data, load_recipe(recipe), folds, work, out, report)
     write_file(reference, reference_parquet(release.predictions, release.contract))
     for number, scores in enumerate(release.fold_scores, start=1):
@@ -178,10 +178,9 @@ def promote(
 
     Example: [bold]parking promote 4[/bold]
     """
-    session.start_flows(state)
-    from flows.promote import promote as flow
+    with flow_command(state, "What serves is either what served before or this version; `parking promote` says which."):
+        from flows.promote import promote as flow
 
-    with progress_shown():
         verdict = flow(version, force, by, reason)
     if verdict == verdict.already_serving(version):
         console.print(verdict.reason)
@@ -205,7 +204,7 @@ def rollback(
     from parking.workspace import open_workspace
 
     version = open_workspace().registry.rollback(reason=reason, by=by)
-    console.print(f"Version [bold]{version.number}[/bold] serves again.")
+    console.print(f"Version [bold]{version.number}[/bold] serves again, as the registry says.")
 
 
 def retrain(
@@ -223,10 +222,9 @@ def retrain(
 
     Example: [bold]parking retrain --data s3://my-bucket/annotated --minutes 90[/bold]
     """
-    session.start_flows(state)
-    from flows.retrain import retrain as flow
+    with flow_command(state, f"Snapshot, trials that ended and checkpoints are kept. {GO_ON}"):
+        from flows.retrain import retrain as flow
 
-    with progress_shown():
         done = flow(";".join(data or ()), trials, folds, minutes, promote, recipe, labels=labels, group_by=group_by)
     console.print(f"Dataset {done.dataset}, version [bold]{done.version}[/bold].")
     if done.verdict is not None:

@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 
 from cli import options, session
-from cli.console import console, progress_shown
-from cli.servers import Server, Servers, check_port, python
+from cli.console import console
+from cli.flow_command import flow_command
+from cli.servers import Server, Servers, check_port, port_of, prefect_server, python
 from cli.session import Addresses
 from parking.errors import FolderError, PlatformError
 from parking.lock import alone_in, is_held
@@ -119,17 +120,6 @@ def run_platform(servers: Servers, settings: Settings, addresses: Addresses, hos
     servers.wait_ready()
 
 
-def port_of(address: str) -> str:
-    """The port of an address, as text."""
-    return address.rsplit(":", 1)[1]
-
-
-def prefect_server(address: str, host: str, env: dict[str, str]) -> Server:
-    """Prefect's server and UI; the browser is told the same address."""
-    command = [*python("prefect"), "server", "start", "--host", host, "--port", port_of(address)]
-    return Server("prefect", command, {**env, "PREFECT_UI_API_URL": f"{address}/api"}, f"{address}/api/health")
-
-
 def mlflow_server(address: str, host: str, env: dict[str, str], settings: Settings) -> Server:
     """MLflow's server and UI over the same database that commands use without it."""
     command = [
@@ -209,10 +199,9 @@ def monitor(
 
     Example: [bold]parking monitor --day 2026-05-01[/bold]
     """
-    settings = session.start_flows(state)
-    from flows.monitor import monitor as flow
+    with flow_command(state, "Reports that were written stay; the same command makes the others.") as settings:
+        from flows.monitor import monitor as flow
 
-    with progress_shown():
         reports = flow(day.date() if day else None)
     for report in reports:
         who = f"Version {report.version}" if report.version else "No version"

@@ -9,6 +9,7 @@ import typer
 
 from cli import options, session
 from cli.console import progress_shown
+from cli.stopping import stops_soon
 from parking.errors import ImageError, ParkingError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def predict(
     if loaded.is_shipped and not model:
         report.note("Nothing serves yet: this is the model that ships with the package.")
     named = name_images(images, out, report)
-    with progress_shown(silent=as_json or quiet):
+    with stops_soon(f"Answers that were written stay in {out}."), progress_shown(silent=as_json or quiet):
         for done, image in enumerate(named):
             progress(done, len(named), "images")
             started = time.perf_counter()

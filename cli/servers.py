@@ -10,14 +10,17 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Self
 
 from cli.session import answers
+from cli.stopping import on_end
 from parking.errors import PlatformError
 
 GRACE_SECONDS = 10.0
 """How long a server may take to stop before it is killed."""
+
+PREFECT_READY_SECONDS = 180.0
+"""How long Prefect may take to start: half a minute on an idle machine, and its tables are made in it."""
 
 Sink = Callable[[str, str], None]
 """Called with a server's name and a line that it printed."""
@@ -70,19 +73,22 @@ class Servers:
         self._sink = sink
         self._running: list[tuple[Server, subprocess.Popen[str]]] = []
         self._readers: list[threading.Thread] = []
+        self._take_back = on_end(self.kill)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+        self._take_back()
 
     def start(self, server: Server) -> None:
-        """Start a server in a process group of its own, so that its children end with it."""
+        """Start a server in a process group of its own, so that its children end with it, and all with this process."""
         child = subprocess.Popen(
-            server.command,
+            [*python("cli.supervisor"), *server.command],
             env={**os.environ, **server.env},
-            stdin=subprocess.DEVNULL,
+            # Nothing is ever written: the supervisor sees it close.
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -140,21 +146,31 @@ class Servers:
                 child.wait(GRACE_SECONDS)
             signal_group(child, signal.SIGKILL)
             child.wait()
+            if child.stdin is not None:
+                child.stdin.close()
         for reader in self._readers:
             reader.join(timeout=2.0)
         self._running.clear()
+
+    def kill(self) -> None:
+        """End all groups at once, without a word and without waiting."""
+        for _, child in self._running:
+            signal_group(child, signal.SIGKILL)
+
+
+def port_of(address: str) -> str:
+    """The port of an address, as text."""
+    return address.rsplit(":", 1)[1]
+
+
+def prefect_server(address: str, host: str, env: dict[str, str]) -> Server:
+    """Prefect's server and UI; the browser is told the same address."""
+    command = [*python("prefect"), "server", "start", "--host", host, "--port", port_of(address)]
+    ui = {"PREFECT_UI_API_URL": f"{address}/api"}
+    return Server("prefect", command, {**env, **ui}, f"{address}/api/health", PREFECT_READY_SECONDS)
 
 
 def signal_group(child: subprocess.Popen[str], number: int) -> None:
     """Signal a child and whatever it started; nothing happens where all have ended."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, number)
-
-
-def stop_on_sigterm() -> None:
-    """Make SIGTERM unwind the stack as Ctrl-C does, so that the children are stopped on the way out."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupt)

@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.error import HTTPError, URLError
@@ -111,7 +113,7 @@ def start_flows(state: Path | None = None) -> Settings:
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO")
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     settings = start(state)
-    if "PREFECT_API_URL" in os.environ:
+    if has_prefect():
         check_prefect(os.environ["PREFECT_API_URL"])
     else:
         console.print(
@@ -120,6 +122,21 @@ def start_flows(state: Path | None = None) -> Settings:
             soft_wrap=True,
         )
     return settings
+
+
+def has_prefect() -> bool:
+    """Whether a Prefect server is there that flows may use."""
+    return "PREFECT_API_URL" in os.environ
+
+
+@contextmanager
+def prefect_at(address: str) -> Iterator[None]:
+    """Let flows in the block use the server at this address."""
+    os.environ["PREFECT_API_URL"] = f"{address}/api"
+    try:
+        yield
+    finally:
+        del os.environ["PREFECT_API_URL"]
 
 
 def check_prefect(url: str) -> None:

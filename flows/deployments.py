@@ -16,7 +16,7 @@ from prefect.flows import Flow
 from prefect.schedules import Cron
 from prefect.types.entrypoint import EntrypointType
 
-from flows.ingest import GENERATED, ingest
+from flows.ingest import ingest
 from flows.monitor import DRIFT_EVENT, monitor
 from flows.promote import promote
 from flows.retrain import retrain
@@ -24,7 +24,7 @@ from flows.train import train
 from flows.tune import tune
 from parking.errors import PlatformError
 from parking.logs import configure_logs
-from parking.settings import Settings, get_settings
+from parking.settings import GENERATED, Settings, get_settings
 
 
 def deployments() -> list[RunnerDeployment]:

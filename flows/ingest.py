@@ -17,10 +17,8 @@ from parking.data.source import split_sources
 from parking.data.synthetic import generate_dataset
 from parking.learning.gate import INSIST, too_few_to_judge
 from parking.progress import report
-from parking.settings import get_settings
+from parking.settings import GENERATED, get_settings
 from parking.workspace import open_workspace
-
-GENERATED = "generated"
 
 
 @task(cache_policy=NO_CACHE)

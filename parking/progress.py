@@ -1,8 +1,9 @@
-"""How long work tells how far it is, without knowing who listens."""
+"""How long work tells how far it is, without knowing who listens, and hears that it is to end."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from threading import Event
 
 Progress = Callable[[int, int, str], None]
 """Called as `progress(done, total, what)`; a command draws a bar with it, a flow writes a log line."""
@@ -11,6 +12,8 @@ Progress = Callable[[int, int, str], None]
 def silent(done: int, total: int, what: str) -> None:
     """A `Progress` for those who do not listen."""
 
+
+_stopping = Event()
 
 _listener: ContextVar[Progress] = ContextVar("progress", default=silent)
 
@@ -26,5 +29,16 @@ def listening(progress: Progress) -> Iterator[None]:
 
 
 def report(done: int, total: int, what: str) -> None:
-    """A `Progress` that passes on to whoever listens in this context."""
+    """A `Progress` that passes on to whoever listens in this context.
+
+    Raises:
+        KeyboardInterrupt: the process is to end; threads hear of it here, which no signal reaches.
+    """
+    if _stopping.is_set():
+        raise KeyboardInterrupt
     _listener.get()(done, total, what)
+
+
+def stop() -> None:
+    """Have all work in this process end at its next report."""
+    _stopping.set()

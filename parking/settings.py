@@ -12,6 +12,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from parking.errors import SettingsError
 
 _FOREIGN = ("AWS_", "MLFLOW_TRACKING_", "MLFLOW_S3_", "PREFECT_API_")
+GENERATED = "generated"
+"""What stands in place of a folder of images where drawn scenes are wanted."""
 
 
 class Settings(BaseSettings):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from threading import Lock
 from typing import Literal
 
 from parking.data.dataset import Snapshot, load_snapshot
@@ -12,6 +13,8 @@ from parking.learning.recipe import Recipe
 from parking.learning.training_scenes import Sample, load_samples
 from parking.progress import report
 from parking.workspace import open_workspace
+
+_reading = Lock()
 
 
 def find_snapshot(version: str) -> Snapshot:
@@ -33,15 +36,26 @@ def known_to(contract: Contract, samples: Sequence[Sample]) -> frozenset[str] | 
     return frozenset(scene.sha256 for scene in snapshot.train) & {sample.scene.sha256 for sample in samples}
 
 
-@lru_cache(maxsize=2)
 def samples_of(version: str, split: Literal["train", "test"], gsd: float) -> tuple[Sample, ...]:
     """Pixels and masks of one side of a snapshot's split, at `gsd` metres per pixel where the scenes' own is known.
 
-    Scenes that do not say where free places are neither teach nor judge a model of these.
+    Scenes that do not say where free places are neither teach nor judge a model of these. Trials that begin at once
+    wait for the one that reads.
 
     Raises:
         DatasetError: none of the snapshot's scenes says where free places are.
     """
+    with _reading:
+        return _read(version, split, gsd)
+
+
+def forget_samples() -> None:
+    """Let go of the scenes in memory."""
+    _read.cache_clear()
+
+
+@lru_cache(maxsize=2)
+def _read(version: str, split: Literal["train", "test"], gsd: float) -> tuple[Sample, ...]:
     snapshot = find_snapshot(version)
     if not snapshot.telling("free"):
         raise DatasetError(

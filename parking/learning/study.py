@@ -1,5 +1,6 @@
 """A search as it is remembered: an Optuna study in a database, led by one process while trials run in any."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any, Literal
 
 import optuna
 from loguru import logger
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
 from parking.errors import TrainingError
@@ -16,7 +19,10 @@ from parking.learning.space import changed, suggest, within_ranges
 
 TrialOutcome = Literal["complete", "pruned", "failed"]
 
+_RETRIED = "retry_history"
+"""Where Optuna notes, in a trial, which earlier ones it is tried in place of."""
 _INTERRUPTED = "interrupted"
+"""How earlier releases noted the same, in the trial that was given up."""
 _STEPS = "steps"
 _IOUS = "ious"
 _START = "start"
@@ -105,8 +111,8 @@ class Final:
 class Study:
     """A search by one process; its trials may run in others."""
 
-    def __init__(self, study: optuna.Study) -> None:
-        self._study = study
+    def __init__(self, study: optuna.Study, storage: optuna.storages.BaseStorage) -> None:
+        self._study, self._storage = study, storage
 
     @property
     def name(self) -> str:
@@ -127,7 +133,12 @@ class Study:
         """The trials that ended, in this run or an earlier one, oldest first; not those that were interrupted."""
         outcomes = {state: outcome for outcome, state in _STATES.items()}
         trials = self._study.get_trials(deepcopy=False)
-        ended = [trial for trial in trials if trial.state in outcomes and not trial.user_attrs.get(_INTERRUPTED)]
+        retried = {number for trial in trials for number in trial.system_attrs.get(_RETRIED, ())}
+        ended = [
+            trial
+            for trial in trials
+            if trial.state in outcomes and trial.number not in retried and not trial.user_attrs.get(_INTERRUPTED)
+        ]
         return tuple(
             Tried(
                 number=trial.number,
@@ -216,7 +227,7 @@ class Study:
 
     def tell(self, result: TrialResult) -> None:
         """Note what came of a trial; safe to do in the process that ran it."""
-        optuna.Trial(self._study, _find(self._study, result.number)._trial_id).set_user_attr(_IOUS, result.fold_ious)
+        self._running(result.number).set_user_attr(_IOUS, result.fold_ious)
         value = result.iou if result.outcome == "complete" else None
         self._study.tell(result.number, value, state=_STATES[result.outcome])
         if result.reason:
@@ -224,13 +235,18 @@ class Study:
 
     def pruning(self, number: int) -> Callable[[int, float], bool]:
         """Told `(fold, mean IoU so far)`, notes it, and says whether the trial is to go on: not if others are ahead."""
-        trial = optuna.Trial(self._study, _find(self._study, number)._trial_id)
+        trial = self._running(number)
 
         def goes_on(fold: int, mean: float) -> bool:
             trial.report(mean, fold)
             return not trial.should_prune()
 
         return goes_on
+
+    def _running(self, number: int) -> optuna.Trial:
+        """A trial that may have been asked for in another process."""
+        study = self._storage.get_study_id_from_name(self.name)
+        return optuna.Trial(self._study, self._storage.get_trial_id_from_study_id_trial_number(study, number))
 
     def best_recipe(self, base: Recipe, *, by_finals: bool = False) -> Recipe:
         """The base with the choices of the best trial.
@@ -266,8 +282,9 @@ def find_study(url: str, name: str) -> Study:
     Raises:
         TrainingError: the database cannot be opened, or has no such study.
     """
+    storage = _storage(url)
     try:
-        return Study(optuna.load_study(storage=_storage(url), study_name=name, pruner=_pruner()))
+        return Study(optuna.load_study(storage=storage, study_name=name, pruner=_pruner()), storage)
     except KeyError as error:
         raise TrainingError(f"There is no study {name}: make the search first, with `parking tune`.") from error
 
@@ -285,13 +302,14 @@ def open_study(url: str, name: str, *, seed: int = 0) -> Study:
     Raises:
         TrainingError: the database cannot be opened.
     """
+    storage = _storage(url)
     study = optuna.create_study(
-        storage=_storage(url), study_name=name, direction="maximize", pruner=_pruner(), load_if_exists=True
+        storage=storage, study_name=name, direction="maximize", pruner=_pruner(), load_if_exists=True
     )
     # Another seed for each start: the sampler would otherwise suggest its first settings again.
     study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.get_trials(deepcopy=False)))
-    _requeue_interrupted(study)
-    return Study(study)
+    _retry_interrupted(study)
+    return Study(study, storage)
 
 
 def _pruner() -> optuna.pruners.BasePruner:
@@ -314,13 +332,14 @@ def _storage(url: str) -> optuna.storages.RDBStorage:
         ) from error
 
 
-def _requeue_interrupted(study: optuna.Study) -> None:
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        study._storage.set_trial_user_attr(trial._trial_id, _INTERRUPTED, True)
+def _retry_interrupted(study: optuna.Study) -> None:
+    """Put trials back in the queue that nobody runs any more: who leads the study knows, without a heartbeat."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        retry = RetryHeartbeatStaleTrialCallback()
+    for trial in study.get_trials(deepcopy=True, states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
-        if trial.params:
-            begun = {name: value for name, value in trial.user_attrs.items() if name == _START}
-            study.enqueue_trial(trial.params, user_attrs=begun)
+        retry(study, trial)
         logger.info("Trial {} of the study {} was interrupted and is tried again.", trial.number, study.study_name)
 
 

@@ -6,8 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.platform import port_of
-from cli.servers import Server, Servers, python
+from cli.servers import Server, Servers, port_of, python
 from tests.servers import PostgresServer, S3Server, free_ports
 
 BUCKET = "cluster"

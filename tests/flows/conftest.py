@@ -40,9 +40,10 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def forget() -> None:
     """Make the next look at settings and workspace a fresh one."""
-    from parking.learning.scene_cache import samples_of
+    from parking.learning.scene_cache import forget_samples
 
-    for remembered in (get_settings, open_workspace, samples_of):
+    forget_samples()
+    for remembered in (get_settings, open_workspace):
         remembered.cache_clear()
 
 

@@ -66,6 +66,19 @@ def test_a_killed_search_goes_on_and_tries_again_what_was_interrupted(url: str) 
     assert resumed.best_score == 0.4
 
 
+def test_what_is_interrupted_again_and_again_counts_once_and_stays_what_it_was(url: str) -> None:
+    begun = open_study(url, "study").ask(TINY)
+    for _ in range(3):
+        resumed = open_study(url, "study")
+        again = resumed.ask(TINY)
+        assert again.recipe == begun.recipe
+        assert resumed.finished == 0
+    resumed.tell(complete(again.number, 0.4))
+    (tried,) = open_study(url, "study").tried()
+    assert tried.number == again.number
+    assert tried.is_start
+
+
 def test_a_resumed_search_does_not_repeat_its_suggestions(url: str) -> None:
     first = open_study(url, "study", seed=3)
     for _ in range(3):
