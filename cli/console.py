@@ -53,7 +53,10 @@ def progress_shown(*, silent: bool = False) -> Iterator[None]:
 
 
 class Bars:
-    """A bar for each `what`; one that is full and starts again is another round of the same work."""
+    """A bar for each piece of work; one that is full and starts again is another round of the same work.
+
+    What follows a comma in `what` is a detail, such as the loss: it changes, and the bar stays.
+    """
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
@@ -61,9 +64,10 @@ class Bars:
 
     def __call__(self, done: int, total: int, what: str) -> None:
         """Draw how far `what` is."""
-        if what not in self._tasks:
-            self._tasks[what] = self._bars.add_task(what, total=total)
-        self._bars.update(self._tasks[what], completed=done, total=total, visible=done < total)
+        work = what.partition(",")[0]
+        if work not in self._tasks:
+            self._tasks[work] = self._bars.add_task(what, total=total)
+        self._bars.update(self._tasks[work], description=what, completed=done, total=total, visible=done < total)
 
 
 class PlainLines:
@@ -77,7 +81,8 @@ class PlainLines:
         if time.monotonic() - self._last < PLAIN_SECONDS:
             return
         self._last = time.monotonic()
-        console.print(f"  {what}: {done} of {total}")
+        work, comma, detail = what.partition(",")
+        console.print(f"  {work}: {done} of {total}{comma}{detail}", markup=False)
 
 
 def table(*columns: str, title: str | None = None) -> Table:

@@ -125,14 +125,10 @@ class Loop:
         """One page: what was made, how well it does, what was seen, where to look."""
         console.print()
         console.print(self._scores())
-        facts = table("", "", title="\n[bold]What happened[/bold]")
-        facts.columns[1].justify = "left"
-        # A path that is cut short cannot be opened.
-        facts.columns[1].overflow = "fold"
-        facts.show_header = False
+        console.print("\nWhat happened", style="bold")
+        # Lines, not a table: a path that is folded or cut short cannot be opened.
         for name, value in self._facts():
-            facts.add_row(name, value)
-        console.print(facts)
+            console.print(f"{name:19}{value}", markup=False, soft_wrap=True)
         console.print(self._counted)
         console.print(f"Side by side: {self._comparison}", markup=False, soft_wrap=True)
         console.print(DISCLAIMER.format(out=self._out))

@@ -29,7 +29,7 @@ def tune(
     report: Annotated[Path | None, typer.Option(help="Folder for search.md and its picture: what was tried.")] = None,
     state: options.State = None,
 ) -> None:
-    """Search for the best settings by cross-validation; killed, it goes on where it stopped.
+    """Search for the best settings by cross-validation; a search that was stopped continues.
 
     Example: [bold]parking tune --trials 20 --minutes 60[/bold]
     """

@@ -24,7 +24,7 @@ def predict(
     out: Annotated[Path, typer.Option(help="Folder for the answers.")] = Path("predictions"),
     model: options.Model = "",
     threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Least probability. (default: the model's)")
+        float | None, typer.Option(min=0, max=1, help="Probability from which ground is free. (default: the model's)")
     ] = None,
     gsd: Annotated[
         float | None, typer.Option(min=0.01, max=5, help="Metres a pixel of the images, whatever the files say.")
