@@ -112,6 +112,9 @@ def _names(store: Store, key: str) -> Names | None:
     try:
         document = yaml.safe_load(text)
     except yaml.YAMLError as error:
+        if PurePosixPath(key).stem not in ("data", "dataset"):
+            # Some other program's, with words of its own.
+            return None
         raise AnnotationError(f"'{key}' is no YAML ({str(error).splitlines()[0]}). Mend or remove it.") from error
     if not isinstance(document, dict) or "names" not in document:
         return None

@@ -44,6 +44,12 @@ def test_ingesting_the_same_files_again_copies_nothing_and_gives_the_same_versio
     assert len(list(store.keys("datasets/snapshots/"))) == 1
 
 
+def test_a_set_of_free_places_alone_keeps_the_version_that_it_had_before_there_were_other_classes(
+    tmp_path: Path, store: FolderStore
+) -> None:
+    assert ingest(str(write_places(tmp_path / "in")), store).snapshot.version == "0488929f202b"
+
+
 def test_a_polygon_moved_by_a_hair_is_another_version(tmp_path: Path, store: FolderStore) -> None:
     folder = write_places(tmp_path / "in")
     before = ingest(str(folder), store).snapshot
