@@ -5,6 +5,7 @@ whoever reads or moves one of the two modules still needs the other.
 """
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -126,3 +127,16 @@ def test_a_circle_is_found_and_named_however_it_is_imported(tmp_path: Path, late
     assert "room.sub.a -> room.sub.b" in told
     (sub / "c.py").write_text("import os")
     assert not circle_in(module_graph(tmp_path, {"room": set()}))
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_the_files_that_a_page_names_exist(page: str) -> None:
+    """A name without a folder is in the folder before it, or at the top of `parking`."""
+    folder, named = ROOT / "parking", []
+    for line in (ROOT / page).read_text(encoding="utf-8").splitlines():
+        folder = folder if line else ROOT / "parking"
+        for name in re.findall(r"`([a-z_0-9/]+\.py)`", line):
+            folder = (ROOT / name).parent if "/" in name else folder
+            named.append(folder / name.rpartition("/")[2])
+    assert len(named) > 5
+    assert not [str(file.relative_to(ROOT)) for file in named if not file.is_file()]

@@ -19,6 +19,8 @@ from parking.storage import Store, open_store
 from tests.monitoring.rows import NOON, write_rows
 
 DAY = NOON.date()
+NOT_YET_IN_REFERENCE = frozenset[str]()
+"""Columns that were added after the shipped model's reference was made, and are not judged until it is made again."""
 REMAKE = "Make the shipped model's reference again: MODEL_CARD.md has the command."
 
 
@@ -50,9 +52,10 @@ def test_its_first_night_is_judged(settings: Settings, store: Store, light: floa
 
 
 def test_the_reference_knows_every_column_that_is_judged_today() -> None:
-    assert pq.read_schema(shipped_reference()).names == LOG_SCHEMA.names, REMAKE
+    missing = set(LOG_SCHEMA.names) - set(pq.read_schema(shipped_reference()).names)
+    assert missing == NOT_YET_IN_REFERENCE, REMAKE
     table = table_from_parquet(shipped_reference().read_bytes())
-    known = {name: int(np.isfinite(values(table, name)).sum()) for name in KINDS}
+    known = {name: int(np.isfinite(values(table, name)).sum()) for name in KINDS if name not in missing}
     assert min(known.values()) > table.num_rows / 2, f"{known}: {REMAKE}"
 
 
