@@ -2,6 +2,7 @@
 
 import glob
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,24 +78,34 @@ def _in_folder(folder: Path, out: Path) -> list[NamedImage]:
     return [NamedImage(str(path), path.relative_to(folder).with_suffix(""), path) for path in found]
 
 
+def distinct(images: Iterable[NamedImage]) -> list[NamedImage]:
+    """Each image once, however it was named."""
+    first: dict[Path | None, NamedImage] = {}
+    for image in images:
+        first.setdefault(image.path and image.path.resolve(), image)
+    return list(first.values())
+
+
 class Answers:
     """Whose answers a name stands for, so that those of two images do not overwrite each other."""
 
     def __init__(self) -> None:
         self._images: dict[Path, NamedImage] = {}
 
-    def claim(self, image: NamedImage) -> bool:
-        """Note an image; returns whether it is another than those before.
+    def claim(self, image: NamedImage) -> None:
+        """Take the name of an image's answers.
 
         Raises:
             OutputError: answers of that name are another image's.
         """
         first = self._images.setdefault(image.answers, image)
-        if first is image:
-            return True
-        if first.path == image.path or (first.path and image.path and first.path.resolve() == image.path.resolve()):
-            return False
-        raise OutputError(
-            f"The answers named '{image.answers}' are those of {first.name}, and stay. "
-            "Ask again for this image with another --out."
-        )
+        if first is not image:
+            raise OutputError(
+                f"The answers named '{image.answers}' are those of {first.name}, and stay. "
+                "Ask again for this image with another --out."
+            )
+
+    def release(self, image: NamedImage) -> None:
+        """Give the name back: the image has no answers."""
+        if self._images.get(image.answers) is image:
+            del self._images[image.answers]

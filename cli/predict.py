@@ -47,6 +47,7 @@ def predict(
     Example: [bold]parking predict car-park.jpg photos/ --out answers[/bold]
     """
     settings = session.start(state)
+    from cli.images import Answers
     from cli.predict_report import Report
     from parking.model import load_model
     from parking.progress import report as progress
@@ -56,15 +57,17 @@ def predict(
     loaded = load_model(model, settings)
     if loaded.is_shipped and not model:
         report.note("Nothing serves yet: this is the model that ships with the package.")
-    named = name_images(images, out, report)
+    named, answers = name_images(images, out, report), Answers()
     with stops_soon(f"Answers that were written stay in {out}."), progress_shown(silent=as_json or quiet):
         for done, image in enumerate(named):
             progress(done, len(named), "images")
             started = time.perf_counter()
             try:
+                answers.claim(image)
                 result = loaded.detect(image.read(), gsd=gsd, threshold=threshold, tta=tta, scales=sizes)
                 files = result.save(out / image.answers.parent, image.answers.name)
             except ParkingError as error:
+                answers.release(image)
                 report.failed(image.name, error)
             else:
                 report.found(image.name, result, files, time.perf_counter() - started)
@@ -90,20 +93,12 @@ def parse_scales(text: str) -> tuple[float, ...]:
 
 def name_images(words: Sequence[str], out: Path, report: "Report") -> list["NamedImage"]:
     """The images that the words name, each once; a word that names none costs the others nothing."""
-    from cli.images import Answers, find_images
+    from cli.images import distinct, find_images
 
-    answers = Answers()
-    named = []
+    named: list[NamedImage] = []
     for word in words:
         try:
-            found = find_images(word, out)
+            named += find_images(word, out)
         except ParkingError as error:
             report.failed(word, error)
-            continue
-        for image in found:
-            try:
-                if answers.claim(image):
-                    named.append(image)
-            except ParkingError as error:
-                report.failed(image.name, error)
-    return named
+    return distinct(named)
