@@ -154,18 +154,17 @@ class FolderStore:
         return StoreError(f"'{key}' in '{self.root}' is refused: {error.strerror or error}. Check its permissions.")
 
 
-def _files_below(folder: str, above: frozenset[str] = frozenset()) -> Iterator[str]:
-    """Paths of all files, in linked folders too; a link to a folder that it lies in leads nowhere new."""
-    real = os.path.realpath(folder)
-    if real in above:
-        return
-    try:
-        entries = list(os.scandir(folder))
-    except OSError:
-        # Gone meanwhile, or not ours to see.
-        return
-    for entry in entries:
-        if entry.is_dir():
-            yield from _files_below(entry.path, above | {real})
-        else:
-            yield entry.path
+def _files_below(top: str) -> Iterator[str]:
+    """Paths of all files, in linked folders too; each folder once: under its own path, else under that of a link."""
+    seen: set[str] = set()
+    starts = [top]
+    for start in starts:
+        for folder, folders, names in os.walk(start):
+            real = os.path.realpath(folder)
+            if real in seen:
+                folders.clear()
+                continue
+            seen.add(real)
+            below = (os.path.join(folder, name) for name in folders)  # noqa: PTH118 - a store may hold many
+            starts += [path for path in below if os.path.islink(path)]  # noqa: PTH114
+            yield from (os.path.join(folder, name) for name in names)  # noqa: PTH118

@@ -1,12 +1,14 @@
 """Several annotations of one image: what counts where they say the same, add to each other, or differ."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from parking.data.exports.annotation import Annotation
 from parking.data.vocabulary import Label
 
 Subject = str
 _VEHICLES, _PLACES = "vehicles", "places"
+_OF_PLACES: frozenset[Label] = frozenset({"free", "occupied", "stall"})
 
 
 def chosen(annotations: Sequence[Annotation]) -> tuple[list[Annotation], list[str]]:
@@ -19,20 +21,35 @@ def chosen(annotations: Sequence[Annotation]) -> tuple[list[Annotation], list[st
     whole = [one for one in annotations if not one.broken] or list(annotations[:1])
     taken: list[Annotation] = []
     notes: list[str] = []
+    covered: set[Subject] = set()
     for one in sorted(whole, key=lambda one: (one.updated, one.export), reverse=True):
-        rival = next((other for other in taken if _subjects(one) & _subjects(other)), None)
-        if rival is None:
-            taken.append(one)
-        elif _content(one) != _content(rival):
-            notes.append(_note(rival, one))
+        rivals = [other for other in taken if _subjects(one) & _subjects(other)]
+        notes += [_note(rival, one) for rival in rivals if _differ(rival, one)][:1]
+        if own := _subjects(one) - covered:
+            taken.append(_part(one, own))
+            covered |= own
     # What says where places are names the annotator: splits are stratified by the habits of drawing these.
     taken.sort(key=lambda one: _PLACES not in _subjects(one))
     return taken, [note for one in taken for note in one.notes] + notes
 
 
 def _subjects(annotation: Annotation) -> set[Subject]:
-    places = annotation.known & {"free", "occupied", "stall"} or not annotation.known - {"ignore"}
+    places = annotation.known & _OF_PLACES or not annotation.known - {"ignore"}
     return ({_VEHICLES} if "vehicle" in annotation.known else set()) | ({_PLACES} if places else set())
+
+
+def _part(annotation: Annotation, subjects: set[Subject]) -> Annotation:
+    """An annotation as if it looked at some subjects alone; what is to be ignored is of no subject."""
+    if subjects == _subjects(annotation):
+        return annotation
+    labels: set[Label] = {"vehicle"} if _VEHICLES in subjects else {*_OF_PLACES}
+    shapes = tuple(shape for shape in annotation.shapes if shape.label in labels | {"ignore"})
+    return replace(annotation, shapes=shapes, known=annotation.known & labels, refused=annotation.refused & labels)
+
+
+def _differ(one: Annotation, other: Annotation) -> bool:
+    shared = _subjects(one) & _subjects(other)
+    return _content(_part(one, shared)) != _content(_part(other, shared))
 
 
 def _content(annotation: Annotation) -> tuple[object, ...]:

@@ -215,6 +215,8 @@ def test_linked_folders_are_looked_into_and_dead_links_cost_themselves(tmp_path:
     (folder / "export.json").symlink_to(elsewhere / "export.json")
     (folder / "linked").symlink_to(elsewhere / "images")
     (elsewhere / "images" / "back").symlink_to(folder)
+    (folder / "again").symlink_to(folder / "linked")
+    (folder / "above").symlink_to(tmp_path)
     (elsewhere / "images" / "5.png").unlink()
     (elsewhere / "images" / "5.png").symlink_to(tmp_path / "nowhere.png")
     snapshot = ingest(str(folder), store).snapshot

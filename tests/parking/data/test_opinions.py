@@ -46,3 +46,13 @@ def test_exports_of_different_things_add_to_each_other(tmp_path: Path) -> None:
     assert (len(scene.rings), len(scene.vehicles), scene.annotated) == (1, 1, ("free", "vehicle"))
     assert snapshot.scenes[1].annotated == ("free",)
     assert snapshot.quarantine == ()
+
+
+def test_what_only_the_older_export_looked_at_stays(tmp_path: Path) -> None:
+    both = dated(task("0.png", [SQUARE, SQUARE]), "2026-01-01")
+    both["annotations"][0]["result"] += task("0.png", [CAR], label="car")["annotations"][0]["result"]
+    new = dated(task("0.png", [SQUARE]), "2026-02-01")
+    snapshot = taken_in(tmp_path, new=[new], old=[both])
+    scene = snapshot.scenes[0]
+    assert (len(scene.rings), len(scene.vehicles), scene.annotated) == (1, 1, ("free", "vehicle"))
+    assert any("of 2026-01-01: the newer one, of 2026-02-01" in item.reason for item in snapshot.quarantine)
