@@ -13,6 +13,7 @@ import typer
 from cli import options, session
 from cli.console import console
 from cli.flow_command import flow_command
+from cli.orphans import end, left_running
 from cli.servers import Server, Servers, check_port, port_of, prefect_server, python
 from cli.session import Addresses
 from parking.errors import FolderError, PlatformError
@@ -44,7 +45,8 @@ def up(
     near = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104  # compared, not bound
     mlflow = elsewhere(settings) or f"http://{near}:{mlflow_port}"
     addresses = Addresses(f"http://{near}:{prefect_port}", mlflow, f"http://{near}:{service_port}")
-    with alone_on(settings.state_dir), Servers(NamedLines()) as servers:
+    folder = settings.state_dir / session.PLATFORM
+    with alone_on(settings.state_dir) as lock, Servers(NamedLines(), lock, folder) as servers:
         for port, who, option in (
             (prefect_port, "Prefect", "--prefect-port"),
             *(() if elsewhere(settings) else ((mlflow_port, "MLflow", "--mlflow-port"),)),
@@ -63,8 +65,13 @@ def up(
 
 
 @contextmanager
-def alone_on(state_dir: Path) -> Iterator[None]:
+def alone_on(state_dir: Path) -> Iterator[int]:
     """Be the only platform on a state folder for the block: two would share one database, and schedule all twice.
+
+    Servers that a killed `parking up` left running are ended first: they hold the folder, as that one gave it to them.
+
+    Yields:
+        The descriptor that holds the folder, to give to servers.
 
     Raises:
         PlatformError: there is one already.
@@ -73,14 +80,23 @@ def alone_on(state_dir: Path) -> Iterator[None]:
     folder = state_dir / session.PLATFORM
     with ExitStack() as held:
         try:
-            held.enter_context(alone_in(folder))
+            lock = held.enter_context(alone_in(folder))
         except FolderError as error:
             if not is_held(folder):
                 raise
-            raise PlatformError(
-                f"`parking up` runs on {state_dir} already: use that one, stop it, or name another folder with --state."
-            ) from error
-        yield
+            left = left_running(folder)
+            if not left:
+                raise PlatformError(
+                    f"`parking up` runs on {state_dir} already: use that one, stop it, or name another folder with "
+                    "--state."
+                ) from error
+            named = ", ".join(f"{one.name} ({one.pid})" for one in left)
+            console.print(
+                f"A platform was killed here and left servers running: {named}. They are ended first.", soft_wrap=True
+            )
+            end(left)
+            lock = held.enter_context(alone_in(folder))
+        yield lock
 
 
 def elsewhere(settings: Settings) -> str:
@@ -134,7 +150,7 @@ def mlflow_server(address: str, host: str, env: dict[str, str], settings: Settin
 def flows_server(prefect: str, env: dict[str, str]) -> Server:
     """The flows with their schedules; ready when the last of them is registered with Prefect."""
     last = f"{prefect}/api/deployments/name/promote/promote"
-    return Server("flows", python("flows.deployments"), {**env, "PREFECT_LOGGING_LEVEL": "INFO"}, last)
+    return Server("flows", python("flows.deployments", "--only-runner"), {**env, "PREFECT_LOGGING_LEVEL": "INFO"}, last)
 
 
 def service_server(address: str, host: str, env: dict[str, str]) -> Server:

@@ -10,8 +10,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 
+from cli.orphans import Recorded, myself, record
 from cli.session import answers
 from cli.stopping import on_end
 from parking.errors import PlatformError
@@ -69,8 +71,17 @@ def free_port() -> int:
 class Servers:
     """The running children; leaving the block stops them all, last started first."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, lock: int | None = None, record_in: Path | None = None) -> None:
+        """No servers yet.
+
+        Args:
+            sink: takes their lines.
+            lock: descriptor of a folder's lock, which each server then holds, too: see `parking.lock`.
+            record_in: folder in which to write down what runs, for a platform that is started after this was killed.
+        """
         self._sink = sink
+        self._lock = lock
+        self._record_in = record_in
         self._running: list[tuple[Server, subprocess.Popen[str]]] = []
         self._readers: list[threading.Thread] = []
         self._take_back = on_end(self.kill)
@@ -85,7 +96,7 @@ class Servers:
     def start(self, server: Server) -> None:
         """Start a server in a process group of its own, so that its children end with it, and all with this process."""
         child = subprocess.Popen(
-            [*python("cli.supervisor"), *server.command],
+            _command(server),
             env={**os.environ, **server.env},
             # Nothing is ever written: the supervisor sees it close.
             stdin=subprocess.PIPE,
@@ -94,11 +105,18 @@ class Servers:
             text=True,
             errors="replace",
             start_new_session=True,
+            pass_fds=() if self._lock is None else (self._lock,),
         )
         self._running.append((server, child))
+        self._record()
         reader = threading.Thread(target=self._read, args=(server, child), daemon=True)
         reader.start()
         self._readers.append(reader)
+
+    def _record(self) -> None:
+        if self._record_in is not None:
+            servers = [Recorded(name=one.name, pid=child.pid, command=_command(one)) for one, child in self._running]
+            record(self._record_in, [myself(), *servers])
 
     def _read(self, server: Server, child: subprocess.Popen[str]) -> None:
         assert child.stdout is not None  # noqa: S101  # we asked for a pipe
@@ -168,6 +186,10 @@ def prefect_server(address: str, host: str, env: dict[str, str]) -> Server:
     command = [*python("prefect"), "server", "start", "--host", host, "--port", port_of(address)]
     ui = {"PREFECT_UI_API_URL": f"{address}/api"}
     return Server("prefect", command, {**env, **ui}, f"{address}/api/health", PREFECT_READY_SECONDS)
+
+
+def _command(server: Server) -> list[str]:
+    return [*python("cli.supervisor"), *server.command]
 
 
 def signal_group(child: subprocess.Popen[str], number: int) -> None:

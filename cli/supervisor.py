@@ -20,7 +20,8 @@ def main(command: list[str]) -> None:
     # The group is signalled as one: what the signal means to the server, it decides itself.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _outlive)
-    server = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    # With the lock of the platform's folder, where there is one: who uses the state holds it.
+    server = subprocess.Popen(command, stdin=subprocess.DEVNULL, close_fds=False)
     threading.Thread(target=_end_with_starter, daemon=True).start()
     status = server.wait()
     os._exit(status if status >= 0 else 128 - status)

@@ -1,6 +1,7 @@
 """Every flow as a deployment, with its schedule: what `parking flows` serves and Prefect's UI lists."""
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from prefect.flows import Flow
 from prefect.schedules import Cron
 from prefect.types.entrypoint import EntrypointType
 
+from flows.abandoned import end_abandoned_runs
 from flows.ingest import ingest
 from flows.monitor import DRIFT_EVENT, monitor
 from flows.promote import promote
@@ -128,11 +130,21 @@ def read_template(file: Path) -> dict[str, Any]:
     return template
 
 
-def main() -> None:
-    """Serve the deployments until told to stop."""
+ONLY_RUNNER = "--only-runner"
+"""Says that no other runner works for this Prefect server, as with `parking up`."""
+
+
+def main(*arguments: str) -> None:
+    """Serve the deployments until told to stop.
+
+    Args:
+        arguments: `ONLY_RUNNER`, or nothing.
+    """
     configure_logs(get_settings())
+    if ONLY_RUNNER in arguments:
+        end_abandoned_runs()
     serve(*deployments(), pause_on_shutdown=False, print_starting_message=False, limit=2)
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])
