@@ -19,7 +19,7 @@ from parking.registry import Registry
 from parking.settings import Settings, get_settings
 from parking.shipped import StockedRegistry, has_no_registry
 from service.auth import check_guard
-from service.drift_history import router as nights_router
+from service.drift_history import router as drift_router
 from service.errors import register_errors
 from service.feedback import router as feedback_router
 from service.last_served import remember_shipped
@@ -77,7 +77,7 @@ def create_app(settings: Settings | None = None, registry: Versions | None = Non
     app.state.service = state
     app.include_router(router)
     app.include_router(feedback_router)
-    app.include_router(nights_router)
+    app.include_router(drift_router)
     add_pages(app)
     register_errors(app)
     # The last one added is the outermost.

@@ -2,21 +2,24 @@
 
 import re
 import threading
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import get_args
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse, Response
 from loguru import logger
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 from starlette.exceptions import HTTPException
 
+from monitoring.drift_statistics import Verdict
 from monitoring.examples import Example, read_examples
 from monitoring.history import REPORT_PREFIX, DaySummary, read_history
 from parking.errors import MissingKeyError, StoreError
 from parking.settings import Settings
 from parking.storage import Store
 from service.auth import Shown, caller, check_reader, signed
-from service.metrics import Metrics
 from service.pages import HEADERS, WEB
 
 REPORTS = "monitoring/reports/"
@@ -40,6 +43,28 @@ _REPORT_HEADERS = {
 router = APIRouter()
 
 
+class DriftMetrics(Collector):
+    """Shows one night at a time, and always a whole one: a scrape may come at any moment.
+
+    Gauges that are cleared and set again are for a while those of no night, or of half of one. So a night is put
+    together aside, and then takes the place of the one before by one reference.
+    """
+
+    def __init__(self) -> None:
+        # Until there is a report, the wait for one began with this process.
+        self._shown = tuple(_families((), datetime.now(UTC)))
+
+    def show(self, nights: Sequence[DaySummary]) -> None:
+        """Show the latest of these, every version of it; with none, what was shown stays."""
+        latest = max((night.day for night in nights), default=None)
+        if latest is not None:
+            self._shown = tuple(_families([night for night in nights if night.day == latest], _end_of(latest)))
+
+    def collect(self) -> Iterable[Metric]:
+        """What is shown, for a scrape."""
+        return self._shown
+
+
 class NightShown(DaySummary):
     """A night, and where to read more."""
 
@@ -48,15 +73,15 @@ class NightShown(DaySummary):
     for an hour."""
 
 
-class Nights:
+class DriftHistory:
     """Reads the history in the store, and keeps the metrics that follow from it."""
 
-    def __init__(self, open_store: Callable[[], Store], metrics: Metrics, *, every_seconds: float) -> None:
+    def __init__(self, open_store: Callable[[], Store], metrics: DriftMetrics, *, every_seconds: float) -> None:
         self._open_store = open_store
         self._metrics = metrics
         self._every = every_seconds
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="nights", daemon=True)
+        self._thread = threading.Thread(target=self._follow, name="drift-history", daemon=True)
 
     def start(self) -> None:
         """Begin to follow."""
@@ -77,7 +102,7 @@ class Nights:
         since = today - timedelta(days=SHOWN_DAYS)
         # A clock that was wrong may have left nights of days to come.
         nights = [night for night in read_history(self._open_store(), since) if night.day <= today]
-        self._metrics.nights.show(nights)
+        self._metrics.show(nights)
         return nights
 
     def report(self, name: str) -> bytes:
@@ -109,6 +134,39 @@ class Nights:
             self._stopped.wait(self._every)
 
 
+def _families(nights: Sequence[DaySummary], reported: datetime) -> Iterator[Metric]:
+    verdict = GaugeMetricFamily(
+        "parking_drift_verdict",
+        "1 for the verdict of the last night that was looked at.",
+        labels=["model_version", "verdict"],
+    )
+    score = GaugeMetricFamily(
+        "parking_drift_score",
+        "How far a column moved in that night, in units of its limit.",
+        labels=["model_version", "column"],
+    )
+    f1 = GaugeMetricFamily(
+        "parking_feedback_f1", "F1 of the version's corrected answers over thirty days.", labels=["model_version"]
+    )
+    for night in nights:
+        for name in get_args(Verdict):
+            verdict.add_metric([night.version, name], night.verdict == name)
+        for name, column in night.columns.items():
+            score.add_metric([night.version, name], column.score / column.limit)
+        if night.performance:
+            f1.add_metric([night.version], night.performance.f1)
+    yield from (verdict, score, f1)
+    yield GaugeMetricFamily(
+        "parking_drift_reported_timestamp_seconds",
+        "End of the last day that was looked at; the start of the process where none was.",
+        value=reported.timestamp(),
+    )
+
+
+def _end_of(day: date) -> datetime:
+    return datetime.combine(day + timedelta(days=1), time(), UTC)
+
+
 def _key(name: str) -> str:
     if not _REPORT.fullmatch(name):
         raise MissingKeyError(f"'{name}' is no report.")
@@ -125,7 +183,7 @@ async def page() -> FileResponse:
 def nights(request: Request) -> list[NightShown]:
     """What the nightly looks of the last thirty days found, by day and version, oldest first."""
     settings: Settings = request.app.state.service.settings
-    return [_with_link(night, settings) for night in _nights(request).read()]
+    return [_with_link(night, settings) for night in _history(request).read()]
 
 
 @router.get("/monitoring/reports/{day}/{name}", include_in_schema=False)
@@ -133,7 +191,7 @@ def report(request: Request, shown: Shown, day: str, name: str, until: int = 0, 
     """A full report, as the nightly look wrote it."""
     check_reader(request, shown, f"{REPORTS}{day}/{name}", until, proof)
     try:
-        return Response(_nights(request).report(f"{day}/{name}"), media_type="text/html", headers=_REPORT_HEADERS)
+        return Response(_history(request).report(f"{day}/{name}"), media_type="text/html", headers=_REPORT_HEADERS)
     except MissingKeyError as error:
         raise HTTPException(404, str(error)) from error
 
@@ -142,7 +200,7 @@ def report(request: Request, shown: Shown, day: str, name: str, until: int = 0, 
 def examples(request: Request, day: str, name: str) -> list[Example]:
     """The images least like those of the training, small, where they may be shown."""
     try:
-        return _nights(request).examples(f"{day}/{name}")
+        return _history(request).examples(f"{day}/{name}")
     except MissingKeyError as error:
         raise HTTPException(404, str(error)) from error
 
@@ -152,6 +210,6 @@ def _with_link(night: DaySummary, settings: Settings) -> NightShown:
     return NightShown(**dict(night), report=signed(report, settings) if report else "")
 
 
-def _nights(request: Request) -> Nights:
-    found: Nights = request.app.state.service.nights
+def _history(request: Request) -> DriftHistory:
+    found: DriftHistory = request.app.state.service.drift_history
     return found

@@ -30,26 +30,28 @@ class InferenceSlots:
             metrics: where they are counted.
         """
         self._free = asyncio.Semaphore(slots)
+        self._large = asyncio.Semaphore(1)
         self._queue = queue
         self._waiting = 0
         self._metrics = metrics
 
     @asynccontextmanager
-    async def one(self, patience: Patience) -> AsyncIterator[None]:
-        """Hold a slot.
+    async def one(self, patience: Patience, *, large: bool = False) -> AsyncIterator[None]:
+        """Hold a slot; of large images one at a time, for each takes gigabytes, and its slot for a minute.
 
         Raises:
             BusyError: all slots are taken, and the queue is full.
             DeadlineError: none came free in time.
             CallerGoneError: nobody wants it any more.
         """
-        if self._free.locked() and self._waiting >= self._queue:
+        must_wait = self._free.locked() or (large and self._large.locked())
+        if must_wait and self._waiting >= self._queue:
             self._metrics.shed.inc()
             raise BusyError("Every slot is busy and the queue is full. Try again in a second.")
         self._wait(1)
         try:
             async with patience.waiting():
-                await self._free.acquire()
+                await self._acquire(large)
         finally:
             self._wait(-1)
         self._metrics.running.inc()
@@ -58,6 +60,18 @@ class InferenceSlots:
         finally:
             self._metrics.running.dec()
             self._free.release()
+            if large:
+                self._large.release()
+
+    async def _acquire(self, large: bool) -> None:
+        if large:
+            await self._large.acquire()
+        try:
+            await self._free.acquire()
+        except BaseException:
+            if large:
+                self._large.release()
+            raise
 
     def _wait(self, change: int) -> None:
         self._waiting += change

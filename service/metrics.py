@@ -10,8 +10,6 @@ from prometheus_client import (
     generate_latest,
 )
 
-from service.night_metrics import NightMetrics
-
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
@@ -27,8 +25,6 @@ class Metrics:
         self.model = ModelMetrics(self.registry)
         self.answers = AnswerMetrics(self.registry)
         self.log = LogMetrics(self.registry)
-        self.nights = NightMetrics()
-        self.registry.register(self.nights)
 
     def text(self) -> bytes:
         """All of them in Prometheus' text format."""

@@ -180,8 +180,7 @@ class ModelSlot:
         try:
             version = self._registry.resolve(PRODUCTION)
             self._registry_answers(True)
-            if self._is_new(version):
-                self._take(version)
+            self._follow_to(version)
         except NoVersionError as error:
             self._registry_answers(True)
             self._note(str(error))
@@ -204,17 +203,20 @@ class ModelSlot:
         patience: float = min(self._every * 2.0 ** min(self._failures, 10), max(MOST_PATIENT, self._every))
         return patience * self._random.uniform(0.8, 1.2)
 
-    def _is_new(self, version: Version) -> bool:
-        rejection = self.status.rejected.get(version.number)
-        if rejection is not None and rejection.sha256 == version.tags.get("sha256", ""):
+    def _follow_to(self, version: Version) -> None:
+        """Serve what the registry names, unless it does already, or was refused before."""
+        if self._was_rejected(version):
             self._note(self._rejection(version))
-            return False
-        if self.current is None or not _is_same(self.current.version, version):
-            return True
-        self.status.last_error = None
-        if not self.current.confirmed:
+        elif self.current is None or not _is_same(self.current.version, version):
+            self._take(version)
+        elif self.current.confirmed:
+            self.status.last_error = None
+        else:
             self._swap(replace(self.current, version=version, confirmed=True), "confirmed", "The registry names it.")
-        return False
+
+    def _was_rejected(self, version: Version) -> bool:
+        rejection = self.status.rejected.get(version.number)
+        return rejection is not None and rejection.sha256 == version.tags.get("sha256", "")
 
     def _take(self, version: Version) -> None:
         """Serve a version: the one before, kept for a rollback, at once; another when it has passed its checks."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import io
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from typing import TypeVar
 
 import cv2
 from loguru import logger
+from PIL import Image
 
 from monitoring.answers import make_answer_id
 from monitoring.schema import make_row
@@ -30,6 +32,8 @@ from service.uploads import Upload
 
 T = TypeVar("T")
 
+LARGE_SHARE = 0.25
+"""Of the largest image that is taken; from there on an image runs beside smaller ones only."""
 PREVIEW_SIDE = 2048
 """Longest side of a preview, in pixels: enough to look at, and little to send."""
 
@@ -76,11 +80,12 @@ class Predictor:
         """
         if self._slot.current is None:
             raise NotReadyError(self._slot.reason)
-        return await self._in_a_slot(patience, lambda: self._answer(question, patience))
+        large = self._is_large(question.upload)
+        return await self._in_a_slot(patience, lambda: self._answer(question, patience), large)
 
     async def preview(self, upload: Upload, patience: Patience) -> bytes:
         """The image as a PNG of moderate size; raises as `predict` does."""
-        return await self._in_a_slot(patience, lambda: self._draw(upload))
+        return await self._in_a_slot(patience, lambda: self._draw(upload), self._is_large(upload))
 
     def close(self, seconds: float = 2.0) -> None:
         """Wait a little for what runs: its callers have been told that the service stops."""
@@ -89,8 +94,17 @@ class Predictor:
         while self._running and time.monotonic() < end:
             time.sleep(0.01)
 
-    async def _in_a_slot(self, patience: Patience, work: Callable[[], T]) -> T:
-        async with self._slots.one(patience):
+    def _is_large(self, upload: Upload) -> bool:
+        """Whether no other of its kind should run beside it; what its header does not say is found out later."""
+        try:
+            with Image.open(io.BytesIO(upload.data)) as image:
+                megapixels = image.width * image.height / 1e6
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning):
+            return False
+        return megapixels > LARGE_SHARE * self._settings.max_megapixels
+
+    async def _in_a_slot(self, patience: Patience, work: Callable[[], T], large: bool) -> T:
+        async with self._slots.one(patience, large=large):
             context = contextvars.copy_context()
             working = asyncio.get_running_loop().run_in_executor(self._pool, context.run, self._counted, work)
             return await working

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Literal
 
+import mimeparse
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
@@ -133,27 +134,19 @@ def choose_form(accept: str | None) -> str:
     Raises:
         HTTPException: 406, we have none of those asked for.
     """
-    wishes = [_wish(part) for part in (accept or "*/*").split(",") if part.strip()]
-    ranked = sorted(wishes, key=lambda wish: -wish[1])
-    for pattern, quality in ranked:
-        for form in FORMS:
-            if quality > 0 and pattern in (form, f"{form.split('/')[0]}/*", "*/*"):
-                return form
-    raise HTTPException(406, f"Nothing here is {accept!r}. Ask for one of {', '.join(FORMS)}.")
+    offers = list(reversed(FORMS))  # of equals, the last is taken
+    try:
+        found: str = mimeparse.best_match(offers, (accept or "*/*").lower())
+    except mimeparse.MimeTypeParseException:
+        found = ""
+    if not found:
+        raise HTTPException(406, f"Nothing here is {accept!r}. Ask for one of {', '.join(FORMS)}.")
+    return found
 
 
 def render(prediction: Prediction, form: str) -> bytes:
     """The answer's body in one of the forms."""
     return FORMS[form](prediction)
-
-
-def _wish(part: str) -> tuple[str, float]:
-    pattern, *parameters = (piece.strip().lower() for piece in part.split(";"))
-    quality = next((piece[2:] for piece in parameters if piece.startswith("q=")), "1")
-    try:
-        return pattern, float(quality)
-    except ValueError:
-        return pattern, 0.0
 
 
 def _as_json(prediction: Prediction) -> bytes:

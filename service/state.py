@@ -9,7 +9,7 @@ from functools import cache
 from parking.settings import Settings
 from parking.storage import Store, open_store
 from service.answer_buffer import AnswerBuffer
-from service.drift_history import EVERY_SECONDS, Nights
+from service.drift_history import EVERY_SECONDS, DriftHistory, DriftMetrics
 from service.feedback import Answers
 from service.inference_log import InferenceLog
 from service.last_served import memory_of
@@ -50,7 +50,9 @@ class ServiceState:
         folder = settings.state_dir / "inference-log"
         buffer = LogBuffer(folder, most_rows=max(1, int(settings.log_spool_mb * ROWS_PER_MIB)))
         self._log = InferenceLog(store, buffer, self.metrics, every_seconds=settings.log_flush_seconds)
-        self.nights = Nights(store, self.metrics, every_seconds=EVERY_SECONDS)
+        drift_metrics = DriftMetrics()
+        self.metrics.registry.register(drift_metrics)
+        self.drift_history = DriftHistory(store, drift_metrics, every_seconds=EVERY_SECONDS)
         self.answers = Answers(store, AnswerBuffer(folder), settings, self.metrics)
         self.predictor = Predictor(settings, self.slot, self._log, self.answers, self.metrics)
 
@@ -60,13 +62,13 @@ class ServiceState:
         self.slot.start()
         self._log.start()
         self.answers.start()
-        self.nights.start()
+        self.drift_history.start()
         try:
             yield
         finally:
             # Each gives up after a few seconds, all of them in less than Kubernetes leaves after the requests' grace.
             await asyncio.to_thread(self.predictor.close)
-            stops = (self._log.close, self.answers.close, self.slot.stop, self.nights.stop)
+            stops = (self._log.close, self.answers.close, self.slot.stop, self.drift_history.stop)
             await asyncio.gather(*(asyncio.to_thread(stop) for stop in stops))
 
     def stop(self) -> None:

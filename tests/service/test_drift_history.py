@@ -20,7 +20,7 @@ from monitoring.performance import Performance
 from parking.settings import Settings
 from parking.storage import FolderStore, Store
 from service.app import create_app
-from service.drift_history import Nights
+from service.drift_history import DriftHistory, DriftMetrics
 from service.metrics import Metrics
 from tests.monitoring.rows import NOON
 from tests.service.conftest import Serve
@@ -94,7 +94,9 @@ def test_the_last_night_is_in_the_metrics(serve: Serve, models: dict[int, Path],
 
 def test_a_scrape_at_any_moment_gets_a_whole_night(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     metrics = Metrics()
-    nights = Nights(lambda: store, metrics, every_seconds=60)
+    drift = DriftMetrics()
+    metrics.registry.register(drift)
+    nights = DriftHistory(lambda: store, drift, every_seconds=60)
     read = nights.read()
     monkeypatch.setattr(service.drift_history, "read_history", lambda *_: read)
     interval = sys.getswitchinterval()

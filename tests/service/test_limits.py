@@ -9,8 +9,10 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from parking.data.imagery import encode_png
 from parking.settings import Settings
 from service.app import create_app
 from tests.service.conftest import Serve
@@ -41,6 +43,30 @@ def test_beyond_slots_and_queue_it_is_503_with_retry_after(
         assert first.result().status_code == second.result().status_code == 200
     assert "parking_shed_total 1.0" in client.get("/metrics").text
     assert ask(3).status_code == 200
+
+
+def test_large_images_run_one_at_a_time_beside_smaller_ones(
+    serve: Serve, models: dict[int, Path], image: bytes, gate: threading.Event
+) -> None:
+    """Two of 64 megapixels took 2.85 GB together, and both slots for a minute."""
+    client = serve(FlippingRegistry(models, serving=1), slots=2, queue=4, max_megapixels=0.05)
+    wait_until(lambda: client.get("/health/ready").status_code == 200)
+    small = encode_png(np.full((50, 60, 3), 20, np.uint8))
+
+    def ask(one: bytes) -> int:
+        return client.post("/predict", files={"file": ("a.png", one)}).status_code
+
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(ask, image)
+        wait_until(lambda: "parking_running 1.0" in client.get("/metrics").text)
+        second = pool.submit(ask, image)
+        wait_until(lambda: "parking_waiting 1.0" in client.get("/metrics").text)
+        third = pool.submit(ask, small)
+        wait_until(lambda: "parking_running 2.0" in client.get("/metrics").text)
+        assert "parking_waiting 1.0" in client.get("/metrics").text
+        gate.set()
+        assert [one.result() for one in (first, second, third)] == [200] * 3
+    assert ask(image) == 200
 
 
 def test_uploads_that_never_end_cannot_fill_the_memory(models: dict[int, Path], tmp_path: Path, image: bytes) -> None:

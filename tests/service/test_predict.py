@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from loguru import logger
 from PIL import Image
+from starlette.exceptions import HTTPException
 from starlette.testclient import TestClient
 
 from parking.data.imagery import encode_png
-from service.responses import PredictionAnswer
+from service.responses import PredictionAnswer, choose_form
 from tests.service.conftest import Serve
 from tests.service.doubles import FlippingRegistry
 from tests.service.waiting import wait_until
@@ -42,6 +43,34 @@ def test_the_json_answer_says_what_where_and_by_whom(client: TestClient, image: 
     assert spot["confidence"] > 0.99
     xs, ys = zip(*spot["polygon"], strict=True)
     assert (min(xs), max(xs), min(ys), max(ys)) == pytest.approx((60, 77, 40, 73), abs=1)
+
+
+@pytest.mark.parametrize(
+    ("accept", "form"),
+    [
+        ("*/*", "application/json"),
+        ("", "application/json"),
+        ("application/json;q=0, */*", "application/geo+json"),
+        ("application/*;q=0, */*;q=0.1", "image/png"),
+        ("IMAGE/PNG", "image/png"),
+        ("application/*;q=0, application/geo+json", "application/geo+json"),
+        ("image/*;q=0.5, application/json;q=0.4", "image/png"),
+        ("application/json; charset=utf-8", "application/json"),
+        (",,application/geo+json,", "application/geo+json"),
+        ("image/png;q=0", ""),
+        ("*/*;q=0", ""),
+        ("garbage", ""),
+    ],
+)
+def test_the_form_is_the_one_that_the_caller_ranks_highest_and_never_one_that_it_excludes(
+    accept: str, form: str
+) -> None:
+    if form:
+        assert choose_form(accept) == form
+    else:
+        with pytest.raises(HTTPException) as refused:
+            choose_form(accept)
+        assert refused.value.status_code == 406
 
 
 def test_geojson_and_picture_by_accept(client: TestClient, image: bytes) -> None:
