@@ -4,6 +4,7 @@ import datetime as dt
 import fcntl
 import json
 import os
+import shutil
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 WORKSPACE = "evidently"
 """Folder in the state folder; `evidently ui --workspace` shows it."""
 _RUNS = "nights.json"
+_DAMAGED = "damaged-"
 
 
 def evaluate(
@@ -84,16 +86,60 @@ def keep_run(folder: Path, project: str, snapshot: "Snapshot", day: dt.date, ver
     with _alone(folder), warnings.catch_warnings():
         # Evidently's own imports warn of what it will have to change.
         warnings.simplefilter("ignore")
-        from evidently.ui.workspace import Workspace
+        damaged = remove_torn(folder)
+        try:
+            _add(folder, project, snapshot, f"{day} version {version}", damaged)
+        finally:
+            # Where the disk is full, what was begun must not be in the way of the nights to come.
+            remove_torn(folder)
 
-        workspace = Workspace.create(str(folder))
-        found = workspace.search_project(project)
-        number = found[0].id if found else _create(workspace, project)
-        runs, name = _read(folder / _RUNS), f"{day} version {version}"
-        if runs.get(name) in {str(run) for run in workspace.list_runs(number)}:
-            workspace.delete_run(number, runs[name])
-        runs[name] = str(workspace.add_run(number, snapshot, name=name).id)
-        write_whole(folder / _RUNS, json.dumps(runs).encode())
+
+def _add(folder: Path, project: str, snapshot: "Snapshot", name: str, damaged: list[Path]) -> None:
+    """Add a run under a name, and the runs of damaged projects."""
+    from evidently.ui.workspace import Workspace
+
+    workspace = Workspace.create(str(folder))
+    found = workspace.search_project(project)
+    number = found[0].id if found else _create(workspace, project)
+    for old in damaged:
+        adopt_runs(old, folder / str(number))
+    runs = _read(folder / _RUNS)
+    if runs.get(name) in {str(run) for run in workspace.list_runs(number)}:
+        workspace.delete_run(number, runs[name])
+    runs[name] = str(workspace.add_run(number, snapshot, name=name).id)
+    write_whole(folder / _RUNS, json.dumps(runs).encode())
+
+
+def remove_torn(folder: Path) -> list[Path]:
+    """Remove files that Evidently began and could not end: it writes them in place, and reads all of them.
+
+    Returns:
+        Folders of projects whose own description was torn, out of Evidently's sight now; their runs are whole.
+    """
+    for file in (*folder.glob("*/snapshots/*.json"), *folder.glob("*/dashboard.json")):
+        if not _is_whole(file):
+            file.unlink()
+    for project in folder.glob("????????-????-????-????-????????????"):
+        if not _is_whole(project / "metadata.json"):
+            project.rename(folder / f"{_DAMAGED}{project.name}")
+    return sorted(folder.glob(f"{_DAMAGED}*"))
+
+
+def _is_whole(file: Path) -> bool:
+    """Whether a file is JSON to its end."""
+    try:
+        json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def adopt_runs(damaged: Path, project: Path) -> None:
+    """Move the runs of a project that Evidently cannot read to another."""
+    (project / "snapshots").mkdir(parents=True, exist_ok=True)
+    for run in damaged.glob("snapshots/*.json"):
+        run.replace(project / "snapshots" / run.name)
+    shutil.rmtree(damaged)
 
 
 @contextmanager

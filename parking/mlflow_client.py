@@ -1,5 +1,6 @@
 """How MLflow is reached: one client per address, short waits, and errors that a person can act on."""
 
+import errno
 import logging
 import os
 import socket
@@ -15,6 +16,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from parking.errors import RegistryError
 from parking.optional import is_installed, not_installed
+from parking.settings import clean_environment
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -40,6 +42,7 @@ def mlflow_client(tracking_uri: str) -> Iterator["MlflowClient"]:
     Raises:
         RegistryError: nothing answers there, or MLflow refused what was asked of it.
     """
+    clean_environment()
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
     # Before the file is opened, and so made: from then on it would pass for a registry.
@@ -61,9 +64,9 @@ def mlflow_client(tracking_uri: str) -> Iterator["MlflowClient"]:
     except (MlflowException, RequestException) as error:
         raise _unusable(tracking_uri, error) from error
     except OSError as error:
-        said = (
-            f"A file could not be exchanged with MLflow at {tracking_uri}: {error}. "
-            "Check that the disk has space and that its folders may be written."
+        said = f"A file could not be exchanged with MLflow at {tracking_uri}: {error}. "
+        said += (
+            "The disk is full: free some space." if is_full_disk(error) else "Check that its folders may be written."
         )
         raise RegistryError(without_password(tracking_uri, said)) from error
 
@@ -85,11 +88,24 @@ def _client(tracking_uri: str) -> "MlflowClient":
 
 
 def _unusable(tracking_uri: str, error: Exception) -> RegistryError:
-    said = (
-        f"MLflow at {tracking_uri} cannot be used: {str(error).strip().rstrip('.')}. "
-        "Start it with `parking up`, or correct PARKING_MLFLOW_TRACKING_URI."
-    )
+    said = f"MLflow at {tracking_uri} cannot be used: {str(error).strip().rstrip('.')}. "
+    if is_full_disk(error):
+        said += "A disk is full, this machine's or MLflow's: free some space."
+    else:
+        said += "Start it with `parking up`, or correct PARKING_MLFLOW_TRACKING_URI."
     return RegistryError(without_password(tracking_uri, said))
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Whether a full disk is behind an error: often only the words are left of what the system said."""
+    words = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), "disk is full")
+    while True:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(one in str(error) for one in words):
+            return True
+        cause = error.__cause__ or error.__context__
+        if cause is None:
+            return False
+        error = cause
 
 
 def _probe(tracking_uri: str) -> None:

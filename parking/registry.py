@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from loguru import logger
 
 from parking.errors import ModelError, NoVersionError, RegistryError
-from parking.mlflow_client import mlflow_client, without_password
+from parking.mlflow_client import is_full_disk, mlflow_client, without_password
 from parking.mlflow_rest import download, find_entry, find_tags
 from parking.model_cache import mark_used, remove_others, version_folder
 from parking.promotion import PREVIOUS, PRODUCTION, Promotion, record, settle, unfinished
@@ -286,14 +286,35 @@ class Registry:
             return
         with mlflow_client(self.tracking_uri) as client:
             from mlflow.artifacts import download_artifacts
+            from mlflow.exceptions import MlflowException
 
             source = client.get_model_version_download_uri(self.model_name, str(version.number))
             file.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=file.parent) as folder:
-                local = download_artifacts(
-                    artifact_uri=f"{source}/{name}", dst_path=folder, tracking_uri=self.tracking_uri
-                )
+                try:
+                    local = download_artifacts(
+                        artifact_uri=f"{source}/{name}", dst_path=folder, tracking_uri=self.tracking_uri
+                    )
+                except (MlflowException, OSError) as error:
+                    if is_full_disk(error) or self._has_file(source, name):
+                        raise
+                    raise RegistryError(
+                        f"'{name}' of {self.model_name} version {version.number} is gone from where MLflow keeps its "
+                        f"files ({source}): it was deleted or moved there. Restore it from a backup, or promote "
+                        "another version with `parking promote`."
+                    ) from error
                 Path(local).replace(file)
+
+    def _has_file(self, source: str, name: str) -> bool:
+        """Whether MLflow lists a file; taken to be there where it does not answer."""
+        from mlflow.artifacts import list_artifacts
+        from mlflow.exceptions import MlflowException
+
+        try:
+            entries = list_artifacts(source, tracking_uri=self.tracking_uri)
+        except (MlflowException, OSError):
+            return True
+        return name in {Path(entry.path).name for entry in entries}
 
 
 @contextmanager

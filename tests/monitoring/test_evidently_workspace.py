@@ -1,18 +1,20 @@
 """Evidently's UI shows a run for each day, drawn over the days."""
 
 import datetime as dt
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import httpx
 import pytest
 
 from monitoring.drift import Comparison
-from monitoring.evidently_workspace import evaluate, keep_run
+from monitoring.evidently_workspace import adopt_runs, evaluate, keep_run, remove_torn
 from monitoring.schema import rows_to_table
 from tests.e2e.waiting import wait_until
 from tests.monitoring.rows import NOON, scene_rows
@@ -64,3 +66,47 @@ def test_a_list_of_runs_that_is_damaged_stops_no_report(tmp_path: Path) -> None:
     (tmp_path / "nights.json").write_text("{")
     keep_day(tmp_path, NOON.date())
     assert list(json.loads((tmp_path / "nights.json").read_text())) == [f"{NOON.date()} version 1"]
+
+
+def test_what_a_full_disk_left_half_written_is_in_no_later_nights_way(tmp_path: Path) -> None:
+    days = [NOON.date() + dt.timedelta(days=number) for number in range(2)]
+    keep_day(tmp_path, days[0])
+    (file,) = tmp_path.glob("*/metadata.json")
+    file.write_bytes(file.read_bytes()[:40])
+    keep_day(tmp_path, days[1])
+    assert len(list(tmp_path.glob("*/snapshots/*.json"))) == 2, "whole runs stay"
+    assert len(list(tmp_path.glob("*/metadata.json"))) == 1
+    assert all(json.loads(file.read_text()) for file in tmp_path.rglob("*.json"))
+
+
+@pytest.mark.parametrize("torn", ["snapshots/b.json", "metadata.json", "dashboard.json"])
+@pytest.mark.parametrize("left", ["", '{"half": ', '{"half": {}'])
+def test_torn_files_go_and_whole_ones_stay(tmp_path: Path, torn: str, left: str) -> None:
+    project = tmp_path / "0196aaaa-bbbb-7ccc-8ddd-0123456789ab"
+    for name in ("metadata.json", "dashboard.json", "snapshots/a.json", "snapshots/b.json"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(left if name == torn else "{}")
+    damaged = remove_torn(tmp_path)
+    assert len(damaged) == (torn == "metadata.json")
+    for one in damaged:
+        adopt_runs(one, project)
+    assert (project / torn).exists() is False
+    assert (project / "snapshots" / "a.json").exists()
+    assert remove_torn(tmp_path) == ([project.with_name(f"damaged-{project.name}")] if damaged else [])
+
+
+def test_a_night_that_met_a_full_disk_leaves_nothing_torn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep_day(tmp_path, NOON.date())
+    dump = json.dump
+
+    def fill(value: object, file: IO[str], **options: object) -> None:
+        file.write(json.dumps({"half": 1})[:5])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(json, "dump", fill)
+    with pytest.raises(OSError, match="No space left"):
+        keep_day(tmp_path, NOON.date() + dt.timedelta(days=1))
+    monkeypatch.setattr(json, "dump", dump)
+    assert all(json.loads(file.read_text()) for file in tmp_path.rglob("*.json"))
+    keep_day(tmp_path, NOON.date() + dt.timedelta(days=2))
+    assert len(list(tmp_path.glob("*/snapshots/*.json"))) == 2

@@ -1,7 +1,9 @@
 """The registry against MLflow on SQLite, as one person on one machine uses it."""
 
+import errno
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,39 @@ def test_a_registered_model_comes_back_byte_for_byte(registry: Registry, run_id:
     version = register(registry, run_id, tmp_path, b"the model")
     assert (version.number, version.run_id, version.tags["dataset_version"]) == (1, run_id, "abc")
     assert registry.fetch(registry.resolve("1"), tmp_path / "cache").read_bytes() == b"the model"
+
+
+def test_an_artifact_that_is_gone_is_named_and_not_blamed_on_a_server(
+    registry: Registry, run_id: str, tmp_path: Path, state: Path
+) -> None:
+    version = register(registry, run_id, tmp_path, b"soon gone")
+    for file in (state / "artifacts").rglob("*.onnx"):
+        if file.read_bytes() == b"soon gone":
+            file.unlink()
+    with pytest.raises(RegistryError, match="is gone from where MLflow keeps its files") as said:
+        registry.fetch(version, tmp_path / "cache")
+    assert "parking up" not in str(said.value)
+
+
+def full_disk(*_: object, **__: object) -> str:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def full_disk_in_mlflows_words(*_: object, **__: object) -> str:
+    from mlflow.exceptions import MlflowException
+
+    raise MlflowException("The following failures occurred: {'model.onnx': 'OSError(28, No space left on device)'}")
+
+
+@pytest.mark.parametrize("fails", [full_disk, full_disk_in_mlflows_words])
+def test_a_full_disk_is_called_one_and_mlflow_is_not_blamed(
+    registry: Registry, run_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: Callable[..., str]
+) -> None:
+    version = register(registry, run_id, tmp_path)
+    monkeypatch.setattr("mlflow.artifacts.download_artifacts", fails)
+    with pytest.raises(RegistryError, match=r"No space left.*[Ff]ree some space") as said:
+        registry.fetch(version, tmp_path / "cache")
+    assert "parking up" not in str(said.value)
 
 
 def test_two_versions_of_one_run_keep_their_own_files(registry: Registry, run_id: str, tmp_path: Path) -> None:
