@@ -11,7 +11,7 @@ import pytest
 from monitoring.drift import KINDS
 from monitoring.nightly import monitor_day
 from monitoring.reference import made_with
-from monitoring.schema import LOG_SCHEMA, LogRow, table_from_parquet, values
+from monitoring.schema import LogRow, table_from_parquet, values
 from parking.detection.contract import read_contract
 from parking.settings import Settings
 from parking.shipped import StockedRegistry, shipped_model, shipped_reference
@@ -52,7 +52,7 @@ def test_its_first_night_is_judged(settings: Settings, store: Store, light: floa
 
 
 def test_the_reference_knows_every_column_that_is_judged_today() -> None:
-    missing = set(LOG_SCHEMA.names) - set(pq.read_schema(shipped_reference()).names)
+    missing = set(KINDS) - set(pq.read_schema(shipped_reference()).names)
     assert missing == NOT_YET_IN_REFERENCE, REMAKE
     table = table_from_parquet(shipped_reference().read_bytes())
     known = {name: int(np.isfinite(values(table, name)).sum()) for name in KINDS if name not in missing}
