@@ -7,6 +7,8 @@ from monitoring.nightly import DriftReport
 from parking.registry import PRODUCTION, Registry
 from parking.settings import Settings
 
+__all__ = ["DAY_TAG", "VERDICT_TAG", "is_retrain_due", "tag_version"]
+
 VERDICT_TAG = "drift_verdict"
 DAY_TAG = "drift_day"
 

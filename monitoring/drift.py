@@ -14,6 +14,8 @@ from monitoring.outliers import Outliers
 from monitoring.reservoir import Reservoir
 from monitoring.schema import values
 
+__all__ = ["EMBEDDING_COLUMNS", "IMAGE_COLUMNS", "KINDS", "PREDICTION_COLUMNS", "Comparison", "Finding", "compare"]
+
 # The size of an image changes nothing for a model that works in tiles, so it has no vote.
 IMAGE_COLUMNS: tuple[str, ...] = tuple(column.name for column in fields(Descriptors) if column.name != "megapixels")
 PREDICTION_COLUMNS: tuple[str, ...] = tuple(column.name for column in fields(PredictionDescriptors))

@@ -8,6 +8,18 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = [
+    "ROUNDS",
+    "ColumnDrift",
+    "Kind",
+    "StreamingWasserstein",
+    "Verdict",
+    "distance",
+    "drift_limit",
+    "judge",
+    "shown",
+]
+
 Verdict = Literal["ok", "warning", "drift", "insufficient_data"]
 Kind = Literal["image", "embedding", "prediction"]
 

@@ -18,6 +18,17 @@ from parking.data.imagery import read_raster
 from parking.errors import ImageError, MissingKeyError
 from parking.storage import Store
 
+__all__ = [
+    "MAX_EXAMPLES",
+    "Example",
+    "examples_key",
+    "find_examples",
+    "forget_examples",
+    "keep_examples",
+    "read_examples",
+    "section",
+]
+
 MAX_EXAMPLES = 6
 _MAX_SIDE_PX = 240
 """Enough to see darkness, snow or a blur, in about ten kilobytes."""

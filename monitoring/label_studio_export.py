@@ -18,6 +18,8 @@ from parking.errors import OutputError
 from parking.files import write_whole
 from parking.storage import Store
 
+__all__ = ["Exported", "certainty", "write_tasks"]
+
 _LABEL = "free parking"
 _SHOWN_BY_BROWSERS = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 

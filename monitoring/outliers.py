@@ -10,6 +10,12 @@ from numpy.typing import NDArray
 
 from monitoring.schema import values
 
+__all__ = [
+    "MAX_OUTLIERS",
+    "Outlier",
+    "Outliers",
+]
+
 MAX_OUTLIERS = 48
 """Rows that are kept: more than are shown, for not every one has an image."""
 

@@ -8,6 +8,12 @@ from pydantic import BaseModel, ConfigDict
 from monitoring.corrections import Feedback
 from parking.learning.metrics import PixelCounts, dice, iou
 
+__all__ = [
+    "WINDOW_DAYS",
+    "Performance",
+    "performance_of",
+]
+
 WINDOW_DAYS = 30
 """Days whose corrections are taken together: people correct few answers."""
 

@@ -12,6 +12,8 @@ from monitoring.history import REPORT_PREFIX, ColumnSummary, DaySummary, write_s
 from monitoring.performance import Performance
 from parking.storage import Store
 
+__all__ = ["DriftReport", "add_to_history", "make_report", "write_report"]
+
 
 @dataclass(frozen=True)
 class DriftReport:

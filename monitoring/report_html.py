@@ -14,6 +14,8 @@ from monitoring.report import DriftReport
 if TYPE_CHECKING:
     from evidently.core.report import Snapshot
 
+__all__ = ["SIGNS", "bare_page", "page", "summary"]
+
 _COLUMNS_SHOWN = 6
 """Columns that are shown at once, with those that moved; the others unfold."""
 _CHARTS = (

@@ -5,6 +5,11 @@ import pyarrow as pa
 
 from monitoring.schema import LOG_SCHEMA
 
+__all__ = [
+    "MAX_ROWS",
+    "Reservoir",
+]
+
 MAX_ROWS = 5000
 """Of a reservoir: enough for every histogram, few enough for a page that opens."""
 

@@ -25,6 +25,25 @@ from parking.detection.spots import Spot
 from parking.errors import MonitoringError, StoreError
 from parking.storage import Store
 
+__all__ = [
+    "LOG_PREFIX",
+    "LOG_SCHEMA",
+    "LogRead",
+    "LogRow",
+    "log_keys",
+    "log_state",
+    "make_row",
+    "read_parts",
+    "read_rows",
+    "read_table",
+    "rows_to_table",
+    "table_from_parquet",
+    "table_of",
+    "table_to_parquet",
+    "values",
+    "write_table",
+]
+
 LOG_PREFIX = "inference-log/"
 
 _PART_ROWS = 8192

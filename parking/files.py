@@ -6,6 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+__all__ = [
+    "PARTIAL",
+    "whole",
+    "write_whole",
+]
+
 PARTIAL = ".partial-"
 """How the name of a file begins that is still being written."""
 

@@ -13,6 +13,12 @@ from pathlib import Path
 
 from parking.errors import FolderError
 
+__all__ = [
+    "LOCK",
+    "alone_in",
+    "is_held",
+]
+
 LOCK = ".lock"
 _held: set[int] = set()
 _PROCESS = re.compile(r"process (\d+) on (\S+) ")

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from loguru import logger
 
+__all__ = ["RECENT_SECONDS", "mark_used", "remove_others", "version_folder"]
+
 RECENT_SECONDS = 3600.0
 """What was fetched within this time may be about to be opened, by this process or by another on the same folder."""
 

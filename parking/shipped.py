@@ -9,6 +9,8 @@ from parking.registry import PRODUCTION, REFERENCE_FILE, Registry, Version, refe
 from parking.settings import Settings
 from parking.tracking import Tracker
 
+__all__ = ["SHIPPED", "StockedRegistry", "has_no_registry", "register_shipped", "shipped_model", "shipped_reference"]
+
 SHIPPED = Path(__file__).with_name("models") / "shipped.onnx"
 
 

@@ -11,6 +11,8 @@ from parking.errors import StoreError
 from parking.files import PARTIAL, write_whole
 from parking.store_keys import check_key, missing_key
 
+__all__ = ["FolderStore", "Store", "open_store"]
+
 
 class Store(Protocol):
     """Bytes under keys such as `datasets/latest`. A reader never sees half a value."""

@@ -2,6 +2,11 @@
 
 from parking.errors import MissingKeyError, StoreError
 
+__all__ = [
+    "check_key",
+    "missing_key",
+]
+
 
 def check_key(key: str) -> str:
     """The key itself, if it stays inside its store.

@@ -17,6 +17,8 @@ from parking.version import code_version
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+__all__ = ["Run", "Tracker"]
+
 _LONGEST_VALUE = 6000
 """Characters of a parameter that MLflow keeps; longer ones it refuses."""
 

@@ -6,6 +6,11 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+__all__ = [
+    "REVISION",
+    "code_version",
+]
+
 REVISION = "CODE_REVISION"
 """Variable in which an image says the commit that it was built of."""
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from parking.lock import alone_in
 from parking.settings import get_settings
 
+__all__ = ["until_done", "workdir"]
+
 
 def workdir(name: str) -> Path:
     """The folder of a run that goes by this name; made where there is none."""

@@ -8,6 +8,11 @@ from parking.settings import Settings, get_settings
 from parking.storage import Store, open_store
 from parking.tracking import Tracker
 
+__all__ = [
+    "Workspace",
+    "open_workspace",
+]
+
 
 @dataclass(frozen=True)
 class Workspace:

@@ -12,6 +12,8 @@ from shapely.geometry.polygon import orient
 from parking.detection.polygonize import polygons
 from parking.detection.rows import Row, measure_row
 
+__all__ = ["MOST_ROWS", "SMALLEST", "cut_into_bays"]
+
 SMALLEST = 0.35
 """Share of a bay below which a cell at a ragged end is no place."""
 

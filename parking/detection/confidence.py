@@ -9,6 +9,8 @@ from shapely import Polygon
 from parking.detection.contract import PlaceCalibration
 from parking.detection.polygonize import pixels_of
 
+__all__ = ["MAX_CONFIDENCE", "confidence_of", "log_odds", "mean_inside"]
+
 MAX_CONFIDENCE = 1 - 1e-4
 """Largest confidence; one minus it is the smallest."""
 

@@ -20,6 +20,8 @@ from parking.detection.spots import Spot
 if TYPE_CHECKING:
     from parking.data.georeference import Placement
 
+__all__ = ["IMAGE_CRS", "Location", "closed", "locate", "to_geojson", "vehicles_to_geojson"]
+
 _GOOD_M = 1.25
 """Half the width of a bay: a position that is off by more may be that of the place beside."""
 

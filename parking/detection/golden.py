@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from parking.errors import ModelError
 
+__all__ = ["CELLS", "SIDE", "TOLERANCE", "Grid", "block_means", "check_golden", "decode_tile", "encode_tile"]
+
 SIDE = 256
 """Height and width of the golden tile in pixels."""
 

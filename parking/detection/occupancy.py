@@ -14,6 +14,8 @@ from parking.detection.confidence import log_odds, mean_inside
 from parking.detection.contract import BayCalibration
 from parking.detection.places import Maps
 
+__all__ = ["INSET", "SURE", "Bay", "State", "cues", "read_bays"]
+
 INSET = 0.15
 """Share of a bay's width that is left out on each side: a neighbour's car often stands on the line."""
 

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from parking.detection.golden import TOLERANCE
 from parking.errors import ModelError
 
+__all__ = ["Sessions", "Signature", "open_session"]
+
 
 @dataclass(frozen=True, slots=True)
 class Signature:

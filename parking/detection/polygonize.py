@@ -17,6 +17,12 @@ from shapely import LineString, Point, Polygon
 from shapely.geometry.base import BaseGeometry
 from shapely.geometry.polygon import orient
 
+__all__ = [
+    "free_shapes",
+    "pixels_of",
+    "polygons",
+]
+
 
 def free_shapes(free: NDArray[np.uint8], bay_width: float, bay_length: float) -> Iterator[Polygon]:
     """Polygons of the connected shapes; holes smaller than half a bay are noise and are filled.

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from shapely import Polygon
 
+__all__ = ["LEVELS", "SLANT", "STEEPEST", "Row", "likeness", "measure_row"]
+
 SLANT = 0.15
 """Slant from which the bays of a row are taken to stand at an angle (8.5°)."""
 

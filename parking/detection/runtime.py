@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from parking.detection.onnx_model import Sessions, Signature
 from parking.errors import SettingsError
 
+__all__ = ["Model", "Runtime", "check_runtime", "open_model"]
+
 Runtime = Literal["onnxruntime", "openvino"]
 
 

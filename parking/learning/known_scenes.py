@@ -10,6 +10,8 @@ from parking.data.duplicates import NEAR, fingerprint
 from parking.detection.contract import LearntFrom
 from parking.learning.training_scenes import Sample
 
+__all__ = ["known_scenes", "learnt_from"]
+
 _DIGITS = 16
 """Hexadecimal digits of a checksum that are kept: 64 bits tell all scenes of the world apart."""
 

@@ -14,6 +14,8 @@ from parking.learning.training_scenes import Sample, load_samples
 from parking.progress import report
 from parking.workspace import open_workspace
 
+__all__ = ["find_snapshot", "forget_samples", "known_to", "samples_of"]
+
 _reading = Lock()
 
 

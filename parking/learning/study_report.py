@@ -12,6 +12,11 @@ from parking.learning.plots import figure_png
 from parking.learning.space import LOGARITHMIC
 from parking.learning.study import Final, Study, Tried
 
+__all__ = [
+    "search_page",
+    "search_picture",
+]
+
 PAGE, PICTURE = "search.md", "search.png"
 """Names of the page, and of the picture beside it."""
 

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from parking.errors import TrainingError
 
+__all__ = ["Weights", "from_wheel", "load_from_file", "load_from_wheel"]
+
 Weights = Mapping[str, Tensor]
 
 _WHEELS = {
