@@ -32,6 +32,9 @@ def predict(
     tta: Annotated[
         bool, typer.Option("--tta", help="Average over eight flips and turns: a little better, 8 times slower.")
     ] = False,
+    stretch: Annotated[
+        str, typer.Option(help="Values that become black and white, as in 0,4095. (default: by percentiles)")
+    ] = "",
     scales: Annotated[
         str, typer.Option(help="Sizes that images are read at, such as 1,0.8,0.67: finds more, takes longer.")
     ] = "1",
@@ -49,10 +52,12 @@ def predict(
     settings = session.start(state)
     from cli.images import Answers
     from cli.predict_report import Report
+    from parking.data.stretch import parse_stretch
     from parking.model import load_model
     from parking.progress import report as progress
 
     sizes = parse_scales(scales)
+    wanted = parse_stretch(stretch) if stretch else None
     report = Report(as_json=as_json, quiet=quiet, verbose=verbose)
     loaded = load_model(model, settings)
     if loaded.is_shipped and not model:
@@ -64,7 +69,9 @@ def predict(
             started = time.perf_counter()
             try:
                 answers.claim(image)
-                result = loaded.detect(image.read(), gsd=gsd, threshold=threshold, tta=tta, scales=sizes)
+                result = loaded.detect(
+                    image.read(), gsd=gsd, threshold=threshold, tta=tta, scales=sizes, stretch=wanted
+                )
                 files = result.save(out / image.answers.parent, image.answers.name)
             except ParkingError as error:
                 answers.release(image)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from parking.data.bays import KnownBays, read_known_bays
-from parking.data.imagery import read_raster
+from parking.data.imagery import Stretch, read_raster
 from parking.data.raster import Raster, check_size
 from parking.detection.detector import ONE_SCALE, Detector
 from parking.detection.occupancy import Bay
@@ -51,6 +51,7 @@ class ParkingModel:
         min_area_m2: float | None = None,
         tta: bool = False,
         scales: Sequence[float] = ONE_SCALE,
+        stretch: Stretch | None = None,
     ) -> Result:
         """Find the free places in an image.
 
@@ -62,11 +63,12 @@ class ParkingModel:
             min_area_m2: smallest place that is kept, in m², instead of the model's.
             tta: test-time augmentation: average the answers to eight flips and turns, eight times slower.
             scales: sizes at which the image is read, in those of the model's resolution; the answers are averaged.
+            stretch: values of the file that become black and white, instead of those that its percentiles suggest.
 
         Raises:
             ImageError: this is no image that we read, or it is larger than the limit.
         """
-        raster = self._raster(image, gsd)
+        raster = self._raster(image, gsd, stretch)
         found = self.detector.detect(
             raster,
             threshold=threshold,
@@ -103,8 +105,8 @@ class ParkingModel:
         read = self.detector.occupancy(raster, rings, assumed_gsd=self.settings.assumed_gsd or None, tta=tta)
         return raster, known, read
 
-    def _raster(self, image: ImageSource, gsd: float | None) -> Raster:
-        raster = raster_of(image, self.settings.max_megapixels)
+    def _raster(self, image: ImageSource, gsd: float | None, stretch: Stretch | None = None) -> Raster:
+        raster = raster_of(image, self.settings.max_megapixels, stretch)
         check_size(raster.name, raster.width, raster.height, self.settings.max_megapixels)
         if gsd is None:
             return raster
@@ -131,7 +133,7 @@ def load_model(which: str | Path = "", settings: Settings | None = None) -> Park
     return ParkingModel(detector, version or f"{_name(path)}-{detector.sha256[:8]}", settings)
 
 
-def raster_of(image: ImageSource, max_megapixels: float) -> Raster:
+def raster_of(image: ImageSource, max_megapixels: float, stretch: Stretch | None = None) -> Raster:
     """The raster of whatever was given as an image.
 
     Raises:
@@ -140,24 +142,25 @@ def raster_of(image: ImageSource, max_megapixels: float) -> Raster:
     if isinstance(image, Raster):
         return image
     if isinstance(image, Image.Image):
-        return _read_pillow(image, max_megapixels)
+        return _read_pillow(image, max_megapixels, stretch)
     if isinstance(image, np.ndarray):
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise ImageError(f"Pixels of shape {image.shape} and type {image.dtype}: give (H, W, 3) RGB as uint8.")
         return Raster(image)
     if isinstance(image, str) and is_address(image):
         raise ImageError(f"'{image}' is an address, and nothing is downloaded here: save the image first.")
-    return read_raster(Path(image) if isinstance(image, str) else image, max_megapixels=max_megapixels)
+    source = Path(image) if isinstance(image, str) else image
+    return read_raster(source, max_megapixels=max_megapixels, stretch=stretch)
 
 
-def _read_pillow(image: Image.Image, max_megapixels: float) -> Raster:
+def _read_pillow(image: Image.Image, max_megapixels: float, stretch: Stretch | None) -> Raster:
     name = Path(str(getattr(image, "filename", ""))).name or "image"
     data = io.BytesIO()
     try:
         image.save(data, "PNG")
     except (OSError, ValueError) as error:
         raise ImageError(f"'{name}' of mode {image.mode} cannot be read: convert it to RGB first.") from error
-    return read_raster(data.getvalue(), name=name, max_megapixels=max_megapixels)
+    return read_raster(data.getvalue(), name=name, max_megapixels=max_megapixels, stretch=stretch)
 
 
 def is_address(text: str) -> bool:

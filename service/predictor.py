@@ -16,7 +16,7 @@ from PIL import Image
 
 from monitoring.answers import make_answer_id
 from monitoring.schema import make_row
-from parking.data.imagery import Raster, encode_png, read_raster
+from parking.data.imagery import Raster, Stretch, encode_png, read_raster
 from parking.errors import ImageTooLargeError
 from parking.settings import Settings
 from service.deadline import Patience
@@ -123,7 +123,7 @@ class Predictor:
         if loaded is None:
             raise NotReadyError(self._slot.reason)
         started = time.perf_counter()
-        raster = self._read(question.upload)
+        raster = self._read(question.upload, question.wishes.wanted_stretch)
         if question.wishes.gsd is not None:
             raster = replace(raster, gsd=question.wishes.gsd)
         self._check_scaled_size(raster, loaded)
@@ -182,8 +182,9 @@ class Predictor:
             pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype("uint8", copy=False)
         return encode_png(pixels)
 
-    def _read(self, upload: Upload) -> Raster:
-        return read_raster(upload.data, name=upload.name, max_megapixels=self._settings.max_megapixels)
+    def _read(self, upload: Upload, stretch: Stretch | None = None) -> Raster:
+        most = self._settings.max_megapixels
+        return read_raster(upload.data, name=upload.name, max_megapixels=most, stretch=stretch)
 
     def _check_scaled_size(self, raster: Raster, loaded: Loaded) -> None:
         """A coarse image grows when it is scaled to the model's resolution; refuse it before it fills the memory."""

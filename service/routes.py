@@ -37,8 +37,8 @@ async def predict(request: Request, wishes: AskedFor) -> Response:
     form = choose_form(request.headers.get("accept"))
     predictor, patience = _state(request).predictor, _patience(request)
     async with patience.waiting():
-        upload = await read_image(request)
-    question = Question(upload, wishes, form, request.state.request_id)
+        upload, fields = await read_image(request)
+    question = Question(upload, wishes.with_fields(fields), form, request.state.request_id)
     prediction, body = await while_wanted(request, patience, predictor.predict(question, patience))
     request.state.model_version = prediction.model_version
     return Response(body, media_type=form, headers={ANSWER_ID: prediction.answer_id})
@@ -58,8 +58,9 @@ async def predict_several(request: Request, wishes: AskedFor) -> Response:
     """Find the free parking places in up to 16 images; one that fails leaves the others their answers."""
     predictor, patience = _state(request).predictor, _patience(request)
     async with patience.waiting():
-        uploads = await read_images(request)
+        uploads, fields = await read_images(request)
     keep_pace(request, len(uploads))
+    wishes = wishes.with_fields(fields)
     questions = [Question(upload, wishes, "application/json", request.state.request_id) for upload in uploads]
 
     def told(prediction: Prediction) -> None:
@@ -80,7 +81,7 @@ async def preview(request: Request) -> Response:
     """The image as a PNG of at most 2048 pixels a side, for browsers that cannot show a TIFF."""
     patience = _patience(request)
     async with patience.waiting():
-        upload = await read_image(request)
+        upload, _ = await read_image(request)
     body = await while_wanted(request, patience, _state(request).predictor.preview(upload, patience))
     return Response(body, media_type="image/png")
 

@@ -1,10 +1,13 @@
 """Images as they come in: in a multipart form, or as the body itself."""
 
+import re
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from fastapi.exceptions import RequestValidationError
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -12,6 +15,22 @@ from starlette.requests import Request
 
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/tiff", "application/octet-stream")
 """Content types of a body that is an image; what it really is, its bytes decide."""
+
+_UNSPECIFIC = {
+    "application/octet-stream",
+    "binary/octet-stream",
+    "application/x-octet-stream",
+    "application/binary",
+    # What `curl --data-binary` says where nobody tells it otherwise.
+    "application/x-www-form-urlencoded",
+}
+"""Content types that say nothing of the body."""
+
+_MOST_FIELDS = 64
+"""In one form, besides its files."""
+
+_EXTENDED_NAME = re.compile(rb"filename\*\s*=\s*\"?(utf-8|iso-8859-1)'[^']*'([^;\"]+)", re.IGNORECASE)
+"""A name beyond ASCII (RFC 5987)."""
 
 MOST_IMAGES = 16
 """In one batch; the limit of the whole body holds, too."""
@@ -43,16 +62,16 @@ def many_images() -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}}}
 
 
-async def read_images(request: Request) -> list[Upload]:
-    """The images of a batch; raises as `read_image` does."""
+async def read_images(request: Request) -> tuple[list[Upload], dict[str, str]]:
+    """The images of a batch, and the other fields of its form; raises as `read_image` does."""
     kind = _content_type(request)
     if kind == "multipart/form-data":
         return await read_form(request, most=MOST_IMAGES)
     raise HTTPException(415, f"A body of type {kind!r} is no batch. Send multipart/form-data with fields called file.")
 
 
-async def read_image(request: Request) -> Upload:
-    """The one image of a request.
+async def read_image(request: Request) -> tuple[Upload, dict[str, str]]:
+    """The one image of a request, and the other fields of its form.
 
     Raises:
         RequestValidationError: there is none, or it is not called `file`.
@@ -60,25 +79,27 @@ async def read_image(request: Request) -> Upload:
     """
     kind = _content_type(request)
     if kind == "multipart/form-data":
-        return (await read_form(request, most=1))[0]
-    if kind in IMAGE_TYPES:
-        return Upload(await request.body(), "image")
-    if not kind and not await request.body():
+        uploads, fields = await read_form(request, most=1)
+        return uploads[0], fields
+    if kind and not _may_be_image(kind):
+        raise HTTPException(
+            415, f"A body of type {kind!r} is no image. Send multipart/form-data, or one of {', '.join(IMAGE_TYPES)}."
+        )
+    data = await request.body()
+    if not data and kind not in IMAGE_TYPES:
         raise _missing()
-    raise HTTPException(
-        415, f"A body of type {kind!r} is no image. Send multipart/form-data, or one of {', '.join(IMAGE_TYPES)}."
-    )
+    return Upload(data, "image"), {}
 
 
-async def read_form(request: Request, *, most: int) -> list[Upload]:
-    """The images of a multipart form, each in a field called `file`; at most that many.
+async def read_form(request: Request, *, most: int) -> tuple[list[Upload], dict[str, str]]:
+    """The images of a multipart form, each in a field called `file`, at most that many; and its other fields.
 
     Raises:
-        RequestValidationError: there is none.
+        RequestValidationError: there is no image.
         HTTPException: 400, the form cannot be read or holds more.
     """
     async with aclosing(request.stream()) as stream:
-        parser = MultiPartParser(request.headers, stream, max_files=most, max_fields=most)
+        parser = _FormParser(request.headers, stream, max_files=most, max_fields=_MOST_FIELDS)
         # The size of the whole body is limited before it comes here; nothing of it needs to touch the disk.
         parser.spool_max_size = 0
         try:
@@ -87,16 +108,37 @@ async def read_form(request: Request, *, most: int) -> list[Upload]:
             raise HTTPException(400, f"The form cannot be read: {error}") from error
     try:
         files = [value for value in form.getlist("file") if isinstance(value, UploadFile)]
+        fields = {name: value for name, value in form.multi_items() if isinstance(value, str)}
         if not files:
-            raise _missing()
-        return [Upload(await file.read(), (file.filename or "image")[:100]) for file in files]
+            others = sorted(name for name, value in form.multi_items() if isinstance(value, UploadFile))
+            raise _missing(f"Field required: the image is in a field called {others[0]!r}" if others else None)
+        return [Upload(await file.read(), (file.filename or "image")[:100]) for file in files], fields
     finally:
         await form.close()
+
+
+class _FormParser(MultiPartParser):
+    """Takes a part called `file` for a file, whether it has a name in ASCII, in `filename*` alone, or none at all."""
+
+    def on_headers_finished(self) -> None:
+        disposition = self._current_part.content_disposition or b""
+        _, options = parse_options_header(disposition)
+        if options.get(b"name") == b"file" and b"filename" not in options:
+            extended = _EXTENDED_NAME.search(disposition)
+            name = unquote(extended[2].decode("ascii", "replace"), extended[1].decode()) if extended else "image"
+            quoted = name.replace("\\", "_").replace('"', "_").encode(self._charset or "utf-8", "replace")
+            self._current_part.content_disposition = b'form-data; name="file"; filename="' + quoted + b'"'
+        super().on_headers_finished()
+
+
+def _may_be_image(kind: str) -> bool:
+    """Whether a body of this type may be an image, which its bytes decide: `image/jpg` and its like are often sent."""
+    return kind.startswith("image/") or kind in _UNSPECIFIC
 
 
 def _content_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def _missing() -> RequestValidationError:
-    return RequestValidationError([{"loc": ("body", "file"), "msg": "Field required", "type": "missing"}])
+def _missing(message: str | None = None) -> RequestValidationError:
+    return RequestValidationError([{"loc": ("body", "file"), "msg": message or "Field required", "type": "missing"}])

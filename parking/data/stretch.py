@@ -7,6 +7,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from parking.errors import ImageError
+
 _SAMPLE = 250_000
 """Pixels, about, by which the range of an image is judged."""
 
@@ -51,6 +53,21 @@ class Stretch:
 
     source: Literal["caller", "percentiles", "statistics"] = "percentiles"
     """Who said so: the caller, the image's own percentiles, or the statistics that the file declares."""
+
+
+def parse_stretch(text: str) -> Stretch:
+    """The stretch that somebody gave as `low,high`.
+
+    Raises:
+        ImageError: these are no two numbers, the smaller first.
+    """
+    try:
+        low, high = (float(word) for word in text.split(","))
+    except ValueError:
+        low, high = 0.0, 0.0
+    if not (np.isfinite(low) and np.isfinite(high) and low < high):
+        raise ImageError(f"A stretch of '{text}' cannot be: give two numbers, the smaller first, as in 0,4095.")
+    return Stretch(low, high, "caller")
 
 
 def measured(

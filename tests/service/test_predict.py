@@ -83,6 +83,41 @@ def test_geojson_and_picture_by_accept(client: TestClient, image: bytes) -> None
     assert Image.open(io.BytesIO(picture.content)).size == (160, 120)
 
 
+JSON, GEOJSON, PNG = "application/json", "application/geo+json", "image/png"
+
+
+@pytest.mark.parametrize(
+    ("accept", "form"),
+    [
+        (None, JSON),
+        ("", JSON),
+        ("*/*", JSON),
+        ("application/*", JSON),
+        ("image/png", PNG),
+        ("IMAGE/PNG", PNG),
+        ("image/*, image/png;q=0", None),
+        ("application/json;q=0, */*", GEOJSON),
+        ("application/*;q=0, */*;q=0.1", PNG),
+        ("*/*;q=0", None),
+        ("application/json;q=0", None),
+        ("application/json; charset=utf-8", JSON),
+        ("application/geo+json;q=0.9, application/json;q=0.8", GEOJSON),
+        ("application/geo+json, application/json", GEOJSON),
+        ("text/html, application/xhtml+xml, application/xml;q=0.9, image/webp, */*;q=0.8", JSON),
+        ("text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2", JSON),
+        ("image/png;q=much", None),
+        ("image/png;q=-1", None),
+        ("text/html", None),
+    ],
+)
+def test_the_form_is_the_one_that_accept_likes_best(accept: str | None, form: str | None) -> None:
+    if form is None:
+        with pytest.raises(HTTPException, match="Ask for one of"):
+            choose_form(accept)
+    else:
+        assert choose_form(accept) == form
+
+
 def test_a_form_that_we_do_not_have_is_406(client: TestClient, image: bytes) -> None:
     answer = client.post("/predict", files={"file": ("a.png", image)}, headers={"Accept": "text/html"})
     assert answer.status_code == 406

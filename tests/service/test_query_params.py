@@ -4,6 +4,7 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
@@ -105,11 +106,108 @@ def test_a_coarse_image_that_would_grow_beyond_the_limit_is_413(client: TestClie
         ("gsd=1e-9", "gsd"),
         ("tta=perhaps", "tta"),
         ("treshold=0.5", "treshold"),
+        ("stretch=9", "stretch"),
+        ("stretch=9,5", "the smaller first"),
+        ("stretch=0,nan", "the smaller first"),
     ],
 )
 def test_a_wish_that_cannot_be_is_named(client: TestClient, two_bays: bytes, query: str, words: str) -> None:
     answer = client.post(f"/predict?{query}", content=two_bays, headers={"Content-Type": "image/png"})
     assert_problem(answer, 422, words)
+
+
+def in_a_form(client: TestClient, data: bytes, query: str = "", **fields: str) -> Any:
+    return client.post(f"/predict{query}", files={"file": ("a.png", data)}, data=fields)
+
+
+def test_what_a_form_says_besides_its_file_is_heeded(client: TestClient, two_bays: bytes) -> None:
+    answer = in_a_form(client, two_bays, gsd="0.3", threshold="0.9", tta="on", min_area="")
+    assert (answer.json()["gsd"]["value"], answer.json()["gsd"]["source"]) == (0.3, "caller")
+    assert answer.json()["threshold"] == 0.9
+    assert in_a_form(client, two_bays, "?threshold=0.9", threshold="0.9", gsd="0.3").json()["spots"]
+
+
+@pytest.mark.parametrize(
+    ("query", "fields", "words"),
+    [
+        ("", {"threshold": "7"}, "threshold"),
+        ("", {"treshold": "0.5"}, "treshold"),
+        ("", {"gsd": "fine"}, "gsd"),
+        ("?gsd=0.3", {"gsd": "0.2"}, "different things"),
+    ],
+)
+def test_a_field_that_cannot_be_heeded_is_named(
+    client: TestClient, two_bays: bytes, query: str, fields: dict[str, str], words: str
+) -> None:
+    assert_problem(in_a_form(client, two_bays, query, **fields), 422, words)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"name": "a.jpg", "type": "image/jpeg", "relativePath": "null"},
+        {"dzuuid": "1", "dzchunkindex": "0", "dztotalfilesize": "9"},
+        {"qquuid": "1", "qqfilename": "a.jpg", "qqtotalfilesize": "9"},
+        {"lastModified": "1700000000000", "size": "9", "webkitRelativePath": "a/b.jpg"},
+        {"csrfmiddlewaretoken": "x", "authenticity_token": "y", "_charset_": "utf-8", "submit": "Send"},
+    ],
+)
+def test_fields_that_widgets_add_of_their_own_ask_for_nothing(
+    client: TestClient, two_bays: bytes, fields: dict[str, str]
+) -> None:
+    assert in_a_form(client, two_bays, **fields).status_code == 200
+
+
+def test_a_batch_heeds_the_fields_of_its_form(client: TestClient, two_bays: bytes) -> None:
+    files = [("file", ("a.png", two_bays)), ("file", ("b.png", two_bays))]
+    results = client.post("/predict/batch", files=files, data={"threshold": "0.9"}).json()["results"]
+    assert [result["answer"]["threshold"] for result in results] == [0.9, 0.9]
+    assert_problem(client.post("/predict/batch", files=files, data={"treshold": "0.9"}), 422, "treshold")
+
+
+def test_a_caller_may_say_which_values_are_black_and_white(client: TestClient) -> None:
+    deep = np.full((120, 160), 300, np.uint16)
+    deep[40:73, 20:37] = 3000
+    data = cv2.imencode(".png", deep)[1].tobytes()
+    assert ask(client, data)["stretch"]["source"] == "percentiles"
+    body = ask(client, data, stretch="0,4000")
+    assert (body["stretch"], body["count"]) == ({"low": 0.0, "high": 4000.0, "source": "caller"}, 1)
+    assert ask(client, data, stretch="0,60000")["count"] == 0
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("image/jpg", "image/pjpeg", "image/x-png", "image/tiff; application=geotiff", "IMAGE/PNG"),
+        *("application/octet-stream", "binary/octet-stream", "application/x-www-form-urlencoded", ""),
+    ],
+)
+def test_whatever_clients_call_an_image_its_bytes_decide(client: TestClient, two_bays: bytes, kind: str) -> None:
+    answer = client.post("/predict", content=two_bays, headers={"Content-Type": kind} if kind else {})
+    assert (answer.status_code, answer.json()["count"]) == (200, 2)
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ("; filename*=utf-8''%E5%81%9C.jpg", "停.jpg"),
+        ("; filename*=iso-8859-1'de'stra%DFe.jpg", "straße.jpg"),
+        ("; filename=\"a.jpg\"; filename*=utf-8''%E5%81%9C.jpg", "停.jpg"),
+        ('; filename="a.jpg"', "a.jpg"),
+        ("", "image"),
+    ],
+)
+def test_a_file_may_be_named_in_any_way_or_not_at_all(client: TestClient, words: str, name: str) -> None:
+    head = f'--X\r\nContent-Disposition: form-data; name="file"{words}\r\n\r\n'
+    body = head.encode() + b"no image\r\n--X--\r\n"
+    answer = client.post("/predict", content=body, headers={"Content-Type": "multipart/form-data; boundary=X"})
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith((f"'{name}' is not a PNG", "'a.jpg' is not a PNG"))
+
+
+def test_a_file_in_another_field_is_told_its_name(client: TestClient, two_bays: bytes) -> None:
+    answer = client.post("/predict", files={"image": ("a.png", two_bays)})
+    assert_problem(answer, 422, "the image is in a field called 'image'")
 
 
 def test_a_body_of_another_type_is_415(client: TestClient) -> None:
