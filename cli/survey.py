@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -92,6 +93,25 @@ def run(
             soft_wrap=True,
         )
         raise typer.Exit(1)
+
+
+@app.command()
+def compare(
+    before: Annotated[str, typer.Argument(help="Folder or s3:// prefix of the earlier survey.")],
+    after: Annotated[str, typer.Argument(help="Folder or s3:// prefix of the later one.")],
+    out: Annotated[Path, typer.Option(help="Folder for the result.")],
+    state: options.State = None,
+) -> None:
+    """Say what came and what went between two surveys of one area, by district.
+
+    Example: [bold]parking survey compare survey-2021 survey-2024 --out changes[/bold]
+    """
+    session.start(state)
+    from parking.survey.compare import compare_surveys
+
+    changes = compare_surveys(before, after, out)["changes"]
+    told = ", ".join(f"{count} {change}" for change, count in changes.items())
+    console.print(f"{told}: {out}/changes.gpkg for QGIS, changes.csv by district.", markup=False, soft_wrap=True)
 
 
 def parse_bbox(text: str) -> "Bounds | None":

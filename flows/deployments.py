@@ -22,6 +22,7 @@ from flows.ingest import ingest
 from flows.monitor import DRIFT_EVENT, monitor
 from flows.promote import promote
 from flows.retrain import retrain
+from flows.survey import survey
 from flows.train import train
 from flows.tune import tune
 from parking.errors import PlatformError
@@ -39,6 +40,7 @@ def deployments() -> list[RunnerDeployment]:
         deployment(tune, "learning"),
         deployment(train, "learning"),
         deployment(promote, "registry"),
+        deployment(survey, "survey"),
     ]
 
 

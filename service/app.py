@@ -29,6 +29,7 @@ from service.model_slot import Versions
 from service.pages import add_pages
 from service.routes import router
 from service.state import ServiceState
+from service.surveys import router as surveys_router
 
 DESCRIPTION = """## Ask for the places in an image
 
@@ -78,6 +79,7 @@ def create_app(settings: Settings | None = None, registry: Versions | None = Non
     app.include_router(router)
     app.include_router(feedback_router)
     app.include_router(drift_router)
+    app.include_router(surveys_router)
     add_pages(app)
     register_errors(app)
     # The last one added is the outermost.

@@ -8,7 +8,7 @@ from dask.typing import Key
 from distributed import Client, LocalCluster, as_completed
 from loguru import logger
 
-from parking.errors import SurveyError
+from parking.errors import ParkingError, SurveyError
 from parking.survey.blocks import Block
 from parking.survey.mosaic import Layer
 from parking.survey.sources import threads_of_machine
@@ -35,7 +35,7 @@ def cluster(address: str, workers: int) -> Iterator[Client]:
         SurveyError: nobody answers at the address.
     """
     # Dask tells of every connection; what goes wrong it raises.
-    logging.getLogger("distributed").setLevel(logging.ERROR)
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     if address:
         with _connected(address) as client:
             yield client
@@ -44,7 +44,7 @@ def cluster(address: str, workers: int) -> Iterator[Client]:
         n_workers=workers,
         threads_per_worker=1,
         dashboard_address="127.0.0.1:0",
-        silence_logs=logging.ERROR,
+        silence_logs=logging.CRITICAL,
         memory_limit=0,
     )
     with local, Client(local) as client:
@@ -113,6 +113,7 @@ def run_blocks(
             done(block, future.result())
         else:
             logger.warning("Block {} {} failed {} times: {}", block.row, block.column, TRIES, error)
-            failed(block, f"{type(error).__name__}: {error}".splitlines()[0][:300])
+            said = str(error) if isinstance(error, ParkingError) else f"{type(error).__name__}: {error}"
+            failed(block, said.splitlines()[0][:300])
         future.release()
         fill()

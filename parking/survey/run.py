@@ -265,7 +265,7 @@ def _summary(
         "places_interval": [low, high],
         "vehicles": totals.vehicles if knows_vehicles else None,
         "pixels": totals.pixels,
-        "km2": round(totals.pixels * plan.grid.gsd**2 / 1e6, 4),
+        "km2": round(totals.pixels * plan.grid.gsd**2 / 1e6, 6),
         "imagery": {
             "oldest": dates[0] if dates else None,
             "newest": dates[-1] if dates else None,

@@ -75,3 +75,12 @@ DENSITY_STYLE = graduated(
     "60,60,60,255",
     "0.3",
 )
+CHANGES_STYLE = f"""{_HEAD}<qgis version="3.22" styleCategories="Symbology"><renderer-v2 type="categorizedSymbol" \
+attr="change" symbollevels="0" enableorderby="0" forceraster="0"><categories>\
+<category symbol="0" value="stayed" label="stayed" render="true"/>\
+<category symbol="1" value="came" label="came" render="true"/>\
+<category symbol="2" value="went" label="went" render="true"/>\
+<category symbol="3" value="not seen" label="not seen by the other" render="true"/></categories><symbols>\
+{_symbol(0, "150,150,150,120", "60,60,60,255", "0.1")}{_symbol(1, "46,232,134,180", "16,20,24,255", "0.1")}\
+{_symbol(2, "215,48,39,180", "16,20,24,255", "0.1")}{_symbol(3, "255,255,255,80", "120,120,120,255", "0.1")}\
+</symbols></renderer-v2></qgis>"""

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 from distributed import Worker, WorkerPlugin
+from rasterio.errors import RasterioError
 
 from parking.detection.detector import Detector
 from parking.detection.runtime import Runtime
 from parking.errors import SurveyError
 from parking.files import write_whole
-from parking.survey.blocks import Block, Tiling, core_of, survey_block
+from parking.survey.blocks import Block, BlockContent, Tiling, core_of, survey_block
 from parking.survey.grid import Grid
 from parking.survey.mosaic import Layer
 from parking.survey.records import BlockRecord, cells_of, encode, rows_of
@@ -68,7 +69,7 @@ def run_block(job: Job, block: Block, layers: tuple[Layer, ...]) -> bytes:
     Raises:
         VersionError: this worker runs other code.
         ModelError: the model cannot be opened here.
-        RasterioError: a source cannot be read.
+        SurveyError: a source cannot be read.
     """
     if job.code != code_version():
         raise VersionError(
@@ -77,7 +78,7 @@ def run_block(job: Job, block: Block, layers: tuple[Layer, ...]) -> bytes:
         )
     begun = time.monotonic()
     detector = _detector(job.model, job.threads, job.runtime)
-    content = survey_block(detector, layers, job.grid, job.tiling, block, job.threshold)
+    content = _content(detector, job, block, layers)
     left, top, _, _ = core_of(block, job.tiling)
     record = BlockRecord(
         rows=rows_of(content, layers, job.grid),
@@ -87,6 +88,22 @@ def run_block(job: Job, block: Block, layers: tuple[Layer, ...]) -> bytes:
         cells=cells_of(content.valid, left, top, job.grid),
     )
     return encode(record)
+
+
+def _content(detector: Detector, job: Job, block: Block, layers: tuple[Layer, ...]) -> BlockContent:
+    try:
+        return survey_block(detector, layers, job.grid, job.tiling, block, job.threshold)
+    except RasterioError as error:
+        cause = _first_cause(error)
+    # Outside of the handler: GDAL's own errors, which would go with it, cannot travel between processes.
+    raise SurveyError(f"Its imagery cannot be read: {cause}")
+
+
+def _first_cause(error: BaseException) -> str:
+    """What GDAL said first, which names the file."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error)
 
 
 @lru_cache(maxsize=2)

@@ -23,7 +23,7 @@ def test_the_service_lives_before_there_is_a_model_and_says_what_it_lacks(platfo
 
 
 def test_every_flow_is_a_deployment_with_a_typed_form(platform: Platform) -> None:
-    for name in ("ingest", "tune", "train", "promote", "retrain", "monitor"):
+    for name in ("ingest", "tune", "train", "promote", "retrain", "monitor", "survey"):
         assert deployment(platform, name)["tags"]
     form = deployment(platform, "retrain")["parameter_openapi_schema"]["properties"]
     assert set(form) == {"data", "trials", "folds", "minutes", "promote", "recipe", "only_new"}
