@@ -105,9 +105,7 @@ def test_days_that_were_missed_are_caught_up_and_then_done(space: Workspace, sha
     assert [report.day for report in monitor()] == [yesterday]
 
 
-def test_what_is_to_be_forgotten_goes_though_no_day_can_be_looked_at(
-    space: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_expired_answers_go_though_no_day_can_be_compared(space: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     def down(*_: object) -> None:
         raise RegistryError("MLflow is away.")
 

@@ -1,4 +1,4 @@
-"""A registry for tests of the nightly look."""
+"""A registry for tests of the daily run."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tests.monitoring.rows import NOON
 
 
 class FakeRegistry(Registry):
-    """A registry whose versions and their references lie on a shelf: none of it needs MLflow."""
+    """A registry in memory: versions and their references, without MLflow."""
 
     def __init__(self, references: dict[str, bytes | None]) -> None:
         super().__init__("unused", "parking")

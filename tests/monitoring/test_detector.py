@@ -31,7 +31,7 @@ def pool() -> pa.Table:
     return seen(drawn, range(TRAINED + 2 * ASKED))
 
 
-def test_calm_nights_raise_hardly_an_alarm(pool: pa.Table) -> None:
+def test_days_without_a_change_hardly_raise_an_alarm(pool: pa.Table) -> None:
     assert alarms(list(calm_nights(pool, 20, ASKED, TRAINED))) <= 0.1
 
 

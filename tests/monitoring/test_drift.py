@@ -1,4 +1,4 @@
-"""The drift report: silent on more of the same, loud at night, in haze and in another season."""
+"""The drift report: silent on more of the same, loud in darkness, haze and another season."""
 
 import random
 

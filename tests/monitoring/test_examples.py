@@ -57,7 +57,7 @@ def look(store: Store, settings: Settings) -> DriftReport:
     return report
 
 
-def test_the_report_begins_with_the_strangest_images_small(store: Store, settings: Settings) -> None:
+def test_the_report_begins_with_thumbnails_of_outliers(store: Store, settings: Settings) -> None:
     ask(store)
     report = look(store, settings)
     examples = read_examples(store, report.html)
@@ -112,7 +112,7 @@ def test_images_leave_the_reports_when_they_are_kept_no_longer(store: Store, set
     assert forget_examples(store, days=7, today=DAY + dt.timedelta(days=30)) == 0
 
 
-def test_a_night_looked_at_again_without_images_shows_none(store: Store, settings: Settings) -> None:
+def test_a_day_compared_again_without_images_shows_none(store: Store, settings: Settings) -> None:
     ask(store)
     look(store, settings)
     forget_answers(store, days=7, today=DAY + dt.timedelta(days=30))

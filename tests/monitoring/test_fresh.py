@@ -1,4 +1,4 @@
-"""A deployment that has trained nothing yet: the shipped version's drift is judged from the first night on."""
+"""A deployment that has trained nothing yet: the shipped version's drift is judged from the first day on."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +35,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def asked(light: float) -> list[LogRow]:
-    """A night of requests like the scenes that the shipped model learnt from, in this light."""
+    """A day of requests like the scenes that the shipped model learnt from, in this light."""
     trained = [LogRow(**scene) for scene in table_from_parquet(shipped_reference().read_bytes()).to_pylist()]
     drawn = np.random.default_rng(0).choice(len(trained), 60)
     alike = [replace(trained[number], model_version="1", time=NOON) for number in drawn]
@@ -43,7 +43,7 @@ def asked(light: float) -> list[LogRow]:
 
 
 @pytest.mark.parametrize(("light", "verdict"), [(1.0, "ok"), (0.2, "drift")])
-def test_its_first_night_is_judged(settings: Settings, store: Store, light: float, verdict: str) -> None:
+def test_its_first_day_is_judged(settings: Settings, store: Store, light: float, verdict: str) -> None:
     registry = StockedRegistry(settings)
     registry.resolve()
     write_rows(store, asked(light), date=DAY)

@@ -1,4 +1,4 @@
-"""The nightly look: by version, against that version's own training, and never silent."""
+"""The daily run: by version, against that version's own training, and never silent."""
 
 import datetime as dt
 import json
@@ -33,7 +33,7 @@ def reference(rows: Sequence[LogRow]) -> bytes:
     return table_to_parquet(rows_to_table(rows))
 
 
-def test_each_version_is_held_against_its_own_training(store: Store, settings: Settings) -> None:
+def test_each_version_is_compared_with_its_own_training(store: Store, settings: Settings) -> None:
     trained_one, trained_two = scene_rows(range(40)), [row(r, luminance=r.luminance / 4) for r in scene_rows(range(40))]
     asked = scene_rows(range(50, 66))
     write_rows(store, [*asked, *(row(r, model_version="2") for r in asked)], date=DAY)
@@ -47,7 +47,7 @@ def test_each_version_is_held_against_its_own_training(store: Store, settings: S
     assert json.loads(store.read(second.json_key))["verdict"] == "drift"
 
 
-def test_the_same_night_twice_replaces_its_reports(store: Store, settings: Settings) -> None:
+def test_the_same_day_twice_replaces_its_reports(store: Store, settings: Settings) -> None:
     registry = FakeRegistry({"1": None})
     write_rows(store, [row()], date=DAY)
     monitor_day(store, registry, settings, DAY)
@@ -118,7 +118,7 @@ def test_a_torn_log_file_is_named_in_the_report(store: Store, settings: Settings
     assert "torn.parquet" in store.read(report.json_key).decode()
 
 
-def test_rows_with_the_time_of_another_day_are_counted_and_told(store: Store, settings: Settings) -> None:
+def test_rows_with_the_time_of_another_day_are_counted_and_reported(store: Store, settings: Settings) -> None:
     write_rows(store, [row(), row(time=NOON + dt.timedelta(days=400))], date=DAY)
     (report,) = monitor_day(store, FakeRegistry({}), settings, DAY)
     assert report.rows == 2
@@ -148,15 +148,15 @@ def test_rows_that_do_not_say_which_version_answered_have_a_report_that_says_so(
     assert "does not say which version" in report.reason
 
 
-def test_two_looks_at_one_night_at_once_leave_one_whole_report(store: Store, settings: Settings) -> None:
+def test_two_runs_over_a_day_at_once_leave_one_whole_report(store: Store, settings: Settings) -> None:
     write_rows(store, scene_rows(range(50, 66)), date=DAY)
     registry = FakeRegistry({"1": reference(scene_rows(range(40)))})
     # Evidently may be imported by one thread at a time only.
     (alone,) = monitor_day(store, registry, settings, DAY)
     written = json.loads(store.read(alone.json_key))
     with ThreadPoolExecutor(2) as pool:
-        looks = [pool.submit(monitor_day, store, registry, settings, DAY) for _ in range(2)]
-        reasons = [look.result()[0].reason for look in looks]
+        runs = [pool.submit(monitor_day, store, registry, settings, DAY) for _ in range(2)]
+        reasons = [run.result()[0].reason for run in runs]
     assert reasons == [alone.reason] * 2
     assert json.loads(store.read(alone.json_key)) == written
     assert len(list(store.keys("reports/"))) == 3

@@ -1,4 +1,4 @@
-"""Of however many rows, those least like the training are remembered, and what sets each apart."""
+"""Of however many rows, those furthest from the training are kept, each with its most extreme column."""
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,7 @@ def comparison() -> Comparison:
     return Comparison(rows_to_table(scene_rows(range(40))))
 
 
-def test_the_strangest_images_come_first_each_with_what_is_strange_about_it() -> None:
+def test_outliers_are_in_falling_order_each_with_its_most_extreme_column() -> None:
     asked = scene_rows(range(50, 70))
     asked[3] = row(asked[3], request_id="night", luminance=0.0, luminance_spread=0.0)
     asked[9] = row(asked[9], request_id="lawn", greenness=1.0)
@@ -38,7 +38,7 @@ def test_parts_of_a_day_name_the_same_rows_as_the_whole() -> None:
     assert len(whole.outliers.rows) == MAX_OUTLIERS
 
 
-def test_values_that_are_missing_make_no_row_strange() -> None:
+def test_missing_values_make_no_row_an_outlier() -> None:
     table = rows_to_table(scene_rows(range(50, 54)))
     for name in IMAGE_COLUMNS[1:]:
         table = table.set_column(table.schema.get_field_index(name), name, pa.array([None, np.inf, np.nan, 0.0]))

@@ -45,7 +45,7 @@ def test_each_training_scene_has_a_row_with_its_image_and_its_answer() -> None:
     assert table["confidence_mean"].to_pylist() == pytest.approx([0.875, 0.875])
 
 
-def test_a_scene_looks_the_same_in_training_and_in_service() -> None:
+def test_a_scene_has_the_same_descriptors_in_training_and_in_service() -> None:
     table = table_from_parquet(reference_parquet([prediction(1, None)], contract(gsd=0.15)))
     logged = scene_row(1)
     for name in ("luminance", "sharpness", "haze", "white_line_share"):
