@@ -2,18 +2,27 @@
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import TypeVar, cast
 
+from loguru import logger
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.states import Completed
 
 from parking.detection.detector import Detector
 from parking.errors import ModelError, NoVersionError, RegistryError
 from parking.learning.evaluate import SceneCounts, evaluate_model, scene_counts
 from parking.learning.gate import Verdict, compare
 from parking.learning.scene_cache import known_to, samples_of
+from parking.learning.verdict_page import verdict_page
 from parking.registry import Version
 from parking.workspace import open_workspace
+
+NOT_PROMOTED = "Completed (not promoted)"
+"""Name of the state of a run that made or judged a version which does not serve."""
+
+_Result = TypeVar("_Result")
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=timedelta(seconds=2).total_seconds())
@@ -66,9 +75,28 @@ def promote(version: int, force: bool = False, by: str = "promote flow", reason:
     if promoted:
         why = "; ".join(part for part in (reason, verdict.reason, "forced" if not verdict.promote else "") if part)
         registry.promote(candidate.number, reason=why, by=by)
-    outcome = "promoted" if promoted else "not promoted"
-    create_markdown_artifact(key="gate", markdown=f"**Version {version}: {outcome}.** {verdict.reason}")
-    return verdict
+    registry.tag(candidate.number, {"gate": outcome(promoted), "gate_reason": verdict.reason})
+    publish(candidate.number, verdict, promoted=promoted)
+    return verdict if promoted or serves else ended_without_promotion(verdict, verdict.reason)
+
+
+def outcome(promoted: bool) -> str:
+    """In two words."""
+    return "promoted" if promoted else "not promoted"
+
+
+def publish(version: int, verdict: Verdict, *, promoted: bool) -> None:
+    """Show the decision on the page of the run that it is made in, and in the log."""
+    create_markdown_artifact(key="gate", markdown=verdict_page(version, verdict, promoted=promoted))
+    (logger.info if promoted else logger.warning)("Version {}: {}. {}", version, outcome(promoted), verdict.reason)
+
+
+def ended_without_promotion(result: _Result, why: str) -> _Result:
+    """The result of a run that ended well and promoted nothing, under a state that a person tells from success.
+
+    Prefect takes the state for the run's end, and gives its caller the result in it.
+    """
+    return cast("_Result", Completed(name=NOT_PROMOTED, message=why, data=result))
 
 
 def settled_verdict(candidate: Version) -> tuple[Version | None, Verdict]:

@@ -7,6 +7,7 @@ from prefect import flow
 from pydantic import BaseModel, Field
 
 from flows.ingest import ingest
+from flows.promote import ended_without_promotion, publish
 from flows.promote import promote as gate
 from flows.train import train
 from flows.tune import tune
@@ -71,4 +72,8 @@ def retrain(
     settings = tune(dataset, trials, folds, tuning or None, recipe) if trials else recipe
     trained = train(dataset, settings, folds, minutes - tuning if minutes else None)
     verdict = gate(trained.version, by="retrain flow") if promote else None
-    return Retrained(dataset=dataset, version=trained.version, verdict=verdict)
+    made = Retrained(dataset=dataset, version=trained.version, verdict=verdict)
+    if verdict is None:
+        return made
+    publish(trained.version, verdict, promoted=verdict.promote)
+    return made if verdict.promote else ended_without_promotion(made, verdict.reason)

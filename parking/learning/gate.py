@@ -37,6 +37,12 @@ class Verdict:
     high: float
     """Upper bound."""
 
+    candidate_iou: float = 0.0
+    """IoU of the candidate, where it was scored."""
+
+    serving_iou: float | None = None
+    """IoU of the serving version; none where two were not compared."""
+
     @classmethod
     def already_serving(cls, number: int) -> "Verdict":
         """The verdict on a candidate that serves already."""
@@ -96,7 +102,7 @@ def too_few_to_judge(places: Sequence[int]) -> str:
 
 def _first(iou: float) -> Verdict:
     if iou > 0:
-        return Verdict(True, f"The first version: nothing serves yet, and its IoU is {iou:.3f}.", iou, iou, iou)
+        return Verdict(True, f"The first version: nothing serves yet, and its IoU is {iou:.3f}.", iou, iou, iou, iou)
     return Verdict(False, "It finds no free place in any test scene (IoU 0).", iou, iou, iou)
 
 
@@ -107,9 +113,9 @@ def _second(ours: float, theirs: float, low: float, high: float, scenes: int) ->
         f"difference {delta:+.3f}, 95 % between {low:+.3f} and {high:+.3f}"
     )
     if low > 0:
-        return Verdict(True, f"It is better: {numbers}.", delta, low, high)
+        return Verdict(True, f"It is better: {numbers}.", delta, low, high, ours, theirs)
     what = "It is worse" if high < 0 else "It is not better beyond chance"
-    return Verdict(False, f"{what}: {numbers}.", delta, low, high)
+    return Verdict(False, f"{what}: {numbers}.", delta, low, high, ours, theirs)
 
 
 def _table(counts: Sequence[SceneCounts]) -> NDArray[np.float64]:

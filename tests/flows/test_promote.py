@@ -2,8 +2,11 @@
 
 import re
 from pathlib import Path
+from typing import cast
 
 import pytest
+from prefect.artifacts import Artifact
+from prefect.client.schemas.objects import StateType
 
 import flows.promote as promote_module
 from flows.promote import promote
@@ -38,6 +41,30 @@ def test_a_worse_candidate_does_not_serve(shelf: Shelf, serving: int, blind: Pat
     verdict = promote(shelf.put(blind))
     assert not verdict.promote
     assert shelf.serving() == serving
+
+
+def test_a_refusal_is_seen_in_the_state_the_log_the_page_and_on_the_version(
+    space: Workspace, shelf: Shelf, serving: int, blind: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    number = shelf.put(blind)
+    state = promote(number, return_state=True)
+    assert (state.type, state.name) == (StateType.COMPLETED, "Completed (not promoted)")
+    assert "worse" in (state.message or "")
+    assert f"Version {number}: not promoted. It is worse" in caplog.text
+    version = space.registry.resolve(str(number))
+    assert version.tags["gate"] == "not promoted"
+    assert "It is worse" in version.tags["gate_reason"]
+    newest = cast("Artifact", Artifact.get("gate"))
+    assert f"**Version {number}: not promoted.**" in str(newest.data)
+    assert "| the serving version |" in str(newest.data)
+    assert "data:image/png;base64," in str(newest.data)
+
+
+def test_a_promotion_is_a_plain_success(shelf: Shelf, space: Workspace, sharp: Path, blind: Path) -> None:
+    space.registry.promote(shelf.put(blind), reason="it serves", by="a test")
+    number = shelf.put(sharp)
+    assert promote(number, return_state=True).name == "Completed"
+    assert space.registry.resolve(str(number)).tags["gate"] == "promoted"
 
 
 def test_force_promotes_a_worse_one_and_keeps_both_reasons(space: Workspace, shelf: Shelf, blind: Path) -> None:

@@ -36,7 +36,9 @@ def test_with_promotion_the_gate_decides(
 ) -> None:
     space.registry.promote(shelf.put(sharp), reason="it serves", by="a test")
     before = shelf.serving()
-    done = retrain(str(annotated), trials=0, folds=2, recipe=recipe)
+    ended = retrain(str(annotated), trials=0, folds=2, recipe=recipe, return_state=True)
+    assert ended.name == "Completed (not promoted)"
+    done = ended.result()
     assert done.verdict is not None
     assert not done.verdict.promote, "a model of four steps cannot beat one that is right"
     assert shelf.serving() == before
