@@ -10,14 +10,18 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from pydantic import Field
 
+from flows.progress import shown_in_run
 from monitoring.corrections import SCENES, has_scenes
 from parking.data import dataset
 from parking.data.dataset import Snapshot
+from parking.data.snapshot import DATASETS
 from parking.data.source import split_sources
 from parking.data.synthetic import generate_dataset
+from parking.files import remove_left_behind
 from parking.learning.gate import INSIST, too_few_to_judge
 from parking.progress import report
 from parking.settings import GENERATED, get_settings
+from parking.storage import FolderStore
 from parking.workspace import open_workspace
 
 
@@ -34,6 +38,8 @@ def take_in(
 ) -> Snapshot:
     """Read, check and store every scene of the sources; what cannot be used is quarantined with its reason."""
     space = open_workspace()
+    if isinstance(space.store, FolderStore) and (left := remove_left_behind(space.store.root / DATASETS)):
+        logger.info("Removed {} unfinished files of earlier ingests that were killed.", left)
     corrected = [f"{space.store.url}/{SCENES}"] if feedback and has_scenes(space.store) else []
     return dataset.ingest(
         sources,
@@ -81,10 +87,11 @@ def ingest(
     """
     settings = get_settings()
     given = split_sources(data or settings.data)
-    sources = [generate(scenes, size, seed) if source == GENERATED else source for source in given]
-    snapshot = take_in(
-        sources, labels or settings.labels, group_by or settings.group_by, max_quarantined, feedback, feedback_tests
-    )
+    with shown_in_run():
+        sources = [generate(scenes, size, seed) if source == GENERATED else source for source in given]
+        snapshot = take_in(
+            sources, labels or settings.labels, group_by or settings.group_by, max_quarantined, feedback, feedback_tests
+        )
     publish(snapshot)
     return snapshot.version
 

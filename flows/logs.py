@@ -11,13 +11,13 @@ from prefect.logging import get_run_logger
 if TYPE_CHECKING:
     from loguru import Message, Record
 
-_STARTED_FOR_A_RUN = "PREFECT__FLOW_RUN_ID"
+STARTED_FOR_A_RUN = "PREFECT__FLOW_RUN_ID"
 """Set where Prefect started this process for one flow run; it prints that run's log itself."""
 
 
 def show_in_runs() -> None:
     """Send what this process logs to the flow or task run that it is logged in, beside where it goes already."""
-    if _STARTED_FOR_A_RUN in os.environ:
+    if STARTED_FOR_A_RUN in os.environ:
         logger.remove()
     logger.add(_to_run, level="INFO", format="{message}", filter=_is_ours)
 
@@ -31,5 +31,5 @@ def _to_run(message: "Message") -> None:
     try:
         get_run_logger().log(message.record["level"].no, message.rstrip("\n"))
     except MissingContextError:
-        if _STARTED_FOR_A_RUN in os.environ:
+        if STARTED_FOR_A_RUN in os.environ:
             sys.stderr.write(message)

@@ -2,12 +2,15 @@
 
 from pathlib import Path
 from typing import Annotated
+from uuid import uuid4
 
+from loguru import logger
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, Field
 
+from flows.progress import shown_in_run
 from monitoring.reference import reference_parquet
 from parking.files import write_whole
 from parking.learning.budget import steps_within
@@ -23,6 +26,9 @@ from parking.tracking import Run
 from parking.version import code_version
 from parking.workdir import until_done
 from parking.workspace import open_workspace
+
+TRAINING = "training"
+"""Tag of a version that names the training which registered it."""
 
 
 class Trained(BaseModel):
@@ -61,12 +67,28 @@ def document(release: Release, run: Run, dataset: str) -> None:
 
 @task(cache_policy=NO_CACHE)
 def register(release: Release, run: Run, dataset: str, workdir: Path) -> Version:
-    """Put the model into the registry, with the reference that drift will be measured against."""
+    """Put the model into the registry, with the reference that drift will be measured against.
+
+    A training that was killed after that, and goes on, finds its version there.
+    """
+    registry, training = open_workspace().registry, identify(workdir)
+    made = next((version for version in registry.history() if version.tags.get(TRAINING) == training), None)
+    if made is not None:
+        logger.info("Version {} was registered by this training before it was stopped.", made.number)
+        return made
     reference = workdir / REFERENCE_FILE
     reference.write_bytes(reference_parquet(release.predictions, release.contract))
     tags = {"dataset_version": dataset, "code_version": code_version(), "test_iou": f"{release.test_scores.iou:.4f}"}
     extras = {REFERENCE_FILE: reference}
-    return open_workspace().registry.register(release.model, run_id=run.id, tags=tags, extras=extras)
+    return registry.register(release.model, run_id=run.id, tags=tags | {TRAINING: training}, extras=extras)
+
+
+def identify(workdir: Path) -> str:
+    """What tells this training from all others, however often it is stopped and goes on."""
+    kept = workdir / "training"
+    if not kept.exists():
+        write_whole(kept, uuid4().hex.encode())
+    return kept.read_text()
 
 
 @flow
@@ -91,7 +113,7 @@ def train(
     snapshot = find_snapshot(dataset)
     tags = {"dataset_version": snapshot.version, "code_version": code_version()}
     name = f"train-{snapshot.version}-{settings.fingerprint()}-{folds}folds" + (f"-{minutes:g}min" if minutes else "")
-    with until_done(name) as folder, open_workspace().tracker.run("train", tags=tags) as run:
+    with shown_in_run(), until_done(name) as folder, open_workspace().tracker.run("train", tags=tags) as run:
         if minutes is not None:
             settings = in_time(settings, minutes, snapshot.version, folds, folder)
         release = build(settings, snapshot.version, folds, folder)

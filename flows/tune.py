@@ -11,6 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture, as_completed
 from pydantic import Field
 
+from flows.progress import shown_in_run
 from flows.runner import task_runner
 from parking.learning.budget import steps_within
 from parking.learning.evaluate import Scores
@@ -49,8 +50,12 @@ def try_recipe(
 
         known, folder = find_study(get_settings().optuna_url, study), workdir(study)
         goes_on = known.pruning(number) if kind == "trial" else None
+
+        def tell(done: int, total: int, what: str) -> None:
+            report(done, total, f"{kind} {number}, {what}")
+
         result = run_trial(
-            Trial(number, recipe), samples, folds, goes_on=goes_on, on_fold=keep, checkpoint_dir=folder, progress=report
+            Trial(number, recipe), samples, folds, goes_on=goes_on, on_fold=keep, checkpoint_dir=folder, progress=tell
         )
         # Told here, not where the search is led, which may have ended meanwhile; and before the files go.
         if kind == "trial":
@@ -116,7 +121,7 @@ def tune(
     snapshot = find_snapshot(dataset)
     name = study_name(snapshot.version, full, folds)
     tags = {"dataset_version": snapshot.version, "code_version": code_version(), "study": name}
-    with until_done(name), space.tracker.run("tune", tags=tags) as run:
+    with shown_in_run(), until_done(name), space.tracker.run("tune", tags=tags) as run:
         study = open_study(get_settings().optuna_url, name, seed=full.seed)
         base = with_steps(study, full, snapshot.version, trials * folds, minutes)
         for _ in trials_in_flight(study, base, trials, snapshot.version, folds, run.id):

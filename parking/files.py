@@ -1,9 +1,10 @@
 """Files that are there whole or not at all."""
 
 import os
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 __all__ = [
@@ -41,3 +42,18 @@ def write_whole(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+LEFT_BEHIND_SECONDS = 3600.0
+"""Age from which an unfinished file is nobody's: whoever wrote it was killed."""
+
+
+def remove_left_behind(folder: Path) -> int:
+    """Remove files below a folder that a killed process left unfinished; returns how many."""
+    before, removed = time.time() - LEFT_BEHIND_SECONDS, 0
+    for partial in folder.rglob(f"{PARTIAL}*"):
+        with suppress(OSError):
+            if partial.stat().st_mtime < before:
+                partial.unlink()
+                removed += 1
+    return removed

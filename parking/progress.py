@@ -28,6 +28,11 @@ def listening(progress: Progress) -> Iterator[None]:
         _listener.reset(token)
 
 
+def listener() -> Progress:
+    """Whoever listens in this context."""
+    return _listener.get()
+
+
 def report(done: int, total: int, what: str) -> None:
     """A `Progress` that passes on to whoever listens in this context.
 

@@ -14,6 +14,9 @@ from parking.data.polygons import Ring
 from parking.errors import DatasetError, MissingKeyError
 from parking.storage import Store
 
+DATASETS = "datasets"
+"""Below it the store keeps all that belongs to snapshots."""
+
 IMAGES = "datasets/images"
 SNAPSHOTS = "datasets/snapshots"
 LATEST = "datasets/latest"

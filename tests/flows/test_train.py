@@ -62,6 +62,28 @@ def test_a_training_whose_version_could_not_be_registered_is_not_lost(
     assert not unfinished(space)
 
 
+def test_a_training_killed_after_it_registered_finds_its_version(
+    space: Workspace, dataset: str, recipe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class KilledError(BaseException):
+        """The process ends here."""
+
+    through = Registry.register
+
+    def register_and_end(*words: Any, **named: Any) -> Version:
+        through(*words, **named)
+        raise KilledError
+
+    with monkeypatch.context() as killed:
+        killed.setattr(Registry, "register", register_and_end)
+        with pytest.raises(KilledError):
+            train(dataset, recipe, folds=2)
+    made = space.registry.history()[0].number
+    assert train(dataset, recipe, folds=2).version == made
+    assert space.registry.history()[0].number == made
+    assert train(dataset, recipe, folds=2).version == made + 1, "another training is another version"
+
+
 def test_the_same_training_twice_at_once_is_refused_and_spoils_nothing(
     space: Workspace, dataset: str, recipe: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
