@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from flows.progress import shown_in_run
 from monitoring.reference import reference_parquet
 from parking.files import write_whole
-from parking.learning.budget import steps_within
+from parking.learning.budget import seconds_besides, shortened
 from parking.learning.evaluate import Scores
 from parking.learning.plots import release_plots, scene_sheet
 from parking.learning.recipe import Recipe, load_recipe
@@ -107,7 +107,8 @@ def train(
         dataset: version of the snapshot to train on, or `latest`.
         recipe: settings: `default`, `demo`, a file, or all of them in full.
         folds: parts of the training scenes, for honest scores, the threshold and the calibration of the count.
-        minutes: time for all folds and the final training. Empty: as long as the recipe's steps take.
+        minutes: time for all folds and the final training, with validation, export and pictures. Empty: as long as the
+            recipe's steps take.
     """
     settings = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     snapshot = find_snapshot(dataset)
@@ -132,9 +133,10 @@ def in_time(recipe: Recipe, minutes: float, dataset: str, folds: int, folder: Pa
     """The recipe with the steps that fit into so many minutes; a run that goes on keeps those it began with."""
     chosen = folder / "recipe.json"
     if not chosen.exists():
-        pace = seconds_per_step(recipe, samples_of(dataset, "train", recipe.gsd))
-        steps = steps_within(minutes, folds + 1, pace, before=recipe.pretrain_steps)
-        write_whole(chosen, recipe.model_copy(update={"steps": steps}).model_dump_json(indent=2).encode())
+        learnt, tested = samples_of(dataset, "train", recipe.gsd), samples_of(dataset, "test", recipe.gsd)
+        pace, besides = seconds_per_step(recipe, learnt), seconds_besides(recipe, learnt, tested)
+        fitting = shortened(recipe, minutes, folds + 1, pace, besides=besides)
+        write_whole(chosen, fitting.model_dump_json(indent=2).encode())
     return load_recipe(str(chosen))
 
 

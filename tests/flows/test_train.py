@@ -110,6 +110,7 @@ def test_a_training_that_goes_on_keeps_the_steps_it_chose_for_its_time(
     from flows.train import in_time
 
     monkeypatch.setattr("flows.train.seconds_per_step", lambda *_: 0.5)
+    monkeypatch.setattr("flows.train.seconds_besides", lambda *_: 0.0)
     first = in_time(load_recipe(recipe), 1.0, dataset, 2, tmp_path)
     monkeypatch.setattr("flows.train.seconds_per_step", lambda *_: 0.1)
     assert in_time(load_recipe(recipe), 1.0, dataset, 2, tmp_path) == first
