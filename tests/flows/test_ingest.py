@@ -35,7 +35,7 @@ def test_several_sources_and_a_mapping_of_labels_make_one_snapshot(annotated: Pa
     (tmp_path / "other.txt").write_text("0 0.5 0.5 0.1 0.1")
     (tmp_path / "classes.txt").write_text("Pkw")
     snapshot = find_snapshot(ingest(f"{annotated};{tmp_path}", labels="pkw=vehicle"))
-    assert len(snapshot.scenes) == 13
+    assert len(snapshot.scenes) == SCENES + 1
     assert [len(scene.vehicles) for scene in snapshot.scenes if "vehicle" in scene.annotated] == [1]
     vehicles = find_snapshot(ingest(str(tmp_path), labels="pkw=vehicle"))
     with pytest.raises(DatasetError, match=r"None of the 1 scenes .* says where free places are"):
