@@ -102,11 +102,8 @@ JSON, GEOJSON, PNG = "application/json", "application/geo+json", "image/png"
         ("application/json;q=0", None),
         ("application/json; charset=utf-8", JSON),
         ("application/geo+json;q=0.9, application/json;q=0.8", GEOJSON),
-        ("application/geo+json, application/json", GEOJSON),
         ("text/html, application/xhtml+xml, application/xml;q=0.9, image/webp, */*;q=0.8", JSON),
         ("text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2", JSON),
-        ("image/png;q=much", None),
-        ("image/png;q=-1", None),
         ("text/html", None),
     ],
 )
