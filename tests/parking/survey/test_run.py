@@ -242,7 +242,7 @@ def test_killed_twice_and_resumed_it_gives_the_bytes_of_an_unbroken_run(
     for after in (2, 4):
         command = [sys.executable, str(script), broken.model_dump_json(), str(model), str(after), dask]
         ended = subprocess.run(
-            command, capture_output=True, text=True, timeout=120, env=os.environ | {"PYTHONPATH": "."}
+            command, capture_output=True, text=True, timeout=300, env=os.environ | {"PYTHONPATH": "."}
         )
         assert ended.returncode == -signal.SIGKILL, ended.stderr
     assert len(list((tmp_path / "broken" / WORK / "blocks").iterdir())) >= 4
