@@ -54,7 +54,7 @@ class Gsd(BaseModel):
     """Metres per pixel."""
     source: GsdSource
     """Who said so: the file, the caller, an estimate from vehicles or texture, or nobody."""
-    spread: float | None
+    spread: float | None = None
     """Standard error of an estimate, as a share of it; null where it is no estimate."""
 
 
