@@ -6,8 +6,7 @@ import numpy as np
 
 from monitoring.schema import LogRow, make_row, rows_to_table, table_to_parquet
 from parking.detection.contract import Contract
-from parking.detection.spots import SpotRules, find_spots, rules_for
-from parking.learning.evaluate import ScenePrediction
+from parking.learning.scene_prediction import ScenePrediction, found_spots
 
 
 def reference_parquet(predictions: Sequence[ScenePrediction], contract: Contract) -> bytes:
@@ -18,27 +17,25 @@ def reference_parquet(predictions: Sequence[ScenePrediction], contract: Contract
             to than it will be in service.
         contract: of the model to be registered; its rules find the places.
     """
-    rules = rules_for(contract, contract.gsd)
-    table = rows_to_table([_row(prediction, rules, contract.gsd) for prediction in predictions])
+    table = rows_to_table([_row(prediction, contract) for prediction in predictions])
     return table_to_parquet(table.replace_schema_metadata({"made_with": made_with(contract)}))
 
 
 def made_with(contract: Contract) -> str:
     """The fields of a contract that shape the rows, as JSON: where one changes, the reference must be made again."""
-    shaping = {"gsd", "threshold", "bay_width_m", "bay_length_m", "place", "cuts", "dataset_version"}
+    shaping = {"gsd", "threshold", "bay_width_m", "bay_length_m", "place", "cuts", "bays", "maps", "dataset_version"}
     return contract.model_dump_json(include=shaping)
 
 
-def _row(prediction: ScenePrediction, rules: SpotRules, gsd: float) -> LogRow:
-    probability = prediction.probability.astype(np.float32, copy=False)
+def _row(prediction: ScenePrediction, contract: Contract) -> LogRow:
     return make_row(
-        prediction.sample.pixels,
-        probability,
-        find_spots(probability, prediction.sample.pixels, rules, gsd, size_px=prediction.size_px),
+        prediction.seen,
+        prediction.probability.astype(np.float32, copy=False),
+        found_spots(prediction, contract),
         request_id=prediction.name,
         model_version="",
-        gsd=gsd,
-        gsd_source="assumed" if prediction.sample.scene.gsd is None else "file",
+        gsd=prediction.gsd or contract.gsd,
+        gsd_source=prediction.gsd_source,
         latency_ms=0.0,
         embedding=prediction.embedding,
     )

@@ -20,7 +20,7 @@ from parking.detection.occupancy import Bay, read_bays
 from parking.detection.onnx_model import Signature
 from parking.detection.places import find_places, find_vehicles
 from parking.detection.runtime import Model, Runtime, open_model
-from parking.detection.scale import GsdSource, Scale, by_texture, by_vehicles
+from parking.detection.scale import GsdSource, Scale, by_texture, by_vehicles, sure_vehicles
 from parking.detection.spots import Spot, count_interval, find_spots, never_stop, rules_for, stretch
 from parking.errors import ModelError
 
@@ -36,9 +36,6 @@ ONE_SCALE = (1.0,)
 
 USUAL_GSD = 0.11
 """Metres per pixel that an image is first taken to have where nobody says it: that of the usual screenshot of a map."""
-
-SMALLER = 2.5
-"""How many times coarser than usual an image may be for its vehicles to be seen at first."""
 
 NEARLY = 0.08
 """Share by which an estimated resolution may differ from the one that an image was read at: less is not read again."""
@@ -108,11 +105,13 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class _Scaled:
-    """A raster at the contract's ground resolution, read."""
+class ScaledReading:
+    """A raster at the contract's ground resolution, and what the network says of it."""
 
     raster: Raster
     scale: Scale
+    """The resolution of the raster before, and how it is known."""
+
     reading: Reading
 
 
@@ -213,13 +212,15 @@ class Detector:
         """
         changes = {"threshold": threshold, "min_area_m2": min_area_m2}
         contract = self.contract.model_copy(update={k: v for k, v in changes.items() if v is not None})
-        found = self._scaled(raster, assumed_gsd, tta, scales, check)
+        found = self.read_scaled(raster, assumed_gsd, tta, scales, check)
         scaled, reading = found.raster, found.reading
         across, down = raster.width / scaled.width, raster.height / scaled.height
         ground = found.scale.gsd * math.sqrt(across * down)
         # Places are told apart at the contract's resolution: the same ground gives the same places.
         if contract.bays:
-            spots = find_places(reading.maps, contract, ground, check=check)
+            # The contract as it is says what its own threshold amounts to for cores.
+            own = contract.model_copy(update={"threshold": self.contract.threshold})
+            spots = find_places(reading.maps, own, ground, threshold=threshold, check=check)
         else:
             # A raster that knows its ground resolution knows how large a usual place is, and need not guess.
             size_px = None if raster.gsd else reading.size_px
@@ -268,26 +269,34 @@ class Detector:
                 "This model sees no vehicles, so it cannot say which bays are taken. Use the model that ships, or "
                 "train one on scenes with vehicles."
             )
-        found = self._scaled(raster, assumed_gsd, tta, ONE_SCALE, check)
+        found = self.read_scaled(raster, assumed_gsd, tta, ONE_SCALE, check)
         across, down = found.raster.width / raster.width, found.raster.height / raster.height
         scaled = [tuple((x * across, y * down) for x, y in ring) for ring in bays]
         read = read_bays(found.reading.maps, scaled, self.contract.known_bays)
         return tuple(replace(bay, ring=tuple(ring)) for bay, ring in zip(read, bays, strict=True))
 
-    def _scaled(
+    def read_scaled(
         self,
         raster: Raster,
-        assumed_gsd: float | None,
-        tta: bool,
-        scales: Sequence[float],
-        check: Callable[[], None],
-    ) -> _Scaled:
-        """A raster read at the contract's resolution; its own is estimated where nobody says it."""
+        assumed_gsd: float | None = None,
+        tta: bool = False,
+        scales: Sequence[float] = ONE_SCALE,
+        check: Callable[[], None] = never_stop,
+    ) -> ScaledReading:
+        """A raster read at the contract's resolution; its own is estimated where nobody says it.
+
+        Args:
+            raster: any size from 1x1.
+            assumed_gsd: see `detect`.
+            tta: see `read`.
+            scales: see `read`.
+            check: called before every run of the model.
+        """
         contract = self.contract
         if raster.gsd or contract.vehicle_length_m is None:
             known = Scale(raster.gsd or assumed_gsd or contract.gsd, "file" if raster.gsd else "assumed")
             scaled = resample(raster, contract.gsd)
-            return _Scaled(scaled, known, self.read(scaled, tta=tta, scales=scales, check=check))
+            return ScaledReading(scaled, known, self.read(scaled, tta=tta, scales=scales, check=check))
         if assumed_gsd:
             return self._read_at(raster, Scale(assumed_gsd, "assumed"), tta, scales, check)
         first = self._read_at(raster, Scale(USUAL_GSD, "assumed"), False, ONE_SCALE, check)
@@ -302,17 +311,15 @@ class Detector:
 
     def _read_at(
         self, raster: Raster, scale: Scale, tta: bool, scales: Sequence[float], check: Callable[[], None]
-    ) -> _Scaled:
+    ) -> ScaledReading:
         scaled = resample(replace(raster, gsd=scale.gsd), self.contract.gsd)
-        return _Scaled(scaled, scale, self.read(scaled, tta=tta, scales=scales, check=check))
+        return ScaledReading(scaled, scale, self.read(scaled, tta=tta, scales=scales, check=check))
 
-    def _estimate(self, read: _Scaled) -> Scale:
+    def _estimate(self, read: ScaledReading) -> Scale:
         """The resolution of the raster that was read, by what was seen in it."""
         contract, across = self.contract, read.scale.gsd / self.contract.gsd
         if contract.vehicles and contract.vehicle_length_m:
-            # In an image that is coarser than it was taken to be, vehicles look smaller than any is.
-            small = contract.vehicles.model_copy(update={"min_area_m2": contract.vehicles.min_area_m2 / SMALLER**2})
-            vehicles = find_vehicles(read.reading.maps, contract.model_copy(update={"vehicles": small}), contract.gsd)
+            vehicles = sure_vehicles(read.reading.maps, contract)
             if seen := by_vehicles(vehicles, contract.vehicle_length_m):
                 return replace(seen, gsd=seen.gsd * across)
         if read.reading.size_px and contract.usual_size_m:

@@ -9,7 +9,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely import Polygon, STRtree
 
-from parking.detection.confidence import confidence_of, mean_inside
+from parking.detection.confidence import confidence_of, log_odds, mean_inside
 from parking.detection.contract import AS_PREDICTED, Contract, InstanceRules, MapName, PlaceCalibration
 from parking.detection.instances import CoreRules, Rectangle, find_rectangles
 from parking.detection.polygonize import polygons
@@ -17,6 +17,18 @@ from parking.detection.spots import Kind, Spot, never_stop
 
 Maps = Mapping[MapName, NDArray[np.float32]]
 """(H, W) each, in [0, 1]."""
+
+KERB_PLACE_M = 5.6
+"""Length of a place along a kerb where nothing marks it."""
+
+KERB_ROW_M = 1.5 * KERB_PLACE_M
+"""Length from which a free stretch of kerb is several places."""
+
+KERB_WIDTH_M = 3.4
+"""Width above which a free stretch is no kerb."""
+
+STOUTEST_VEHICLE = 1.4
+"""Length over width below which an outline is a skylight or a chimney, and no vehicle."""
 
 _OVERLAP = 0.35
 """Share of the smaller of two outlines that may lie in the other; of two with more the surer one is kept."""
@@ -40,7 +52,12 @@ class Outline:
 
 
 def find_places(
-    maps: Maps, contract: Contract, gsd: float, *, check: Callable[[], None] = never_stop
+    maps: Maps,
+    contract: Contract,
+    gsd: float,
+    *,
+    threshold: float | None = None,
+    check: Callable[[], None] = never_stop,
 ) -> tuple[Spot, ...]:
     """Single free places.
 
@@ -48,6 +65,7 @@ def find_places(
         maps: of the model, at the contract's ground resolution.
         contract: its rules, with `bays`.
         gsd: metres per pixel of the maps, for the areas, the least one too.
+        threshold: instead of the contract's: larger gives fewer and surer places.
         check: called for every core; what it raises ends the work.
 
     Returns:
@@ -55,9 +73,21 @@ def find_places(
     """
     if contract.bays is None:
         raise ValueError("The contract has no rules for bays.")
-    rules = contract.bays.model_copy(update={"min_area_m2": contract.min_area_m2})
+    rules = stricter(contract.bays, log_odds(threshold) - log_odds(contract.threshold)) if threshold else contract.bays
+    rules = rules.model_copy(update={"min_area_m2": contract.min_area_m2})
     found = find_outlines(maps["free_core"], maps["probability"], rules, gsd, check)
+    found = [part for one in found for part in cut_row(one, gsd)]
     return _spots(found, maps["probability"], contract.place, gsd)
+
+
+def stricter(rules: InstanceRules, by: float) -> InstanceRules:
+    """Rules whose probabilities are moved by some log-odds: above 0 for fewer and surer outlines."""
+
+    def moved(probability: float) -> float:
+        return 1 / (1 + math.exp(-log_odds(probability) - by))
+
+    core, mean = moved(rules.core_threshold), moved(rules.least_mean)
+    return rules.model_copy(update={"core_threshold": core, "least_mean": mean})
 
 
 def find_vehicles(
@@ -67,6 +97,7 @@ def find_vehicles(
     if contract.vehicles is None:
         return ()
     found = find_outlines(maps["vehicle_core"], maps["vehicle"], contract.vehicles, gsd, check)
+    found = [one for one in found if one.rectangle.length > STOUTEST_VEHICLE * one.rectangle.width]
     return _spots(found, maps["vehicle"], AS_PREDICTED, gsd)
 
 
@@ -97,6 +128,26 @@ def find_outlines(
     return without_overlaps([one for one in outlines if one.mean >= rules.least_mean])
 
 
+def cut_row(outline: Outline, gsd: float) -> list[Outline]:
+    """A free stretch of kerb without marks, cut at the usual length of a place; a single place as it is."""
+    one = outline.rectangle
+    if one.length * gsd < KERB_ROW_M or one.width * gsd > KERB_WIDTH_M:
+        return [outline]
+    count = max(2, round(one.length * gsd / KERB_PLACE_M))
+    along = np.array([np.cos(one.angle), np.sin(one.angle)]) * one.length / count
+    steps = np.arange(count) - (count - 1) / 2
+    return [
+        replace(
+            outline,
+            kind="kerb",
+            rectangle=replace(
+                one, x=one.x + float(step * along[0]), y=one.y + float(step * along[1]), length=one.length / count
+            ),
+        )
+        for step in steps
+    ]
+
+
 def aligned(rectangles: Sequence[Rectangle]) -> list[Rectangle]:
     """Rectangles turned to the direction that they share with their neighbours, as a row of bays is drawn."""
     if len(rectangles) < 2:
@@ -106,13 +157,12 @@ def aligned(rectangles: Sequence[Rectangle]) -> list[Rectangle]:
     angles = np.array([one.angle for one in rectangles])
     tree = STRtree(shapely.points(centres))
     turned = []
-    for number, one in enumerate(rectangles):
+    for one in rectangles:
         near = tree.query(shapely.Point(one.x, one.y), "dwithin", _NEIGHBOUR * one.length)
         # An outline is the same after half a turn: differences lie in a quarter turn each way.
         off = (angles[near] - one.angle + math.pi / 2) % math.pi - math.pi / 2
         close = (np.abs(off) <= _PARALLEL) & (np.abs(np.log(lengths[near] / one.length)) < 0.5)
         turned.append(replace(one, angle=one.angle + float(np.median(off[close]))))
-        assert number in near  # noqa: S101 - each is its own neighbour
     return turned
 
 

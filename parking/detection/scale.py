@@ -7,6 +7,8 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from parking.detection.contract import Contract
+from parking.detection.places import Maps, find_vehicles
 from parking.detection.spots import Spot
 
 GsdSource = Literal["file", "caller", "vehicles", "texture", "assumed"]
@@ -14,6 +16,15 @@ GsdSource = Literal["file", "caller", "vehicles", "texture", "assumed"]
 
 LEAST_VEHICLES = 5
 """Vehicles below which their median length says less than the texture does."""
+
+SURE_CORE, SURE_MEAN = 0.8, 0.7
+"""Probabilities from which a vehicle tells the scale, whatever the contract asks of one that is only counted."""
+
+LEAST_AREA_M2 = 0.6
+"""Smallest outline that may be a vehicle in an image that is coarser than it was taken to be."""
+
+STOUTEST, SLIMMEST = 1.6, 3.2
+"""Length over width of a car or van."""
 
 FINEST, COARSEST = 0.02, 1.0
 """Metres per pixel that an estimate stays within: outside nobody could mark a place."""
@@ -39,23 +50,57 @@ class Scale:
     """Standard error of an estimate as a share of it; None where it is no estimate."""
 
 
-def by_vehicles(vehicles: Sequence[Spot], vehicle_length_m: float) -> Scale | None:
-    """The resolution at which the median vehicle has its usual length.
+def sure_vehicles(maps: Maps, contract: Contract) -> tuple[Spot, ...]:
+    """Vehicles that tell the scale: surely seen, and shaped like one; windows in roofs are not.
 
     Args:
-        vehicles: in pixels of the image whose resolution is sought.
-        vehicle_length_m: of the median vehicle, as the model outlines it.
+        maps: of the model, at the resolution that the image was taken to have.
+        contract: of the model; one that sees vehicles.
+    """
+    if contract.vehicles is None:
+        return ()
+    # In an image that is coarser than it was taken to be, vehicles look smaller than any is.
+    changes = {"core_threshold": SURE_CORE, "least_mean": SURE_MEAN, "min_area_m2": LEAST_AREA_M2}
+    sure = contract.model_copy(update={"vehicles": contract.vehicles.model_copy(update=changes)})
+    return tuple(spot for spot in find_vehicles(maps, sure, contract.gsd) if STOUTEST < _shape(spot) < SLIMMEST)
+
+
+def usual_length(vehicles: Sequence[Spot]) -> float | None:
+    """The length that half of the ground under vehicles is in vehicles of at most, in pixels; None for too few.
+
+    A median weighed by area: what is too small for a vehicle weighs little.
+    """
+    if len(vehicles) < LEAST_VEHICLES:
+        return None
+    sides = np.array([cv2.minAreaRect(np.array(one.ring, np.float32))[1] for one in vehicles])
+    lengths, areas = sides.max(axis=1), sides.prod(axis=1)
+    order = np.argsort(lengths)
+    reached = np.cumsum(areas[order])
+    return float(lengths[order][np.searchsorted(reached, reached[-1] / 2)])
+
+
+def by_vehicles(vehicles: Sequence[Spot], vehicle_length_m: float) -> Scale | None:
+    """The resolution at which the usual vehicle has its length.
+
+    Args:
+        vehicles: of `sure_vehicles`, in pixels of the image whose resolution is sought.
+        vehicle_length_m: of the usual vehicle, as the model outlines it.
 
     Returns:
         None where there are too few vehicles.
     """
-    if len(vehicles) < LEAST_VEHICLES:
+    length = usual_length(vehicles)
+    if length is None:
         return None
-    lengths = [max(cv2.minAreaRect(np.array(one.ring, np.float32))[1]) for one in vehicles]
-    estimate = vehicle_length_m / float(np.median(lengths))
     # The median of n values is a quarter less exact than their mean.
-    spread = 1.25 * _VEHICLE_SPREAD / np.sqrt(len(lengths))
-    return Scale(float(np.clip(estimate, FINEST, COARSEST)), "vehicles", round(float(spread), 3))
+    spread = 1.25 * _VEHICLE_SPREAD / np.sqrt(len(vehicles))
+    return Scale(float(np.clip(vehicle_length_m / length, FINEST, COARSEST)), "vehicles", round(float(spread), 3))
+
+
+def _shape(spot: Spot) -> float:
+    """Length over width."""
+    _, (a, b), _ = cv2.minAreaRect(np.array(spot.ring, np.float32))
+    return float(max(a, b) / max(min(a, b), 1e-6))
 
 
 def by_texture(size_px: float, usual_size_m: float) -> Scale:

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
+from parking.data.polygons import Ring
 from parking.errors import TrainingError
-from parking.learning.bay_size import estimate_bay
 from parking.learning.crossval import CrossValidation, cross_validate, judge
-from parking.learning.evaluate import ScenePrediction, Scores, score
+from parking.learning.evaluate import Scores, score
 from parking.learning.recipe import Recipe, load_recipe
+from parking.learning.scene_prediction import ScenePrediction
 from parking.learning.training_scenes import Sample
 from parking.progress import Progress, silent
 
@@ -21,6 +22,7 @@ BASELINE = Recipe(
     encoder="vgg11",
     encoder_weights="none",
     decoder_channels=(256, 128, 64, 32, 16),
+    maps=("probability",),
     crop=256,
     batch=16,
     steps=1000,
@@ -122,11 +124,16 @@ class Row:
 
     def mean(self, name: str) -> float:
         """Mean of a score over the folds."""
-        return float(np.mean([getattr(scores, name) for scores in self.validated.fold_scores]))
+        return float(np.mean(self._measured(name) or [np.nan]))
 
     def spread(self, name: str) -> float:
         """Standard deviation of a score over the folds."""
-        return float(np.std([getattr(scores, name) for scores in self.validated.fold_scores], ddof=1))
+        measured = self._measured(name)
+        return float(np.std(measured, ddof=1)) if len(measured) > 1 else 0.0
+
+    def _measured(self, name: str) -> list[float]:
+        values = [getattr(scores, name) for scores in self.validated.fold_scores]
+        return [value for value in values if value is not None]
 
 
 def run_entry(entry: Entry, samples: Sequence[Sample], folds: int, work: Path, progress: Progress = silent) -> Row:
@@ -163,7 +170,7 @@ def judged_whole(validated: CrossValidation, samples: Sequence[Sample], recipe: 
         return ScenePrediction(sample.name, unsqueezed(squeezed.probability, sample), sample)
 
     parts = [list(map(brought_back, part)) for part in validated.parts]
-    return judge(parts, recipe, estimate_bay(samples, recipe))
+    return judge(parts, recipe)
 
 
 def squeezed(sample: Sample, side: int) -> Sample:
@@ -171,8 +178,19 @@ def squeezed(sample: Sample, side: int) -> Sample:
     height, width = sample.mask.shape
     pixels = cv2.resize(sample.pixels, (side, side), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     mask = cv2.resize(sample.mask.view(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST) > 0
-    rings = tuple(tuple((x * side / width, y * side / height) for x, y in ring) for ring in sample.rings)
-    return replace(sample, pixels=pixels, mask=mask, rings=rings)
+
+    def scaled(rings: Sequence[Ring]) -> tuple[Ring, ...]:
+        return tuple(tuple((x * side / width, y * side / height) for x, y in ring) for ring in rings)
+
+    return replace(
+        sample,
+        pixels=pixels,
+        mask=mask,
+        rings=scaled(sample.rings),
+        vehicles=scaled(sample.vehicles),
+        ignored=scaled(sample.ignored),
+        zoom=1.0,
+    )
 
 
 Slice = Callable[[ScenePrediction], str]
@@ -191,12 +209,12 @@ def slices(predictions: Sequence[ScenePrediction]) -> dict[str, Slice]:
 
 def score_slices(row: Row) -> dict[str, Scores]:
     """Scores of each slice, with what all folds together choose."""
-    predictions, rules = row.validated.predictions, row.validated.rules(row.entry.recipe)
+    predictions, contract = row.validated.predictions, row.validated.contract
     scored = {}
     for title, name_of in slices(predictions).items():
         for name in sorted({name_of(p) for p in predictions}):
             part = [p for p in predictions if name_of(p) == name]
-            scored[f"{title}: {name}"] = score(part, rules, row.entry.recipe.gsd)
+            scored[f"{title}: {name}"] = score(part, contract)
     return scored
 
 

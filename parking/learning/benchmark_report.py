@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from parking.data.imagery import encode_png
 from parking.learning.benchmark import Row, score_slices
-from parking.learning.evaluate import Scores, choose_threshold
+from parking.learning.evaluate import Scores
 from parking.learning.plots import drawings, figure_png, rank
 
 COLUMNS = {
@@ -150,7 +150,7 @@ def _slice_table(slices: dict[str, Scores]) -> list[str]:
 def pictures(rows: Sequence[Row]) -> dict[str, bytes]:
     """PNG by file name: the table as bars, and the best and worst scenes of the best row."""
     best = _best(rows)
-    threshold = choose_threshold(best.validated.predictions)
+    threshold = best.validated.contract.threshold
     scenes = [prediction for _, prediction in rank(best.validated.predictions, threshold)]
     return {
         "quality.png": _bars(rows),

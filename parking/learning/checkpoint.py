@@ -20,7 +20,8 @@ def identity(recipe: Recipe, train: Sequence[Sample], validation: Sequence[Sampl
     for name, samples in (("train", train), ("validation", validation)):
         digest.update(name.encode())
         for sample in samples:
-            digest.update(f"{sample.name} {sample.scene.sha256} {sample.pixels.shape} {sample.rings}".encode())
+            drawn = (sample.rings, sample.vehicles, sample.ignored, sample.scene.annotated, sample.zoom)
+            digest.update(f"{sample.name} {sample.scene.sha256} {sample.pixels.shape} {drawn}".encode())
     return digest.hexdigest()
 
 

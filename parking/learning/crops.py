@@ -1,4 +1,4 @@
-"""Training crops at native resolution, more of them near free places than chance would give."""
+"""Training crops at the recipe's ground resolution, more of them near free places than chance would give."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from parking.detection.contract import MapName
 from parking.learning.augment import build_transforms
 from parking.learning.losses import IGNORED
+from parking.learning.pasting import vehicle_patches, with_vehicles
 from parking.learning.recipe import Recipe
+from parking.learning.targets import View, view_of
 from parking.learning.training_scenes import Sample
 
 Crop = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -19,9 +22,14 @@ _JITTER = 0.4
 """How far from a crop's centre, in sides of it, a chosen free pixel may lie."""
 
 
+_SHARES = {"streets": 0.5, "bays": 0.3, "vehicles": 0.2}
+"""How often crops come from each kind of scene, among the kinds that there are: many scenes of one kind must not drown
+the others, and what a vehicle looks like is learnt from few."""
+
+
 @dataclass(frozen=True, slots=True)
-class View:
-    """What a crop looks at in its scene."""
+class Window:
+    """What a crop shows of its scene."""
 
     x: float
     y: float
@@ -34,38 +42,41 @@ class View:
     """Pixels of the crop for each of the scene."""
 
 
-def cut(sample: Sample, view: View, size: int) -> Crop:
+def cut(scene: View, window: Window, size: int) -> Crop:
     """Cut a square out of a scene, turned and zoomed in one interpolation.
 
     Beyond the scene's edge the pixels are mirrored, as they are at prediction, and the labels do not count, as the
     answers there are thrown away at prediction.
 
     Returns:
-        Pixels, uint8 (size, size, 3), and labels, uint8 (size, size): 1 free, 0 not, `IGNORED` outside the scene.
+        Pixels, uint8 (size, size, 3), and labels, uint8 (size, size, K), see `parking.learning.targets`; `IGNORED`
+        outside the scene.
     """
-    cosine, sine = np.cos(view.turn) / view.zoom, np.sin(view.turn) / view.zoom
+    cosine, sine = np.cos(window.turn) / window.zoom, np.sin(window.turn) / window.zoom
     middle = (size - 1) / 2
     to_scene = np.array(
         [
-            [cosine, -sine, view.x - middle * (cosine - sine)],
-            [sine, cosine, view.y - middle * (sine + cosine)],
+            [cosine, -sine, window.x - middle * (cosine - sine)],
+            [sine, cosine, window.y - middle * (sine + cosine)],
         ]
     )
     pixels = cv2.warpAffine(
-        sample.pixels,
+        scene.pixels,
         to_scene,
         (size, size),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REFLECT_101,
     )
     labels = cv2.warpAffine(
-        sample.mask.view(np.uint8),
+        scene.labels,
         to_scene,
         (size, size),
         flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_CONSTANT,
-        borderValue=IGNORED,
+        borderValue=(IGNORED,) * 4,
     )
+    # OpenCV drops the last axis where it is 1.
+    labels = labels.reshape(size, size, -1)
     return pixels.astype(np.uint8, copy=False), labels.astype(np.uint8, copy=False)
 
 
@@ -79,27 +90,32 @@ class Crops(Dataset[Crop]):
     """
 
     def __init__(self, samples: Sequence[Sample], recipe: Recipe, first: int = 0) -> None:
-        self._samples = samples
         self._recipe = recipe
         self._first = first * recipe.batch
         self._transforms = build_transforms(recipe)
-        self._free = [np.flatnonzero(sample.mask).astype(np.int32) for sample in samples]
+        self._scenes = [view_of(sample, recipe.maps, recipe.inset) for sample in samples]
+        self._taken = _with_vehicles(samples, self._scenes, recipe)
+        self._free = [_pixels_of(scene, recipe, "probability") for scene in self._scenes]
+        vehicles = [_pixels_of(scene, recipe, "vehicle") for scene in self._scenes]
+        # Where nobody said what is free, vehicles are what there is to learn.
+        self._places = [free if free.size else taken for free, taken in zip(self._free, vehicles, strict=True)]
         # By the root of what there is: large scenes count for more, and none drowns the others.
-        self._place_odds = _odds([free.size**0.5 for free in self._free])
-        self._ground_odds = _odds([sample.mask.size**0.5 for sample in samples])
+        kinds = [_kind_of(sample) for sample in samples]
+        self._place_odds = _odds(kinds, [places.size**0.5 for places in self._places])
+        self._ground_odds = _odds(kinds, [scene.labels[..., 0].size ** 0.5 for scene in self._scenes])
 
     def __len__(self) -> int:
         return self._recipe.steps * self._recipe.batch - self._first
 
     def __getitem__(self, index: int) -> Crop:
         random = np.random.default_rng([self._recipe.seed, self._first + index])
-        sample, view = self.choose(random)
-        pixels, labels = cut(sample, view, self._recipe.crop)
+        scene, window = self.choose(random)
+        pixels, labels = cut(scene, window, self._recipe.crop)
         self._transforms.set_random_seed(int(random.integers(2**31)))
         changed = self._transforms(image=pixels, mask=labels)
         return np.ascontiguousarray(changed["image"]), np.ascontiguousarray(changed["mask"])
 
-    def choose(self, random: np.random.Generator) -> tuple[Sample, View]:
+    def choose(self, random: np.random.Generator) -> tuple[View, Window]:
         """A scene and where to look in it."""
         recipe = self._recipe
         low, high = np.log(recipe.scale_min), np.log(recipe.scale_max)
@@ -107,20 +123,51 @@ class Crops(Dataset[Crop]):
         side = recipe.crop / zoom
         near_place = self._place_odds is not None and random.random() < recipe.free_share
         odds = self._place_odds if near_place else self._ground_odds
-        index = int(random.choice(len(self._samples), p=odds))
-        sample = self._samples[index]
-        height, width = sample.mask.shape
+        index = int(random.choice(len(self._scenes), p=odds))
+        scene = self._scenes[index]
+        height, width = scene.pixels.shape[:2]
         if near_place:
-            y, x = divmod(int(random.choice(self._free[index])), width)
+            y, x = divmod(int(random.choice(self._places[index])), width)
             x, y = (c + random.uniform(-_JITTER, _JITTER) * side for c in (x, y))
         else:
             x, y = random.uniform(0, width), random.uniform(0, height)
-        return sample, View(_kept(x, side, width), _kept(y, side, height), turn, zoom)
+        if (taken := self._taken[index]) is not None and random.random() < recipe.pasted_share:
+            scene = taken
+        return scene, Window(_kept(x, side, width), _kept(y, side, height), turn, zoom)
 
 
-def _odds(sizes: Sequence[float]) -> NDArray[np.float64] | None:
-    total = sum(sizes)
-    return np.array(sizes) / total if total > 0 else None
+def _pixels_of(scene: View, recipe: Recipe, name: MapName) -> NDArray[np.int32]:
+    """Numbers of the pixels that belong to a class; none where the network does not answer with it."""
+    if name not in recipe.maps:
+        return np.empty(0, np.int32)
+    return np.flatnonzero(scene.labels[..., recipe.maps.index(name)] == 1).astype(np.int32)
+
+
+def _with_vehicles(samples: Sequence[Sample], scenes: Sequence[View], recipe: Recipe) -> list[View | None]:
+    """Each scene with vehicles on some of its free places; none where there are no such places, or no vehicles."""
+    patches = vehicle_patches(samples, scenes, recipe.gsd) if recipe.pasted_share else []
+    random = np.random.default_rng(recipe.seed)
+    return [
+        with_vehicles(sample, scene, patches, recipe.maps, recipe.inset, random) if patches and sample.rings else None
+        for sample, scene in zip(samples, scenes, strict=True)
+    ]
+
+
+def _kind_of(sample: Sample) -> str:
+    if not sample.judges:
+        return "vehicles"
+    return "bays" if "stall" in sample.scene.annotated else "streets"
+
+
+def _odds(kinds: Sequence[str], sizes: Sequence[float]) -> NDArray[np.float64] | None:
+    """How often each scene is taken: by its size among those of its kind, and each kind by its share."""
+    weights = np.array(sizes, np.float64)
+    for kind in {*kinds}:
+        own = np.array([one == kind for one in kinds])
+        if total := float(weights[own].sum()):
+            weights[own] *= _SHARES[kind] / total
+    total = float(weights.sum())
+    return weights / total if total > 0 else None
 
 
 def _kept(centre: float, side: float, length: int) -> float:

@@ -1,62 +1,36 @@
-"""Scores of predictions: of a dataset's pixels, of its single places, and of its counts."""
-
-from __future__ import annotations
+"""Scores of predictions: of a dataset's pixels, of its single places and vehicles, and of its counts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
-from shapely import Polygon
 
 from parking.data.polygons import Ring
-from parking.detection.confidence import mean_inside
 from parking.detection.contract import Contract, CountCalibration
-from parking.detection.spots import Spot, SpotRules, find_spots, rules_for
+from parking.detection.detector import Detector
+from parking.detection.spots import count_interval
 from parking.learning import metrics
-from parking.learning.metrics import Histogram, PixelCounts
+from parking.learning.bay_calibration import bay_scores
+from parking.learning.metrics import PixelCounts
+from parking.learning.scene_prediction import (
+    ScenePrediction,
+    found_spots,
+    found_vehicles,
+    histogram_of,
+    is_free,
+    judged_rings,
+    predict_scene,
+    scene_histogram,
+)
 from parking.learning.training_scenes import Sample
 from parking.progress import Progress, silent
-
-if TYPE_CHECKING:
-    from parking.detection.detector import Detector
 
 _LEAST_DISPERSION = 0.05
 """A handful of scenes can be counted without an error by luck; the interval must not shrink to nothing."""
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ScenePrediction:
-    """What a model answered to a scene, beside the scene."""
-
-    name: str
-    probability: NDArray[np.float16] | NDArray[np.float32]
-    """(H, W), in half precision where many are kept."""
-
-    sample: Sample
-
-    size_px: float | None = None
-    """Root of the area that places are expected to have in the scene, where that was guessed."""
-
-    embedding: tuple[float, ...] = ()
-    """See `parking.detection.detector.Detection`."""
-
-    @property
-    def mask(self) -> NDArray[np.bool_]:
-        """(H, W), true where a pixel is free parking."""
-        return self.sample.mask
-
-    @property
-    def rings(self) -> tuple[Ring, ...]:
-        """The free places annotated."""
-        return self.sample.rings
-
-    @property
-    def annotator(self) -> str:
-        """Who annotated them."""
-        return self.sample.scene.annotator
+_LEVEL = 0.8
+"""Share of scenes whose true number of places should lie in the interval."""
 
 
 class Scores(BaseModel):
@@ -100,6 +74,21 @@ class Scores(BaseModel):
     place_ece: float
     """Expected calibration error of a place's confidence: how far it is from the share of such places that are free."""
 
+    interval_held: float | None = None
+    """Share of the scenes whose number of places lay in the interval that the model gave, at 80 %."""
+
+    vehicle_f1_50: float | None = None
+    """F1 of single vehicles at an IoU of 0.5, where vehicles were annotated and the model sees them."""
+
+    bay_accuracy: float | None = None
+    """Share of the known bays whose state, free or taken, was the likelier one of the two."""
+
+    bay_ece: float | None = None
+    """Expected calibration error of the probability that a known bay is taken."""
+
+    gsd_error: float | None = None
+    """Median error of the estimated ground resolution, as a share of the one that the annotation tells."""
+
     scenes: int
     """Scenes scored; 0 means that nothing was measured, and every score is then 0."""
 
@@ -117,23 +106,24 @@ class SceneCounts:
     """Free places annotated."""
 
 
-def score(predictions: Sequence[ScenePrediction], rules: SpotRules, gsd: float) -> Scores:
+def score(predictions: Sequence[ScenePrediction], contract: Contract) -> Scores:
     """Score predictions of scenes.
 
     Args:
-        predictions: of scenes that the model did not learn from.
-        rules: threshold, and how pixels become places.
-        gsd: metres per pixel of the predictions.
+        predictions: of scenes that the model did not learn from; those that say nothing of free places are scored by
+            their vehicles alone.
+        contract: threshold, and how pixels become places.
     """
-    if not predictions:
-        return Scores.model_validate(dict.fromkeys(Scores.model_fields, 0))
-    histogram = histogram_of(predictions)
-    pixels = histogram.counts(rules.threshold)
-    spots = [found_spots(prediction, rules, gsd) for prediction in predictions]
+    judging = [prediction for prediction in predictions if prediction.sample.judges]
+    if not judging:
+        return Scores.model_validate(dict.fromkeys(_REQUIRED, 0) | seen_besides(predictions, contract))
+    histogram = histogram_of(judging)
+    pixels = histogram.counts(contract.threshold)
+    spots = [found_spots(prediction, contract) for prediction in judging]
     found = [[spot.ring for spot in there] for there in spots]
-    true = [prediction.rings for prediction in predictions]
+    true = [judged_rings(prediction.rings, prediction.sample) for prediction in judging]
     sure = [spot.confidence for there in spots for spot in there]
-    free = [is_free(spot, prediction) for prediction, there in zip(predictions, spots, strict=True) for spot in there]
+    free = [is_free(spot, prediction) for prediction, there in zip(judging, spots, strict=True) for spot in there]
     mae, rmse, bias = metrics.count_errors([len(rings) for rings in found], [len(rings) for rings in true])
     return Scores(
         iou=metrics.iou(pixels),
@@ -148,43 +138,58 @@ def score(predictions: Sequence[ScenePrediction], rules: SpotRules, gsd: float) 
         count_bias=bias,
         ece=histogram.ece(),
         place_ece=metrics.calibration_error(sure, free),
-        scenes=len(predictions),
+        interval_held=_held(found, true, contract.count),
+        **seen_besides(predictions, contract),
+        scenes=len(judging),
     )
 
 
-def histogram_of(predictions: Sequence[ScenePrediction]) -> Histogram:
-    """The pixels of all predictions by probability."""
-    return sum((Histogram.of(p.probability, p.mask) for p in predictions), start=Histogram.empty())
+def seen_besides(predictions: Sequence[ScenePrediction], contract: Contract) -> dict[str, float | None]:
+    """Scores of vehicles, of known bays and of the estimated resolution; None where there is nothing to score."""
+    with_vehicles = [p for p in predictions if "vehicle" in p.sample.scene.annotated and p.sample.vehicles]
+    vehicles = None
+    if contract.vehicles and with_vehicles:
+        found = [[spot.ring for spot in found_vehicles(p, contract)] for p in with_vehicles]
+        vehicles = metrics.dice(
+            _matched(found, [judged_rings(p.sample.vehicles, p.sample) for p in with_vehicles], 0.5)
+        )
+    accuracy, error = bay_scores(predictions, contract)
+    return {
+        "vehicle_f1_50": vehicles,
+        "bay_accuracy": accuracy,
+        "bay_ece": error,
+        "gsd_error": _gsd_error(predictions, contract),
+    }
 
 
-def choose_threshold(predictions: Sequence[ScenePrediction]) -> float:
-    """The threshold with the largest IoU over all predictions, which must be out-of-fold."""
-    return histogram_of(predictions).best_threshold()[0]
-
-
-def calibrate_count(predictions: Sequence[ScenePrediction], rules: SpotRules, gsd: float) -> CountCalibration:
+def calibrate_count(predictions: Sequence[ScenePrediction], contract: Contract) -> CountCalibration:
     """How the number of places annotated relates to the number found, on out-of-fold predictions.
 
-    The ratio is that of the sums; the dispersion is that of a quasi-Poisson count (Wedderburn, 1974): the mean of
-    squared errors over the expected number.
+    The ratio is that of the sums. The dispersion, as of a quasi-Poisson count (Wedderburn, 1974), is the smallest with
+    which the interval holds the true number in four of five scenes.
     """
-    found = np.array([len(found_rings(prediction, rules, gsd)) for prediction in predictions], np.float64)
-    true = np.array([len(prediction.rings) for prediction in predictions], np.float64)
-    if not found.sum() or not true.sum():
+    judging = [prediction for prediction in predictions if prediction.sample.judges]
+    found = [len(found_spots(prediction, contract)) for prediction in judging]
+    true = [len(judged_rings(prediction.rings, prediction.sample)) for prediction in judging]
+    if not sum(found) or not sum(true):
         return CountCalibration()
-    ratio = float(true.sum() / found.sum())
-    expected = ratio * found
-    # A scene in which nothing was found expects less than one place, not exactly none.
-    dispersion = float(np.mean((true - expected) ** 2 / np.maximum(expected, 1.0)))
-    return CountCalibration(ratio=ratio, dispersion=max(dispersion, _LEAST_DISPERSION))
+    ratio = sum(true) / sum(found)
+    low, high = _LEAST_DISPERSION, 200.0
+    for _ in range(30):
+        middle = (low * high) ** 0.5
+        calibration = CountCalibration(ratio=ratio, dispersion=middle)
+        low, high = (low, middle) if _share_held(found, true, calibration) >= _LEVEL else (middle, high)
+    return CountCalibration(ratio=ratio, dispersion=high)
 
 
 def scene_counts(predictions: Sequence[ScenePrediction], threshold: float) -> list[SceneCounts]:
-    """Intersection and union of each scene, for the gate."""
+    """Intersection and union of each scene that says where free places are, for the gate."""
     counts = []
     for prediction in predictions:
-        c = Histogram.of(prediction.probability, prediction.mask).counts(threshold)
-        counts.append(SceneCounts(prediction.sample.scene.sha256, c.tp, c.tp + c.fp + c.fn, len(prediction.rings)))
+        if prediction.sample.judges:
+            c = scene_histogram(prediction).counts(threshold)
+            image, places = prediction.sample.scene.sha256, len(prediction.rings)
+            counts.append(SceneCounts(image, c.tp, c.tp + c.fp + c.fn, places))
     return counts
 
 
@@ -195,47 +200,40 @@ def evaluate_model(
 
     Args:
         detector: the loaded model.
-        samples: scenes at the contract's ground resolution.
+        samples: scenes, at the contract's ground resolution where their own is known.
         progress: told of every scene.
     """
-    # Imported late: see `parking.learning.training_scenes`.
-    from parking.data.imagery import Raster
-
     contract, predictions = detector.contract, []
     for done, sample in enumerate(samples, 1):
-        seen = detector.read(Raster(sample.pixels, name=sample.name))
-        size_px = None if sample.scene.gsd else seen.size_px
-        predictions.append(ScenePrediction(sample.name, seen.probability.astype(np.float16), sample, size_px))
+        predictions.append(predict_scene(detector, sample))
         progress(done, len(samples), "scoring scenes")
-    return score(predictions, model_rules(contract), contract.gsd), predictions
-
-
-def model_rules(contract: Contract, threshold: float | None = None) -> SpotRules:
-    """A contract's rules at its own ground resolution, with another threshold if one is given."""
-    rules = rules_for(contract, contract.gsd)
-    return rules if threshold is None else replace(rules, threshold=threshold)
-
-
-def found_rings(prediction: ScenePrediction, rules: SpotRules, gsd: float) -> list[Ring]:
-    """Outlines of the places in a prediction."""
-    return [spot.ring for spot in found_spots(prediction, rules, gsd)]
-
-
-def found_spots(prediction: ScenePrediction, rules: SpotRules, gsd: float) -> tuple[Spot, ...]:
-    """The places in a prediction."""
-    probability = prediction.probability.astype(np.float32)
-    return find_spots(probability, prediction.sample.pixels, rules, gsd, size_px=prediction.size_px)
-
-
-def is_free(spot: Spot, prediction: ScenePrediction) -> bool:
-    """Whether most of a place lies on ground that was annotated as free.
-
-    One outline round a row makes each place in it right, as it would not if outlines were matched.
-    """
-    return mean_inside(Polygon(spot.ring), prediction.mask) >= 0.5
+    return score(predictions, contract), predictions
 
 
 def _matched(found: Sequence[Sequence[Ring]], true: Sequence[Sequence[Ring]], iou: float) -> PixelCounts:
     """Single places of all scenes: found, found wrongly, missed."""
     matches = (metrics.match(ours, theirs, iou) for ours, theirs in zip(found, true, strict=True))
     return sum((PixelCounts(*match) for match in matches), start=PixelCounts())
+
+
+def _held(found: Sequence[Sequence[Ring]], true: Sequence[Sequence[Ring]], calibration: CountCalibration) -> float:
+    return _share_held([len(rings) for rings in found], [len(rings) for rings in true], calibration)
+
+
+def _share_held(found: Sequence[int], true: Sequence[int], calibration: CountCalibration) -> float:
+    """Share of the scenes whose true number lies in the interval of the number found."""
+    bounds = [count_interval(number, calibration, _LEVEL) for number in found]
+    return float(np.mean([low <= number <= high for (low, high), number in zip(bounds, true, strict=True)]))
+
+
+def _gsd_error(predictions: Sequence[ScenePrediction], contract: Contract) -> float | None:
+    """Over the scenes whose resolution had to be estimated and whose annotation tells it."""
+    errors = [
+        abs(prediction.gsd / (prediction.sample.zoom * contract.gsd) - 1)
+        for prediction in predictions
+        if prediction.gsd and not prediction.sample.scene.gsd and prediction.sample.zoom != 1.0
+    ]
+    return float(np.median(errors)) if errors and contract.vehicle_length_m else None
+
+
+_REQUIRED = [name for name, info in Scores.model_fields.items() if info.is_required()]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from parking.detection.contract import METADATA_KEY, Contract
+from parking.detection.detector import GLANCE
 from parking.detection.golden import Grid, block_means
 from parking.detection.onnx_model import open_session
 from parking.errors import TrainingError
@@ -25,7 +26,7 @@ OPSET = 17
 TOLERANCE = 1e-3
 """Largest difference of a probability between torch and the exported file."""
 
-_UNITS = {"probability": 1.0, "size": 1.0, "embedding": 100.0}
+_UNITS = {"embedding": 100.0}
 """What a difference is measured in: random tiles lie a hundred standard deviations from any scene."""
 
 _TRIED_SIZES = ((1, 32, 32), (1, 256, 256), (2, 96, 160), (1, 320, 224))
@@ -33,13 +34,13 @@ _TRIED_SIZES = ((1, 32, 32), (1, 256, 256), (2, 96, 160), (1, 320, 224))
 
 
 class ServedNetwork(nn.Module):
-    """A pixel network and what is seen at a glance, as they are exported together."""
+    """A pixel network and what its texture tells, as they are exported together."""
 
     def __init__(self, network: nn.Module, recipe: Recipe, glance: Glance | None = None) -> None:
         super().__init__()
         self.pixels = PixelNetwork(deepcopy(network).cpu().to(memory_format=torch.contiguous_format), recipe)
         self.stem = glance.stem if glance else None
-        self.outputs = ["probability"]
+        self.outputs: list[str] = [*recipe.maps]
         if glance and glance.size:
             self.outputs.append("size")
             self.size, self.bounds = _linear(glance.size), (glance.size.low, glance.size.high)
@@ -50,7 +51,7 @@ class ServedNetwork(nn.Module):
 
     def forward(self, tiles: Tensor) -> tuple[Tensor, ...]:
         """The outputs, in their order, of RGB tiles, uint8 (N, H, W, 3)."""
-        answers = [self.pixels(tiles)]
+        answers = list(self.pixels(tiles).unbind(1))
         if self.stem is not None:
             look = self.stem(tiles)
             answers += [self.size(look)[:, 0].clamp(*self.bounds)] if "size" in self.outputs else []
@@ -63,9 +64,9 @@ def export_onnx(
 ) -> Path:
     """Write a network and its contract as one ONNX file, and check that it answers as torch does.
 
-    The file takes `tiles`, uint8 (N, H, W, 3), and gives `probability`, float32 (N, H, W); N, H and W are free, H and W
-    multiples of 32. With a glance it also gives `size`, (N,), the log of the size of places in pixels, and `embedding`,
-    (N, 8).
+    The file takes `tiles`, uint8 (N, H, W, 3), and gives each of the recipe's maps, float32 (N, H, W); N, H and W are
+    free, H and W multiples of 32. With a glance it also gives `size`, (N,), the log of the size of
+    places in pixels, and `embedding`, (N, 8).
 
     Args:
         network: logits from normalised pixels; it is left as it is.
@@ -111,7 +112,7 @@ def _trace(model: ServedNetwork, path: Path) -> None:
             dynamo=False,
             input_names=["tiles"],
             output_names=model.outputs,
-            dynamic_axes={"tiles": axes, "probability": axes, "size": {0: "tile"}, "embedding": {0: "tile"}},
+            dynamic_axes={name: {0: "tile"} if name in GLANCE else axes for name in ("tiles", *model.outputs)},
         )
 
 
@@ -131,7 +132,7 @@ def _check_parity(model: ServedNetwork, path: Path, sizes: Sequence[tuple[int, i
         tiles = random.integers(0, 256, (number, height, width, 3), np.uint8)
         answers = session.run(model.outputs, {"tiles": tiles})
         for name, answer, expected in zip(model.outputs, answers, _answer(model, tiles), strict=True):
-            difference = float(np.abs(np.asarray(answer) - expected).max()) / _UNITS[name]
+            difference = float(np.abs(np.asarray(answer) - expected).max()) / _UNITS.get(name, 1.0)
             # A maximum passes NaN on, and no comparison with it holds.
             worst = max(worst, difference if np.isfinite(difference) else np.inf)
     if worst > TOLERANCE:

@@ -27,7 +27,7 @@ def training_logits(model: PixelNetwork, tiles: Tensor) -> Tensor:
         tiles: RGB, uint8 (N, H, W, 3).
 
     Returns:
-        (N, H, W).
+        (N, K, H, W).
     """
     if tiles.device.type == "cuda":
         with _bfloat16(tiles.device):
@@ -35,15 +35,15 @@ def training_logits(model: PixelNetwork, tiles: Tensor) -> Tensor:
     network = cast(Any, model.network)
     features = network.encoder(model.normalise(tiles))
     with _bfloat16(tiles.device):
-        return cast(Tensor, network.segmentation_head(network.decoder(features))).squeeze(1)
+        return cast(Tensor, network.segmentation_head(network.decoder(features)))
 
 
-def probability(model: nn.Module, tiles: Tensor) -> Tensor:
-    """Probabilities at inference, see `PixelNetwork`; on a GPU in float32."""
+def probability(model: nn.Module, tiles: Tensor) -> Any:  # noqa: ANN401 - whatever the model answers with
+    """What a model answers when nothing is learnt from it; see `PixelNetwork`. A GPU answers in float32."""
     if tiles.device.type == "cuda":
-        return cast(Tensor, model(tiles))
+        return model(tiles)
     with _bfloat16(tiles.device):
-        return cast(Tensor, model(tiles))
+        return model(tiles)
 
 
 def _bfloat16(device: torch.device) -> torch.autocast:

@@ -1,10 +1,13 @@
 """Losses for a rare class, over logits and labels of which some pixels do not count."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
+
+from parking.detection.contract import MapName
 
 IGNORED = 255
 """Label of a pixel that no loss looks at."""
@@ -16,8 +19,29 @@ _FALSE_POSITIVE_SHARE = 0.3
 _FOCUS = 2.0
 
 
+MAP_WEIGHTS: dict[MapName, float] = {"probability": 1.0, "vehicle": 0.6, "free_core": 1.0, "vehicle_core": 0.5}
+"""Of the losses of each map: places are what the network is for."""
+
+
+def loss_of_maps(
+    name: LossName, maps: Sequence[MapName], logits: Tensor, labels: Tensor, positive_weight: float
+) -> Tensor:
+    """The weighted sum of the losses of each map.
+
+    Args:
+        name: which loss.
+        maps: names of the K maps.
+        logits: (N, K, H, W).
+        labels: uint8 (N, H, W, K), see `parking.learning.targets`.
+        positive_weight: see `loss_of`.
+    """
+    each = zip(maps, logits.unbind(1), labels.unbind(3), strict=True)
+    losses = [MAP_WEIGHTS[one] * loss_of(name, given, true, positive_weight) for one, given, true in each]
+    return torch.stack(losses).sum()
+
+
 def loss_of(name: LossName, logits: Tensor, labels: Tensor, positive_weight: float) -> Tensor:
-    """The loss of a batch.
+    """The loss of a batch, of one map.
 
     Overlap losses (Dice, Tversky) are taken over the whole batch at once: a crop without a free place would give them
     nothing to overlap with.
@@ -25,8 +49,8 @@ def loss_of(name: LossName, logits: Tensor, labels: Tensor, positive_weight: flo
     Args:
         name: which loss.
         logits: (N, H, W), any float type; the sums are made in float32.
-        labels: uint8 (N, H, W): 1 free, 0 not, `IGNORED` does not count.
-        positive_weight: weight of a free pixel in `bce` and `focal`.
+        labels: uint8 (N, H, W): 1 the class, 0 not, `IGNORED` does not count.
+        positive_weight: weight of a pixel of the class in `bce` and `focal`.
 
     Returns:
         A scalar; 0 for a batch in which nothing counts.

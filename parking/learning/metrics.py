@@ -94,14 +94,15 @@ class Histogram:
 
     def best_threshold(self) -> tuple[float, float]:
         """The threshold, between 0.05 and 0.95, with the largest IoU, and that IoU; 0.5 where all are equal."""
+        ious = self.iou_curve()
+        best = best_bin(ious)
+        return best / BINS, float(ious[best])
+
+    def iou_curve(self) -> NDArray[np.float64]:
+        """(1000,), the IoU at each threshold."""
         tp, fp = _found_from(self.free), _found_from(self.other)
         union = self.free.sum() + fp
-        ious = np.divide(tp, union, out=np.zeros(BINS), where=union > 0)
-        low, high = BINS // 20, BINS - BINS // 20
-        ties = low + np.flatnonzero(ious[low : high + 1] == ious[low : high + 1].max())
-        # A plateau's middle is the choice that a small shift of the probabilities harms least.
-        best = int(ties[len(ties) // 2])
-        return best / BINS, float(ious[best])
+        return np.asarray(np.divide(tp, union, out=np.zeros(BINS), where=union > 0), np.float64)
 
     def pr_auc(self) -> float:
         """Average precision: the area under the precision-recall curve by steps, without interpolation."""
@@ -120,6 +121,14 @@ class Histogram:
         kept = self.free.reshape(shape).sum(axis=1)
         total = int((self.free + self.other).sum())
         return float(np.abs(promised - kept).sum() / total) if total else 0.0
+
+
+def best_bin(ious: NDArray[np.float64]) -> int:
+    """The number of the threshold, between 0.05 and 0.95, with the largest IoU; the middle one where all are equal."""
+    low, high = BINS // 20, BINS - BINS // 20
+    ties = low + np.flatnonzero(ious[low : high + 1] == ious[low : high + 1].max())
+    # A plateau's middle is the choice that a small shift of the probabilities harms least.
+    return int(ties[len(ties) // 2])
 
 
 def _found_from(bins: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -1,6 +1,5 @@
 """The network: a U-Net over a pretrained encoder, and the module that serves it from raw pixels."""
 
-import math
 from pathlib import Path
 from typing import cast
 
@@ -8,12 +7,15 @@ import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor, nn
 
+from parking.detection.contract import MapName
 from parking.errors import TrainingError
 from parking.learning.recipe import Recipe
 from parking.learning.weights import from_wheel, load_from_file, load_from_wheel
 
-FREE_PRIOR = 0.1
-"""Chance of a free pixel that an untrained network answers with, near the share in the crops (Lin et al., 2017)."""
+PRIORS: dict[MapName, float] = {"probability": 0.1, "vehicle": 0.07, "free_core": 0.05, "vehicle_core": 0.035}
+"""Chance of a pixel of each map that an untrained network answers with, near its share in the crops.
+
+See Lin et al., 2017."""
 
 
 def find_device(recipe: Recipe) -> torch.device:
@@ -32,7 +34,8 @@ def build_network(recipe: Recipe) -> nn.Module:
     """A U-Net of the recipe, with the same weights for the same seed.
 
     Returns:
-        A module from normalised pixels, float (N, 3, H, W), to logits, float (N, 1, H, W); H and W multiples of 32.
+        A module from normalised pixels, float (N, 3, H, W), to logits, float (N, K, H, W), a map of the
+        recipe each; H and W multiples of 32.
 
     Raises:
         TrainingError: no such encoder, or weights that cannot be had.
@@ -53,7 +56,12 @@ def build_network(recipe: Recipe) -> nn.Module:
 def _unet(recipe: Recipe) -> nn.Module:
     hub = "imagenet" if recipe.encoder_weights == "imagenet" and not from_wheel(recipe.encoder) else None
     try:
-        network = smp.Unet(recipe.encoder, encoder_weights=hub, decoder_channels=recipe.decoder_channels, classes=1)
+        network = smp.Unet(
+            recipe.encoder,
+            encoder_weights=hub,
+            decoder_channels=recipe.decoder_channels,
+            classes=len(recipe.maps),
+        )
     except KeyError as error:
         raise TrainingError(f"segmentation-models-pytorch has no encoder {recipe.encoder!r}: {error}") from error
     except (OSError, RuntimeError) as error:
@@ -62,7 +70,8 @@ def _unet(recipe: Recipe) -> nn.Module:
             f"Check the name; without a network set encoder_weights to `none` or a file."
         ) from error
     head = cast(nn.Conv2d, network.segmentation_head[0])
-    nn.init.constant_(cast(Tensor, head.bias), math.log(FREE_PRIOR / (1 - FREE_PRIOR)))
+    priors = torch.tensor([PRIORS[name] for name in recipe.maps])
+    cast(Tensor, head.bias).data.copy_(torch.logit(priors))
     return cast(nn.Module, network)
 
 
@@ -93,11 +102,11 @@ class PixelNetwork(nn.Module):
         self.normalise = Normalisation(recipe.encoder)
 
     def logits(self, tiles: Tensor) -> Tensor:
-        """Logits, float (N, H, W), of RGB tiles, uint8 (N, H, W, 3)."""
-        return cast(Tensor, self.network(self.normalise(tiles))).squeeze(1)
+        """Logits, float (N, K, H, W), of RGB tiles, uint8 (N, H, W, 3)."""
+        return cast(Tensor, self.network(self.normalise(tiles)))
 
     def forward(self, tiles: Tensor) -> Tensor:
-        """Probability of free parking, float32 (N, H, W), of RGB tiles, uint8 (N, H, W, 3)."""
+        """Probabilities, float32 (N, K, H, W), of RGB tiles, uint8 (N, H, W, 3)."""
         return torch.sigmoid(self.logits(tiles).float())
 
 

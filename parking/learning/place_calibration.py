@@ -1,16 +1,14 @@
 """Calibration of a place's confidence: Platt scaling of its mean probability on out-of-fold predictions."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from parking.detection.confidence import log_odds
-from parking.detection.contract import AS_PREDICTED, PlaceCalibration
-from parking.detection.spots import SpotRules
-from parking.learning.evaluate import ScenePrediction, found_spots, is_free
+from parking.detection.contract import Contract, PlaceCalibration
+from parking.learning.scene_prediction import ScenePrediction, found_spots, is_free, uncalibrated
 
 _MIN_SLOPE = 0.05
 """Positive, so that the calibration keeps the order of confidences, however few places it is fitted to."""
@@ -19,11 +17,11 @@ Evidence = NDArray[np.float64]
 """(N, 2): for each place found the log-odds of the mean probability inside it, and 1 where it is free, else 0."""
 
 
-def place_evidence(prediction: ScenePrediction, rules: SpotRules, gsd: float) -> Evidence:
-    """The places found in a scene, each with whether it is free."""
-    spots = found_spots(prediction, replace(rules, calibration=AS_PREDICTED), gsd)
-    evidence = [(log_odds(spot.confidence), is_free(spot, prediction)) for spot in spots]
-    return np.array(evidence, np.float64).reshape(-1, 2)
+def place_evidence(prediction: ScenePrediction, contract: Contract) -> Evidence:
+    """What a scene says of how sure places are; nothing where nobody looked for free places."""
+    spots = found_spots(prediction, uncalibrated(contract)) if prediction.sample.judges else ()
+    seen = [(log_odds(spot.confidence), is_free(spot, prediction)) for spot in spots]
+    return np.array(seen, np.float64).reshape(-1, 2)
 
 
 def calibrate_places(evidence: Sequence[Evidence]) -> PlaceCalibration:

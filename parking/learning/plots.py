@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from parking.data.imagery import encode_png
-from parking.learning.evaluate import ScenePrediction, histogram_of, scene_counts
+from parking.learning.evaluate import scene_counts
 from parking.learning.metrics import BINS, Histogram, precision, recall
 from parking.learning.release import Release
+from parking.learning.scene_prediction import ScenePrediction, histogram_of
 from parking.learning.state import Record
 
 _TRUTH = (64, 255, 96)

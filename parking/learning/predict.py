@@ -1,20 +1,64 @@
-"""Probability maps from a network that is still torch's."""
+"""Maps from a network that is still torch's, through the detector that will serve it."""
+
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from parking.data.tiles import in_all_orientations, stitch
+from parking.detection.detector import Detector
+from parking.detection.golden import TOLERANCE
+from parking.detection.onnx_model import Signature
+from parking.learning.export import ServedNetwork
 from parking.learning.hardware import probability
 from parking.learning.network import PixelNetwork, find_device
 from parking.learning.recipe import Recipe
+from parking.learning.rules import draft_contract
+from parking.learning.scene_embedding import Glance
 
 _TILES_AT_ONCE = {"cpu": 2, "cuda": 16}
 
 
-def predict(network: nn.Module, recipe: Recipe, pixels: NDArray[np.uint8], flips: bool = False) -> NDArray[np.float32]:
-    """The probability map of a scene, cut into the recipe's tiles.
+class TorchModel:
+    """A network as the detector runs it, before there is a file: scenes are judged through the code that serves."""
+
+    metadata: dict[str, str] = {}  # noqa: RUF012 - part of the protocol
+    tolerance = TOLERANCE
+
+    def __init__(self, served: ServedNetwork, device: torch.device) -> None:
+        self._served = served.to(device).to(memory_format=torch.channels_last).eval()
+        self._device = device
+        outputs = tuple((name, "tensor(float)") for name in served.outputs)
+        self.signature = Signature((("tiles", "tensor(uint8)"),), outputs)
+
+    @torch.inference_mode()
+    def run(self, outputs: list[str], tiles: NDArray[np.uint8]) -> list[Any]:
+        """Arrays of these outputs."""
+        answers = probability(self._served, torch.from_numpy(np.ascontiguousarray(tiles)).to(self._device))
+        by_name = dict(zip(self._served.outputs, answers, strict=True))
+        return [by_name[name].float().cpu().numpy() for name in outputs]
+
+    def warm(self, outputs: list[str], tiles: NDArray[np.uint8]) -> None:
+        """Nothing has to be warmed up."""
+
+
+def detector_of(network: torch.nn.Module, recipe: Recipe, glance: Glance | None = None) -> Detector:
+    """A detector of a network, with a contract of which nothing was measured yet.
+
+    Args:
+        network: logits from normalised pixels; it is copied.
+        recipe: that it was built by.
+        glance: what is read from the texture of a tile.
+    """
+    served = ServedNetwork(network, recipe, glance)
+    return Detector(TorchModel(served, find_device(recipe)), draft_contract(recipe), sha256="")
+
+
+def predict(
+    network: torch.nn.Module, recipe: Recipe, pixels: NDArray[np.uint8], flips: bool = False
+) -> NDArray[np.float32]:
+    """The chance that a pixel is free, of a scene at the recipe's ground resolution, cut into the recipe's tiles.
 
     Args:
         network: logits from normalised pixels; it is moved to the recipe's device and set to evaluation.
@@ -30,8 +74,8 @@ def predict(network: nn.Module, recipe: Recipe, pixels: NDArray[np.uint8], flips
 
     @torch.inference_mode()
     def answer(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        answers: NDArray[np.float32] = probability(model, torch.from_numpy(tiles).to(device)).cpu().numpy()
-        return answers[..., None]
+        answers = probability(model, torch.from_numpy(tiles).to(device))[:, :1]
+        return np.asarray(answers.permute(0, 2, 3, 1).float().cpu().numpy(), np.float32)
 
     ask = in_all_orientations(answer) if flips else answer
     return stitch(pixels, ask, tile=recipe.tile, overlap=recipe.overlap, batch=_TILES_AT_ONCE[device.type])[:, :, 0]

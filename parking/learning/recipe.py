@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from parking.detection.contract import MapName
 from parking.errors import TrainingError
 
 STRIDE = 32
@@ -41,6 +42,13 @@ class Recipe(BaseModel):
     decoder_channels: tuple[int, int, int, int, int] = (96, 64, 48, 32, 16)
     """Width of the decoder from coarse to fine. Wider draws finer edges at a cost in every megapixel served."""
 
+    maps: tuple[MapName, ...] = ("probability", "vehicle", "free_core", "vehicle_core")
+    """What the network answers with. Without the cores adjoining bays are told apart by their size alone."""
+
+    inset: float = Field(0.24, gt=0, lt=0.5)
+    """Share of an outline's width that is taken away on each side to make its core. Larger: cores that touch less, and
+    that are harder to see."""
+
     crop: int = Field(256, ge=STRIDE, multiple_of=STRIDE)
     """Side of a training crop in pixels. Larger shows more surroundings; the time of a step grows with its square."""
 
@@ -74,11 +82,15 @@ class Recipe(BaseModel):
     scale_max: float = Field(1.5, gt=0)
     """Largest zoom of a crop."""
 
+    pasted_share: float = Field(0.0, ge=0, le=1)
+    """Share of crops from scenes in which vehicles were pasted onto some free places. Larger teaches more of what makes
+    a place taken, from pictures that nobody took."""
+
     light: float = Field(0.5, ge=0, le=1)
     """Strength of changes in light, colour, sharpness and shadow. 0 leaves the pixels as they are."""
 
-    gsd: float = Field(0.15, gt=0)
-    """Ground resolution in metres a pixel that scenes are resampled to where theirs is known, and assumed elsewhere."""
+    gsd: float = Field(0.18, gt=0)
+    """Ground resolution in metres a pixel that scenes are learnt and read at. Larger is faster a square kilometre."""
 
     evaluations: int = Field(4, ge=1)
     """Validation rounds of a fit; the best one's weights are kept. With 1 the validation scenes choose nothing."""
@@ -116,6 +128,10 @@ class Recipe(BaseModel):
             raise ValueError(f"scale_min {self.scale_min} is above scale_max {self.scale_max}")
         if bool(self.pretrain_steps) != bool(self.pretrain_scenes):
             raise ValueError("pretrain_steps and pretrain_scenes go together")
+        if self.maps[:1] != ("probability",) or len({*self.maps}) < len(self.maps):
+            raise ValueError("maps begins with `probability` and names each map once")
+        if ("vehicle_core" in self.maps) != ("vehicle" in self.maps):
+            raise ValueError("the maps vehicle and vehicle_core go together")
         if self.overlap >= self.tile:
             raise ValueError(f"overlap {self.overlap} leaves nothing of a tile of {self.tile}")
         return self

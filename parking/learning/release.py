@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
 
@@ -15,23 +14,16 @@ from torch import nn
 from parking.detection.contract import Contract
 from parking.detection.golden import SIDE, encode_tile
 from parking.learning.crossval import CrossValidation, cross_validate
-from parking.learning.evaluate import (
-    SceneCounts,
-    ScenePrediction,
-    Scores,
-    calibrate_count,
-    evaluate_model,
-    scene_counts,
-)
+from parking.learning.evaluate import SceneCounts, Scores, evaluate_model, scene_counts
 from parking.learning.export import export_onnx, golden_grid
 from parking.learning.known_scenes import learnt_from
 from parking.learning.recipe import Recipe
 from parking.learning.scene_embedding import Glance, learn_glance, looks_of
+from parking.learning.scene_prediction import ScenePrediction
 from parking.learning.state import Record
 from parking.learning.train import Fit, fit
 from parking.learning.training_scenes import Sample
 from parking.progress import Progress, silent
-from parking.version import code_version
 
 _GOLDEN_SEED = 7
 
@@ -137,40 +129,26 @@ def _checkpoint(recipe: Recipe, workdir: Path) -> Path:
 
 
 def _contract(recipe: Recipe, validated: CrossValidation, fitted: Fit, dataset_version: str) -> Contract:
-    rules, bay = validated.rules(recipe), validated.bay
-    return blank_contract(fitted.network, recipe, dataset_version).model_copy(
-        update={
-            "threshold": rules.threshold,
-            "bay_width_m": bay.width,
-            "bay_length_m": bay.length,
-            "place": validated.place,
-            "cuts": validated.cuts,
-            "count": calibrate_count(validated.predictions, rules, recipe.gsd),
-            "scores": _mean_scores(validated.fold_scores),
-        }
-    )
+    measured = {"dataset_version": dataset_version, "scores": _mean_scores(validated.fold_scores)}
+    return with_golden_tile(validated.contract.model_copy(update=measured), fitted.network, recipe)
 
 
-def blank_contract(network: nn.Module, recipe: Recipe, dataset_version: str = "") -> Contract:
-    """The contract of a network of which nothing was measured yet."""
+def with_golden_tile(contract: Contract, network: nn.Module, recipe: Recipe) -> Contract:
+    """The contract with an image to try the model on, and what the network answers to it."""
     tile = _golden_tile()
-    return Contract(
-        gsd=recipe.gsd,
-        tile=recipe.tile,
-        overlap=recipe.overlap,
-        threshold=0.5,
-        dataset_version=dataset_version,
-        code_version=code_version(),
-        trained=datetime.now(UTC),
-        golden_tile=encode_tile(tile),
-        golden_grid=golden_grid(network, recipe, tile),
+    return contract.model_copy(
+        update={"golden_tile": encode_tile(tile), "golden_grid": golden_grid(network, recipe, tile)}
     )
 
 
 def _mean_scores(folds: Sequence[Scores]) -> dict[str, float]:
     """Means over the folds, under names that say so."""
-    names = [name for name in Scores.model_fields if name != "scenes"]
-    return {f"fold_{name}": round(fmean(getattr(scores, name) for scores in folds), 4) for name in names}
+    means = {}
+    for name in Scores.model_fields:
+        measured = [value for scores in folds if (value := getattr(scores, name)) is not None]
+        if measured and name != "scenes":
+            means[f"fold_{name}"] = round(fmean(measured), 4)
+    return means
 
 
 def _golden_tile() -> NDArray[np.uint8]:

@@ -1,7 +1,7 @@
 """The look of a scene: what the first stages of a pretrained encoder see of it, before anything is learnt.
 
-They see texture: how fine the ground is drawn, how dense cars and lines are. That tells how large places are where
-nobody recorded the ground resolution, and whether scenes look like those that a model was trained on. The stages stay
+They see texture: how fine the ground is drawn, how dense cars and lines are. That tells the ground resolution where
+nobody recorded it and vehicles are few, and whether scenes look like those that a model was trained on. The stages stay
 as they came, so what is learnt from them on some folds says something honest of the others.
 """
 
@@ -21,8 +21,10 @@ from timm.models.efficientnet import EfficientNetFeatures
 from torch import Tensor, nn
 
 from parking.data.tiles import cut_tiles
+from parking.detection.detector import USUAL_GSD
 from parking.learning.network import Normalisation, build_network
 from parking.learning.recipe import Recipe
+from parking.learning.scene_scale import PLACE_SIZE_M
 from parking.learning.training_scenes import Sample
 
 COMPONENTS = 8
@@ -34,8 +36,8 @@ _DEPTH = 3
 _RIDGE = 1.0
 """Penalty a feature and scene, of standardised features."""
 
-_MOST_PLACES = 15
-"""Places from which a scene's median size is as sure as it will be."""
+_SIZES = (0.7, 1.0, 1.4)
+"""Sizes in which a scene is looked at to learn what texture says of its resolution."""
 
 Looks = NDArray[np.float64]
 """(scenes, features)."""
@@ -114,25 +116,36 @@ def _stem(encoder: str, weights: str, decoder_channels: tuple[int, ...]) -> Stem
     return Stem(Recipe(encoder=encoder, encoder_weights=weights, decoder_channels=decoder_channels))
 
 
-def looks_of(recipe: Recipe, samples: Sequence[Sample]) -> Looks | None:
+def looks_of(recipe: Recipe, samples: Sequence[Sample], zooms: Sequence[float] | None = None) -> Looks | None:
     """The look of every scene, the mean over the tiles that the detector will cut; None without a stem.
 
     It depends on nothing that is learnt, so a scene is looked at once however many trials and folds ask.
+
+    Args:
+        recipe: whose encoder looks.
+        samples: the scenes.
+        zooms: size at which each is looked at, in its own; left out, that of the recipe's ground resolution.
     """
     stem = stem_of(recipe)
     if stem is None:
         return None
-    return np.array([_look(stem, sample, recipe.tile, recipe.overlap) for sample in samples], np.float64)
+    sizes = [sample.zoom for sample in samples] if zooms is None else zooms
+    looks = [_look(stem, sample, zoom, recipe) for sample, zoom in zip(samples, sizes, strict=True)]
+    return np.array(looks, np.float64)
 
 
-_seen: WeakKeyDictionary[Sample, dict[tuple[Stem, int, int], NDArray[np.float64]]] = WeakKeyDictionary()
+_seen: WeakKeyDictionary[Sample, dict[tuple[Stem, float, int, int], NDArray[np.float64]]] = WeakKeyDictionary()
 
 
 @torch.inference_mode()
-def _look(stem: Stem, sample: Sample, tile: int, overlap: int) -> NDArray[np.float64]:
-    seen, key = _seen.setdefault(sample, {}), (stem, tile, overlap)
+def _look(stem: Stem, sample: Sample, zoom: float, recipe: Recipe) -> NDArray[np.float64]:
+    seen, key = _seen.setdefault(sample, {}), (stem, round(zoom, 4), recipe.tile, recipe.overlap)
     if key not in seen:
-        tiles = cut_tiles(sample.pixels, tile, overlap)
+        height, width = sample.pixels.shape[:2]
+        size = max(1, round(width * zoom)), max(1, round(height * zoom))
+        method = cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC
+        pixels = cv2.resize(sample.pixels, size, interpolation=method).astype(np.uint8, copy=False)
+        tiles = cut_tiles(pixels, recipe.tile, recipe.overlap)
         looks = [stem(torch.from_numpy(cut[None])).numpy()[0] for cut in tiles]
         seen[key] = np.asarray(np.mean(looks, axis=0, dtype=np.float64))
     return seen[key]
@@ -143,40 +156,32 @@ def learn_glance(recipe: Recipe, samples: Sequence[Sample]) -> Glance | None:
     stem, looks = stem_of(recipe), looks_of(recipe, samples)
     if stem is None or looks is None:
         return None
-    return Glance(stem, learn_size(looks, samples), learn_components(looks))
+    return Glance(stem, learn_size(recipe, samples), learn_components(looks))
 
 
-def learn_size(looks: Looks, samples: Sequence[Sample]) -> Linear | None:
-    """The log of the size of places in pixels, from the look of their scene, by ridge regression.
+def learn_size(recipe: Recipe, samples: Sequence[Sample]) -> Linear | None:
+    """The log of the size of a usual place in pixels, from the look of its scene, by ridge regression.
 
-    The size of a scene's places is the root of the area of a rectangle round its median outline.
+    Each scene is looked at in several sizes round the one that the detector first takes it to have, so that images of
+    many resolutions are learnt from.
 
     Args:
-        looks: of the scenes.
-        samples: the scenes; one without places teaches nothing.
+        recipe: whose encoder looks.
+        samples: the scenes; one whose file says its resolution teaches nothing of guessing it.
 
     Returns:
-        One number a scene, between the smallest and the largest that were learnt from; None where too few scenes have
-        places.
+        One number a scene, between the smallest and the largest that were learnt from; None for too few scenes.
     """
-    kept = [n for n, sample in enumerate(samples) if sample.rings]
+    kept = [sample for sample in samples if not sample.scene.gsd]
     if len(kept) < COMPONENTS:
         return None
-    sizes = np.log([median_size(samples[n]) for n in kept])
-    trust = np.sqrt([min(len(samples[n].rings), _MOST_PLACES) for n in kept])
-    return _ridge(looks[kept], sizes, trust / trust.mean())
-
-
-def usual_size(samples: Sequence[Sample]) -> float:
-    """The geometric mean of the scenes' sizes, in pixels; 1 where there is no place at all."""
-    sizes = [median_size(sample) for sample in samples if sample.rings]
-    return float(np.exp(np.mean(np.log(sizes)))) if sizes else 1.0
-
-
-def median_size(sample: Sample) -> float:
-    """Root of the area of the rectangle round a scene's median outline, in pixels; it has at least one."""
-    sides = [cv2.minAreaRect(np.array(ring, np.float32))[1] for ring in sample.rings]
-    return float(np.sqrt(max(float(np.median([a * b for a, b in sides])), 1.0)))
+    seen = [(sample, USUAL_GSD / recipe.gsd * by) for sample in kept for by in _SIZES]
+    looks = looks_of(recipe, [sample for sample, _ in seen], [zoom for _, zoom in seen])
+    if looks is None:
+        return None
+    # At the recipe's resolution a place has its usual size; a sample has `zoom` pixels there for each of its own.
+    sizes = np.log([PLACE_SIZE_M / recipe.gsd / sample.zoom * zoom for sample, zoom in seen])
+    return _ridge(looks, sizes, np.ones(len(seen)))
 
 
 def learn_components(looks: Looks) -> Linear:

@@ -11,7 +11,7 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
 
 from parking.learning.hardware import training_logits
-from parking.learning.losses import loss_of
+from parking.learning.losses import loss_of_maps
 from parking.learning.network import PixelNetwork, build_network
 from parking.learning.recipe import Recipe
 
@@ -76,14 +76,14 @@ class TrainingState:
 
         Args:
             tiles: RGB, uint8 (N, H, W, 3).
-            labels: uint8 (N, H, W), see `parking.learning.losses`.
+            labels: uint8 (N, H, W, K), see `parking.learning.targets`.
 
         Returns:
             The loss before the step, still on the device: reading it waits for the GPU.
         """
         tiles, labels = (t.to(self.device, non_blocking=True) for t in (tiles, labels))
         logits = training_logits(self._pixels, tiles)
-        loss = loss_of(self.recipe.loss, logits, labels, self.recipe.positive_weight)
+        loss = loss_of_maps(self.recipe.loss, self.recipe.maps, logits, labels, self.recipe.positive_weight)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)

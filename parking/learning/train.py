@@ -8,10 +8,8 @@ from statistics import median
 from threading import Lock
 
 import cv2
-import numpy as np
 import torch
 from loguru import logger
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -19,18 +17,17 @@ from parking.errors import TrainingError
 from parking.learning.checkpoint import identity, load_checkpoint, save_checkpoint
 from parking.learning.crops import Crops
 from parking.learning.hardware import keep_freed_memory
+from parking.learning.losses import IGNORED
 from parking.learning.metrics import Histogram
 from parking.learning.network import find_device
 from parking.learning.predict import predict
 from parking.learning.recipe import Recipe
 from parking.learning.state import Record, TrainingState
+from parking.learning.targets import view_of
 from parking.learning.training_scenes import Sample, generated_samples
 from parking.progress import Progress, silent
 
 __all__ = ["Fit", "fit", "predict", "seconds_per_step"]
-
-Map = NDArray[np.float16]
-"""A probability map that is kept."""
 
 CHECKPOINT_SECONDS = 60.0
 """Work that a killed fit loses at most, next to one validation round."""
@@ -51,9 +48,6 @@ class Fit:
 
     steps: int
     """Steps made; fewer than asked after an early stop."""
-
-    validation: tuple[Map, ...]
-    """Probability of each validation scene by these weights; empty where the fit came back from a checkpoint."""
 
     history: list[Record]
     """`step`, `loss` and `learning_rate` along the way; `step`, `validation_iou` and `validation_threshold` a round."""
@@ -88,11 +82,11 @@ def fit(
     saver = _Saver(checkpoint, identity(recipe, train, validation))
     if not saver.restore(state) and recipe.pretrain_steps:
         state.start_from(_pretrained(recipe, checkpoint, progress))
-    maps = _run(state, train, validation, saver, progress)
+    _run(state, train, validation, saver, progress)
     network = state.average.module
     if state.best is not None:
         network.load_state_dict(state.best.weights)
-    return Fit(network.cpu().eval(), state.step, maps, state.history)
+    return Fit(network.cpu().eval(), state.step, state.history)
 
 
 def seconds_per_step(recipe: Recipe, samples: Sequence[Sample], steps: int = 4) -> float:
@@ -117,17 +111,16 @@ def _pretrained(recipe: Recipe, checkpoint: Path | None, progress: Progress) -> 
     first = recipe.pretraining()
     path = checkpoint.with_name(f"{first.fingerprint()}-generated{recipe.pretrain_scenes}.pt") if checkpoint else None
     with _ONE_AT_A_TIME:
-        fitted = fit(first, generated_samples(recipe.pretrain_scenes), checkpoint=path, progress=told)
+        fitted = fit(first, generated_samples(recipe.pretrain_scenes, recipe.gsd), checkpoint=path, progress=told)
     return fitted.network.state_dict()
 
 
 def _run(
     state: TrainingState, train: Sequence[Sample], validation: Sequence[Sample], saver: "_Saver", progress: Progress
-) -> tuple[Map, ...]:
+) -> None:
     recipe = state.recipe
     rounds = {round(recipe.steps * (n + 1) / recipe.evaluations) for n in range(recipe.evaluations)}
     rounds = rounds if validation else set()
-    best_maps: tuple[Map, ...] = ()
     pending: list[Tensor] = []
     for tiles, labels in _batches(state, train) if not state.is_over else ():
         pending.append(state.learn(tiles, labels))
@@ -136,12 +129,11 @@ def _run(
             _read(state, pending, saver.path)
             progress(state.step, recipe.steps, f"training, loss {state.history[-1]['loss']:.3f}")
         if is_round:
-            best_maps = _validate(state, validation, progress) or best_maps
+            _validate(state, validation, progress)
         if not pending and (state.is_over or saver.is_due):
             saver.save(state)
         if state.is_over:
             break
-    return best_maps
 
 
 def _batches(state: TrainingState, train: Sequence[Sample]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -183,17 +175,19 @@ def _read(state: TrainingState, pending: list[Tensor], kept: Path | None) -> Non
     state.history.append(record)
 
 
-def _validate(state: TrainingState, validation: Sequence[Sample], progress: Progress) -> tuple[Map, ...]:
-    """Score the averaged weights on the validation scenes; their maps, if they are the best yet."""
-    histogram, maps = Histogram.empty(), list[Map]()
+def _validate(state: TrainingState, validation: Sequence[Sample], progress: Progress) -> None:
+    """Score the averaged weights on the validation scenes that say where free places are, and keep the best."""
+    histogram, recipe = Histogram.empty(), state.recipe
     for done, sample in enumerate(validation, 1):
-        probability = predict(state.average.module, state.recipe, sample.pixels)
-        histogram += Histogram.of(probability, sample.mask)
-        maps.append(probability.astype(np.float16))
-        progress(state.step, state.recipe.steps, f"validating, scene {done} of {len(validation)}")
+        if sample.judges:
+            view = view_of(sample, recipe.maps[:1], recipe.inset)
+            known = view.labels[..., 0] != IGNORED
+            probability = predict(state.average.module, recipe, view.pixels)
+            histogram += Histogram.of(probability[known], view.labels[..., 0][known] == 1)
+        progress(state.step, recipe.steps, f"validating, scene {done} of {len(validation)}")
     threshold, iou = histogram.best_threshold()
     logger.debug("Step {}: IoU {:.3f} on {} validation scenes.", state.step, iou, len(validation))
-    return tuple(maps) if state.record_round(iou, threshold) else ()
+    state.record_round(iou, threshold)
 
 
 class _Saver:

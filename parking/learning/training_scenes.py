@@ -24,7 +24,7 @@ _GENERATED_SEED = 1_000_000
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Sample:
-    """One scene at the recipe's ground resolution."""
+    """One scene as the detector gets it: at the recipe's ground resolution where its own is known, else as it is."""
 
     name: str
     pixels: NDArray[np.uint8]
@@ -37,6 +37,26 @@ class Sample:
     """Free places in these pixels, which are not the scene's where it was resampled."""
 
     scene: Scene
+    vehicles: tuple[Ring, ...] = ()
+    """Vehicles in these pixels."""
+
+    ignored: tuple[Ring, ...] = ()
+    """Ground in these pixels that neither teaches nor judges."""
+
+    zoom: float = 1.0
+    """Pixels at the recipe's ground resolution for each of these, as the annotation tells it. For learning alone."""
+
+    @property
+    def judges(self) -> bool:
+        """Whether the scene says where free places are."""
+        return "free" in self.scene.annotated
+
+    @property
+    def judged(self) -> NDArray[np.bool_]:
+        """(H, W), the pixels that a prediction is judged by."""
+        from parking.data.dataset import free_mask
+
+        return ~free_mask(self.ignored, *self.mask.shape)
 
 
 def load_samples(store: Store, scenes: Sequence[Scene], recipe: Recipe, progress: Progress = silent) -> list[Sample]:
@@ -53,12 +73,17 @@ def load_samples(store: Store, scenes: Sequence[Scene], recipe: Recipe, progress
 
 
 @lru_cache(maxsize=1)
-def generated_samples(count: int) -> tuple[Sample, ...]:
-    """Drawn scenes, the same ones for the same count; drawn once a process."""
-    return tuple(_generated(seed) for seed in range(count))
+def generated_samples(count: int, gsd: float) -> tuple[Sample, ...]:
+    """Drawn scenes, the same ones for the same count; drawn once a process.
+
+    Args:
+        count: how many.
+        gsd: metres per pixel that they are learnt at.
+    """
+    return tuple(_generated(seed, gsd) for seed in range(count))
 
 
-def _generated(seed: int) -> Sample:
+def _generated(seed: int, gsd: float) -> Sample:
     # Imported late, see `_load`.
     from parking.data.dataset import Scene, free_mask
     from parking.data.synthetic import generate_scene
@@ -75,18 +100,35 @@ def _generated(seed: int) -> Sample:
         annotator="generator",
         group=name,
         rings=drawn.rings,
+        vehicles=drawn.vehicles,
+        stalls=drawn.rings,
+        annotated=("free", "vehicle", "stall"),
         split="train",
     )
-    return Sample(name, drawn.raster.pixels, free_mask(drawn.rings, height, width), drawn.rings, scene)
+    mask = free_mask(drawn.rings, height, width)
+    return Sample(
+        name, drawn.raster.pixels, mask, drawn.rings, scene, drawn.vehicles, zoom=(drawn.raster.gsd or gsd) / gsd
+    )
 
 
 def _load(store: Store, scene: Scene, gsd: float) -> Sample:
     # Imported late: this pulls in the readers of every image format, which a machine that only trains does without.
     from parking.data.dataset import free_mask, load_raster
+    from parking.learning.scene_scale import annotated_gsd
 
     raster = load_raster(store, scene, gsd)
-    rings = _scaled(scene.rings, raster.width / scene.width, raster.height / scene.height)
-    return Sample(scene.name, raster.pixels, free_mask(rings, raster.height, raster.width), rings, scene)
+    across, down = raster.width / scene.width, raster.height / scene.height
+    rings = _scaled(scene.rings, across, down)
+    return Sample(
+        name=scene.name,
+        pixels=raster.pixels,
+        mask=free_mask(rings, raster.height, raster.width),
+        rings=rings,
+        scene=scene,
+        vehicles=_scaled(scene.vehicles, across, down),
+        ignored=_scaled(scene.ignored, across, down),
+        zoom=1.0 if scene.gsd else annotated_gsd(scene) / gsd,
+    )
 
 
 def _scaled(rings: Sequence[Ring], across: float, down: float) -> tuple[Ring, ...]:

@@ -7,7 +7,8 @@ from monitoring.reference import reference_parquet
 from monitoring.schema import LOG_SCHEMA, table_from_parquet
 from parking.data.snapshot import Scene
 from parking.data.synthetic import generate_scene
-from parking.learning.evaluate import ScenePrediction
+from parking.detection.scale import GsdSource
+from parking.learning.scene_prediction import ScenePrediction
 from parking.learning.training_scenes import Sample
 from tests.doubles import contract
 from tests.monitoring.rows import scene_row
@@ -32,7 +33,8 @@ def prediction(seed: int, gsd: float | None) -> ScenePrediction:
     probability[100:120, 100:140] = 0.875
     mask = np.zeros((256, 256), np.bool_)
     sample = Sample(name=scene.name, pixels=drawn.raster.pixels, mask=mask, rings=drawn.rings, scene=scene)
-    return ScenePrediction(name=scene.name, probability=probability, sample=sample)
+    source: GsdSource = "file" if gsd else "assumed"
+    return ScenePrediction(name=scene.name, probability=probability, sample=sample, gsd=gsd, gsd_source=source)
 
 
 def test_each_training_scene_has_a_row_with_its_image_and_its_answer() -> None:
@@ -41,6 +43,7 @@ def test_each_training_scene_has_a_row_with_its_image_and_its_answer() -> None:
     assert table.schema == LOG_SCHEMA
     assert table["request_id"].to_pylist() == ["scene-1.png", "scene-2.png"]
     assert table["gsd_source"].to_pylist() == ["assumed", "file"]
+    assert table["gsd"].to_pylist() == pytest.approx([0.15, 0.2])
     assert table["count"].to_pylist() == [1, 1]
     assert table["confidence_mean"].to_pylist() == pytest.approx([0.875, 0.875])
 

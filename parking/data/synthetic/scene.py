@@ -31,11 +31,13 @@ class SyntheticScene:
     Attributes:
         raster: the picture; it knows its ground resolution, the PNG that is written of it does not.
         rings: the free places.
+        vehicles: the cars, parked and driving, under trees and roofs too.
         style: what it looks like, for tests and demonstrations.
     """
 
     raster: Raster
     rings: tuple[Ring, ...]
+    vehicles: tuple[Ring, ...]
     style: Style
 
 
@@ -58,13 +60,14 @@ def generate_scene(seed: int, size: int = 768, *, style: Style | None = None) ->
     canvas = Canvas(size, style, rng)
     plan = draw_plan(canvas.reach, rng)
     free = _choose_free(canvas, plan)
-    _draw(canvas, plan, free)
+    cars = _draw(canvas, plan, free)
+    vehicles = tuple(ring for car in cars for ring in _outline_of(canvas, car))
     rings = tuple(ring for slot in free for ring in _outline(canvas, slot))
-    return SyntheticScene(Raster(_expose(canvas), name=name_of(seed), gsd=style.gsd), rings, style)
+    return SyntheticScene(Raster(_expose(canvas), name=name_of(seed), gsd=style.gsd), rings, vehicles, style)
 
 
-def _draw(canvas: Canvas, plan: Plan, free: list[Slot]) -> None:
-    """From the ground up: surfaces, cars, the shadows on them, roofs, crowns."""
+def _draw(canvas: Canvas, plan: Plan, free: list[Slot]) -> list[Car]:
+    """From the ground up: surfaces, cars, the shadows on them, roofs, crowns; gives the cars."""
     buildings: list[Building] = []
     trees: list[Tree] = []
     for block in plan.blocks:
@@ -73,7 +76,8 @@ def _draw(canvas: Canvas, plan: Plan, free: list[Slot]) -> None:
         trees += more_trees
     draw_streets(canvas, plan)
     trees += _street_trees(canvas, plan, free)
-    draw_cars(canvas, [*_parked(canvas, plan, free), *_driving(canvas, plan)])
+    cars = [*_parked(canvas, plan, free), *_driving(canvas, plan)]
+    draw_cars(canvas, cars)
     shadows = np.zeros((canvas.size, canvas.size), np.uint8)
     for building in buildings:
         building.cast(canvas, shadows)
@@ -85,6 +89,7 @@ def _draw(canvas: Canvas, plan: Plan, free: list[Slot]) -> None:
             building.draw(canvas)
     for tree in trees:
         tree.draw(canvas)
+    return cars
 
 
 def _choose_free(canvas: Canvas, plan: Plan) -> list[Slot]:
@@ -122,6 +127,11 @@ def _outline(canvas: Canvas, slot: Slot) -> list[Ring]:
     """The place without the paint round it, as a person would draw it."""
     inner = slot.centre + (slot.corners - slot.centre) * 0.94
     return clip(_ring(canvas, inner), canvas.size, canvas.size)
+
+
+def _outline_of(canvas: Canvas, car: Car) -> list[Ring]:
+    corners = np.array([(1.0, 1.0), (1.0, -1.0), (-1.0, -1.0), (-1.0, 1.0)])
+    return clip(_ring(canvas, car.place(corners)), canvas.size, canvas.size)
 
 
 def _ring(canvas: Canvas, points: Points) -> Ring:

@@ -27,6 +27,7 @@ def test_a_seed_gives_the_same_scene_again(scenes: list[SyntheticScene]) -> None
     again = generate_scene(3)
     assert np.array_equal(again.raster.pixels, scenes[3].raster.pixels)
     assert again.rings == scenes[3].rings
+    assert again.vehicles == scenes[3].vehicles
     assert not np.array_equal(scenes[4].raster.pixels, scenes[3].raster.pixels)
 
 
@@ -55,6 +56,31 @@ def test_a_free_place_shows_bare_ground(scenes: list[SyntheticScene]) -> None:
     assert np.percentile(spread, 90) < 16
 
 
+def test_vehicles_are_as_large_as_cars_and_stand_on_no_free_place(scenes: list[SyntheticScene]) -> None:
+    assert min(len(scene.vehicles) for scene in scenes) > 5
+    for scene in scenes:
+        taken, free = free_mask(scene.vehicles, 768, 768), free_mask(scene.rings, 768, 768)
+        whole = [ring for ring in scene.vehicles if np.min(ring) > 0 and np.max(ring) < 768]
+        for ring in whole:
+            sides = np.sort(np.linalg.norm(np.array(ring) - np.roll(ring, 1, axis=0), axis=1)) * scene.style.gsd
+            assert len(ring) == 4
+            assert 1.5 < sides[0] < 2.3
+            assert 3 < sides[-1] < 6
+        assert (taken & free).sum() <= 0.02 * max(free.sum(), 1)
+
+
+def test_where_a_vehicle_is_said_to_stand_the_ground_is_not_bare(scenes: list[SyntheticScene]) -> None:
+    """Glass, edges and shadows: seen from above a car is more varied than a free place."""
+    spread: dict[str, list[float]] = {"taken": [], "free": []}
+    for scene in scenes[:8]:
+        grey = scene.raster.pixels.mean(axis=2)
+        for name, rings in (("taken", scene.vehicles), ("free", scene.rings)):
+            spread[name] += [
+                grey[free_mask([ring], 768, 768)].std() for ring in rings if free_mask([ring], 768, 768).any()
+            ]
+    assert np.median(spread["taken"]) > 2 * np.median(spread["free"])
+
+
 def test_a_style_can_be_asked_for() -> None:
     style = replace(generate_scene(1).style, gsd=0.2, free=0.0)
     scene = generate_scene(1, 300, style=style)
@@ -67,7 +93,7 @@ def test_a_style_can_be_asked_for() -> None:
 def test_any_size_can_be_drawn(size: int) -> None:
     scene = generate_scene(7, size)
     assert scene.raster.pixels.shape == (size, size, 3)
-    points = np.array([point for ring in scene.rings for point in ring]).reshape(-1, 2)
+    points = np.array([point for ring in (*scene.rings, *scene.vehicles) for point in ring]).reshape(-1, 2)
     assert ((points >= 0) & (points <= size)).all()
 
 

@@ -119,3 +119,15 @@ def test_the_state_of_known_bays_is_read(detector: Detector, tmp_path: Path) -> 
     read = detector.occupancy(raster, bays)
     assert [one.state for one in read] == ["free", "free", "occupied", "occupied"]
     assert [one.ring for one in read] == bays
+
+
+def test_a_larger_threshold_gives_fewer_places(detector: Detector) -> None:
+    raster = street(0.15)
+    pale = raster.pixels.copy()
+    # Half as red and blue: a probability of about 0.6 where it was nearly 1.
+    pale[round(14 / 0.15) :, : round(4.8 / 0.15)] = (pale[round(14 / 0.15) :, : round(4.8 / 0.15)] * 0.53).astype(
+        np.uint8
+    )
+    counts = [detector.detect(Raster(pale, gsd=0.15), threshold=value).count for value in (0.2, 0.5, 0.9)]
+    assert counts == [3, 3, 2]
+    assert detector.detect(Raster(pale, gsd=0.15)).count == 3

@@ -9,13 +9,13 @@ import torch
 
 from parking.detection.contract import Contract, read_contract
 from parking.detection.detector import Detector
-from parking.detection.golden import decode_tile
 from parking.errors import TrainingError
 from parking.learning import export, hardware
-from parking.learning.export import export_onnx, golden_grid
+from parking.learning.export import export_onnx
 from parking.learning.network import build_network
 from parking.learning.predict import predict
-from tests import doubles
+from parking.learning.release import with_golden_tile
+from parking.learning.rules import draft_contract
 from tests.parking.learning.scenes import TINY, make_sample
 
 pytestmark = pytest.mark.e2e
@@ -25,8 +25,7 @@ NETWORK = build_network(TINY)
 
 @pytest.fixture(scope="module")
 def contract() -> Contract:
-    golden = decode_tile(doubles.contract().golden_tile)
-    return doubles.contract(golden_grid=golden_grid(NETWORK, TINY, golden))
+    return with_golden_tile(draft_contract(TINY), NETWORK, TINY)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +47,7 @@ def test_the_detector_takes_it_and_answers_as_torch_does_in_float32(
     assert detector.contract.tile == TINY.tile
     from parking.data.imagery import Raster
 
-    served = detector.probability(Raster(sample.pixels))
+    served = detector.probability(Raster(sample.pixels, gsd=TINY.gsd))
     np.testing.assert_allclose(served, predict(NETWORK, TINY, sample.pixels), atol=1e-3)
 
 
@@ -56,7 +55,10 @@ def test_normalisation_and_sigmoid_are_inside(model: Path) -> None:
     graph = onnx.load(str(model)).graph
     assert [node.name for node in graph.input] == ["tiles"]
     assert graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
-    assert graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    assert [node.name for node in graph.output] == [*TINY.maps]
+    assert {node.type.tensor_type.elem_type for node in graph.output} == {onnx.TensorProto.FLOAT}
+    for node in graph.output:
+        assert [axis.dim_param for axis in node.type.tensor_type.shape.dim] == ["tile", "height", "width"]
 
 
 def test_the_network_is_left_as_it_was(contract: Contract, tmp_path: Path) -> None:

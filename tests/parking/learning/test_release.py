@@ -6,14 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
-from parking.detection.contract import AS_PREDICTED, CueWeights, CutChooser, PlaceCalibration
+from parking.detection.contract import BayCalibration, CountCalibration, PlaceCalibration
 from parking.detection.detector import Detector
-from parking.detection.split_candidates import CUES
-from parking.detection.spots import rules_for
+from parking.learning.crossval import CrossValidation
 from parking.learning.evaluate import evaluate_model, score
 from parking.learning.known_scenes import known_scenes
 from parking.learning.plots import release_plots, scene_sheet
-from parking.learning.release import Release, build_version
+from parking.learning.release import Release, _mean_scores, build_version
+from parking.learning.rules import draft_contract
 from tests.parking.learning.scenes import TINY, make_samples
 
 pytestmark = pytest.mark.e2e
@@ -37,6 +37,7 @@ def test_the_file_serves_and_declares_what_it_was_made_of(release: Release) -> N
     assert detector.contract == release.contract
     assert release.contract.dataset_version == "0123456789ab"
     assert release.contract.gsd == RECIPE.gsd
+    assert release.contract.maps == RECIPE.maps
     assert set(release.contract.scores) >= {"fold_iou", "fold_f1_50", "fold_count_bias"}
 
 
@@ -96,10 +97,7 @@ def test_the_sheet_lists_every_test_scene(release: Release) -> None:
 
 
 def test_a_cross_validation_that_was_made_already_is_used(release: Release, tmp_path: Path) -> None:
-    from parking.learning.bay_size import BaySize
-    from parking.learning.crossval import CrossValidation
-
-    made = CrossValidation(release.fold_scores, (release.predictions,), BaySize(), None, AS_PREDICTED)
+    made = CrossValidation(release.fold_scores, (release.predictions,), release.contract)
     said: list[str] = []
     built = build_version(
         RECIPE.model_copy(update={"steps": 1}),
@@ -116,20 +114,39 @@ def test_a_cross_validation_that_was_made_already_is_used(release: Release, tmp_
 
 
 def test_scores_of_folds_are_not_those_of_scenes_they_learnt_from(release: Release) -> None:
-    from parking.learning.evaluate import model_rules
-
-    pooled = score(release.predictions, model_rules(release.contract), RECIPE.gsd)
+    pooled = score(release.predictions, release.contract)
     assert pooled.scenes == 6
 
 
-def test_the_contract_finds_the_places_that_the_folds_were_scored_with(release: Release, tmp_path: Path) -> None:
-    from parking.learning.bay_size import BaySize
-    from parking.learning.crossval import CrossValidation
-
-    cuts = CutChooser(weights=CueWeights(**dict.fromkeys(CUES, 0.5)), offset=1.0, least=0.1, usual_size_m=4.5)
-    place = PlaceCalibration(slope=1.5, offset=-0.5)
-    made = CrossValidation(release.fold_scores, (release.predictions,), BaySize(2.0, 4.0), cuts, place)
+def test_the_contract_is_what_the_folds_chose_with_what_the_network_answers(release: Release, tmp_path: Path) -> None:
+    draft = draft_contract(RECIPE)
+    assert draft.bays is not None
+    chosen = draft.model_copy(
+        update={
+            "threshold": 0.375,
+            "bays": draft.bays.model_copy(update={"core_threshold": 0.2, "least_mean": 0.7}),
+            "vehicle_length_m": 4.321,
+            "known_bays": BayCalibration(vehicle=0.5, free=-0.25, offset=0.1),
+            "place": PlaceCalibration(slope=1.5, offset=-0.5),
+            "count": CountCalibration(ratio=1.25, dispersion=3.0),
+        }
+    )
+    made = CrossValidation(release.fold_scores, (release.predictions,), chosen)
     again = build_version(
         RECIPE, SAMPLES[:6], (), folds=2, dataset_version="0123456789ab", workdir=tmp_path, cross_validation=made
     )
-    assert rules_for(again.contract, RECIPE.gsd) == made.rules(RECIPE)
+    measured = {"golden_tile", "golden_grid", "scores", "learnt_from", "dataset_version"}
+    assert again.contract.model_dump(exclude=measured) == chosen.model_dump(exclude=measured)
+    assert again.contract.golden_tile
+    assert Detector.load(again.model).contract == again.contract
+
+
+def test_scores_that_some_folds_could_not_measure_are_means_of_the_rest(release: Release) -> None:
+    first, second = release.fold_scores
+    assert first.vehicle_f1_50 is None
+    half = (first.model_copy(update={"vehicle_f1_50": 0.5, "bay_ece": 0.2}), second.model_copy(update={"bay_ece": 0.4}))
+    means = _mean_scores(half)
+    assert means["fold_vehicle_f1_50"] == 0.5
+    assert means["fold_bay_ece"] == pytest.approx(0.3)
+    assert "fold_bay_accuracy" not in means
+    assert "fold_scenes" not in means

@@ -20,7 +20,9 @@ def test_trials_that_begin_at_once_read_the_scenes_once(monkeypatch: pytest.Monk
         time.sleep(0.1)
         return make_samples(2)
 
-    monkeypatch.setattr(scene_cache, "find_snapshot", lambda _: SimpleNamespace(train=(), test=()))
+    monkeypatch.setattr(
+        scene_cache, "find_snapshot", lambda _: SimpleNamespace(train=(), test=(), telling=lambda what: (what,))
+    )
     monkeypatch.setattr(scene_cache, "open_workspace", lambda: SimpleNamespace(store=None))
     monkeypatch.setattr(scene_cache, "load_samples", read_slowly)
     forget_samples()

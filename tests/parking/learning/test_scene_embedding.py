@@ -1,5 +1,7 @@
 """What a scene's texture says of it, and that the exported file says the same."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,23 +9,26 @@ import pytest
 import torch
 
 from parking.data.imagery import Raster
-from parking.detection.detector import Detector
+from parking.detection.detector import USUAL_GSD, Detector
 from parking.detection.golden import decode_tile
+from parking.learning import scene_embedding
 from parking.learning.export import export_onnx, golden_grid
 from parking.learning.network import PixelNetwork, build_network
+from parking.learning.recipe import Recipe
 from parking.learning.scene_embedding import (
     COMPONENTS,
+    Looks,
     Stem,
     learn_components,
     learn_glance,
     learn_size,
     looks_of,
-    median_size,
     stem_of,
-    usual_size,
 )
+from parking.learning.scene_scale import PLACE_SIZE_M
+from parking.learning.training_scenes import Sample
 from tests import doubles
-from tests.parking.learning.scenes import TINY, box, make_sample, make_samples
+from tests.parking.learning.scenes import TINY, make_sample, make_samples
 
 pytestmark = pytest.mark.e2e
 
@@ -70,29 +75,55 @@ def test_an_encoder_that_starts_from_nothing_sees_nothing() -> None:
     assert learn_glance(TINY, make_samples(2)) is None
 
 
-def test_the_size_is_learnt_where_the_look_tells_it() -> None:
+def zoomed(number: int, zoom: float) -> Sample:
+    """A scene that has so many pixels at the recipe's resolution for each of its own."""
+    return replace(make_sample(number), zoom=zoom)
+
+
+def tell_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the fourth of twelve features be what a place measures in the image that is looked at, and the rest noise."""
     rng = np.random.default_rng(0)
-    samples = [make_sample(n, rings=(box(5, 5, side, 2 * side),)) for n, side in enumerate(range(10, 40))]
-    looks = rng.normal(size=(30, 12))
-    looks[:, 3] = [np.log(median_size(sample)) for sample in samples]
-    guess = learn_size(looks, samples)
+
+    def looks(recipe: Recipe, samples: Sequence[Sample], zooms: Sequence[float]) -> Looks:
+        made = rng.normal(size=(len(samples), 12))
+        made[:, 3] = [np.log(by / s.zoom) for s, by in zip(samples, zooms, strict=True)]
+        return made
+
+    monkeypatch.setattr(scene_embedding, "looks_of", looks)
+
+
+def test_the_size_is_learnt_where_the_look_tells_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    tell_size(monkeypatch)
+    zooms = np.exp(np.random.default_rng(1).uniform(-0.7, 0.7, 40))
+    guess = learn_size(SEEING, [zoomed(n, float(zoom)) for n, zoom in enumerate(zooms)])
     assert guess is not None
-    assert np.corrcoef(guess(looks)[:, 0], looks[:, 3])[0, 1] > 0.9
-    assert usual_size(samples) == pytest.approx(np.exp(looks[:, 3].mean()))
+    looks = np.zeros((9, 12))
+    looks[:, 3] = np.linspace(-0.8, 0.8, 9)
+    expected = np.log(PLACE_SIZE_M / SEEING.gsd) + looks[:, 3]
+    assert np.corrcoef(guess(looks)[:, 0], expected)[0, 1] > 0.99
+    assert np.abs(guess(looks)[:, 0] - expected).max() < 0.35
 
 
-def test_a_look_that_nobody_has_seen_gives_no_size_that_nobody_has_seen() -> None:
-    samples = [make_sample(n, rings=(box(5, 5, side, 2 * side),)) for n, side in enumerate(range(10, 40))]
-    looks = np.log([[median_size(sample)] for sample in samples])
-    guess = learn_size(looks, samples)
+def test_a_look_that_nobody_has_seen_gives_no_size_that_nobody_has_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    tell_size(monkeypatch)
+    guess = learn_size(SEEING, [zoomed(n, zoom) for n, zoom in enumerate(np.linspace(0.5, 2, 20).tolist())])
     assert guess is not None
-    assert np.exp(guess(np.array([[-1e6], [1e6]]))[:, 0]) == pytest.approx([np.sqrt(200), np.sqrt(2 * 39**2)])
+    looks = np.zeros((2, 12))
+    looks[:, 3] = -1e6, 1e6
+    usual = PLACE_SIZE_M / SEEING.gsd * USUAL_GSD / SEEING.gsd
+    assert np.exp(guess(looks)[:, 0]) == pytest.approx([usual * 0.7 / 2, usual * 1.4 / 0.5])
 
 
-def test_scenes_without_places_teach_no_size() -> None:
-    empty = [make_sample(n, rings=()) for n in range(20)]
-    assert learn_size(np.ones((20, 4)), empty) is None
-    assert usual_size(empty) == 1
+def test_scenes_whose_file_says_their_resolution_teach_nothing_of_guessing_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    tell_size(monkeypatch)
+    unsaid = [zoomed(n, 1.0) for n in range(COMPONENTS)]
+    said = [replace(s, scene=s.scene.model_copy(update={"gsd": 0.1}), zoom=9.0) for s in make_samples(20)]
+    assert learn_size(SEEING, said) is None
+    assert learn_size(SEEING, [*unsaid[1:], *said]) is None
+    with_said, without = learn_size(SEEING, [*unsaid, *said]), learn_size(SEEING, unsaid)
+    assert with_said is not None
+    assert without is not None
+    assert (with_said.low, with_said.high) == (without.low, without.high)
 
 
 def test_components_are_in_standard_deviations() -> None:
@@ -126,8 +157,8 @@ def test_the_exported_file_says_what_was_learnt(tmp_path: Path) -> None:
         assert reading.size_px == pytest.approx(np.exp(glance.size(looks[n])[0]), rel=1e-3)
         np.testing.assert_allclose(reading.embedding, glance.components(looks[n]), atol=0.02)
     noise = np.random.default_rng(0).integers(0, 256, (128, 128, 3), np.uint8)
-    sizes = [median_size(sample) for sample in samples]
-    assert min(sizes) * 0.999 <= (detector.read(Raster(noise)).size_px or 0) <= max(sizes) * 1.001
+    low, high = np.exp([glance.size.low, glance.size.high])
+    assert low * 0.999 <= (detector.read(Raster(noise)).size_px or 0) <= high * 1.001
 
 
 def test_a_file_without_a_look_says_nothing_of_it(tmp_path: Path) -> None:

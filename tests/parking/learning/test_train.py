@@ -10,12 +10,14 @@ from torch import Tensor
 
 from parking.errors import TrainingError
 from parking.learning import state, train
-from parking.learning.losses import loss_of
+from parking.learning.losses import loss_of_maps
 from parking.learning.metrics import Histogram
+from parking.learning.network import PixelNetwork
 from parking.learning.recipe import Recipe
+from parking.learning.targets import view_of
 from parking.learning.train import fit, predict, seconds_per_step
 from parking.progress import Progress
-from tests.parking.learning.scenes import TINY, make_samples
+from tests.parking.learning.scenes import TINY, box, make_samples, paint
 
 pytestmark = pytest.mark.e2e
 
@@ -128,14 +130,14 @@ def test_a_loss_that_is_no_number_names_the_step_and_keeps_the_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 0.0)
-    real, calls = loss_of, [0]
+    real, calls = loss_of_maps, [0]
 
     def breaks_at_the_third(*given: object) -> Tensor:
         calls[0] += 1
         loss = real(*given)  # type: ignore[arg-type]
         return loss * float("nan") if calls[0] == 3 else loss
 
-    monkeypatch.setattr(state, "loss_of", breaks_at_the_third)
+    monkeypatch.setattr(state, "loss_of_maps", breaks_at_the_third)
     path = tmp_path / "fit.pt"
     with pytest.raises(TrainingError, match=rf"step 3 of 4; the last checkpoint is {path}"):
         fit(TINY, SAMPLES, checkpoint=path)
@@ -145,19 +147,43 @@ def test_a_loss_that_is_no_number_names_the_step_and_keeps_the_checkpoint(
 def test_the_best_round_is_kept_and_a_fit_that_gains_nothing_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     ious = iter([0.3, 0.5, 0.4, 0.2, 0.1, 0.1])
     monkeypatch.setattr(Histogram, "best_threshold", lambda self: (0.5, next(ious)))
+    rounds: list[dict[str, Tensor]] = []
+    record = state.TrainingState.record_round
+
+    def note(self: state.TrainingState, iou: float, threshold: float) -> bool:
+        rounds.append({name: value.clone() for name, value in self.average.module.state_dict().items()})
+        return record(self, iou, threshold)
+
+    monkeypatch.setattr(state.TrainingState, "record_round", note)
     patient = recipe(steps=12, evaluations=6, patience=2)
     fitted = fit(patient, SAMPLES, SAMPLES[:1])
     assert fitted.steps == 8
-    monkeypatch.undo()
-    expected = predict(fitted.network, patient, SAMPLES[0].pixels)
-    np.testing.assert_allclose(fitted.validation[0], expected, atol=2e-3)
+    assert len(rounds) == 4
+    assert_same(weights(fitted), rounds[1])
+    assert any(not torch.equal(value, rounds[3][name]) for name, value in weights(fitted).items())
 
 
 def test_without_validation_scenes_nothing_is_chosen() -> None:
     fitted = fit(TINY, SAMPLES)
-    assert fitted.validation == ()
     assert all("validation_iou" not in record for record in fitted.history)
     assert fitted.steps == 4
+
+
+def test_scenes_that_say_nothing_of_free_places_choose_no_round() -> None:
+    traffic = paint(0, (), (box(10, 10, 10, 25),), annotated=("vehicle",))
+    fitted = fit(TINY, [*SAMPLES[:2], traffic], [traffic])
+    assert {record["validation_iou"] for record in fitted.history if "validation_iou" in record} == {0.0}
+
+
+def test_it_learns_where_only_vehicles_were_annotated() -> None:
+    learnt = recipe(steps=40, batch=4, learning_rate=5e-3, encoder_weights="imagenet", free_share=1.0)
+    cars = [paint(n, (), (box(10 + 8 * n, 20, 16, 36),), gsd=None, annotated=("vehicle",)) for n in range(5)]
+    fitted = fit(learnt, cars[:4])
+    model = PixelNetwork(fitted.network, learnt).eval()
+    with torch.inference_mode():
+        answer = model(torch.from_numpy(cars[4].pixels[None]))[0, 1].numpy()
+    inside = view_of(cars[4], ("probability", "vehicle"), 0.2).labels[..., 1] == 1
+    assert answer[inside].mean() > answer[~inside].mean() + 0.3
 
 
 def test_no_scenes_is_a_sentence() -> None:
