@@ -74,6 +74,6 @@ def test_a_prediction_of_the_probability_alone_is_read_by_its_shapes() -> None:
     sample = paint(0, (box(10, 10, 14, 28),))
     prediction = predicted(sample, sample.rings)
     assert len(found_vehicles(prediction, DRAFT)) == 0
-    assert prediction.ratio == (1, 1)
+    assert list(prediction.ratio) == [1.0, 1.0]
     assert len(found_spots(prediction, DRAFT.model_copy(update={"bays": None}))) == 1
     assert np.array_equal(prediction.seen, sample.pixels)
