@@ -41,8 +41,8 @@ def known_to(contract: Contract, samples: Sequence[Sample]) -> frozenset[str] | 
 def samples_of(version: str, split: Literal["train", "test"], gsd: float) -> tuple[Sample, ...]:
     """Pixels and masks of one side of a snapshot's split, at `gsd` metres per pixel where the scenes' own is known.
 
-    Scenes that do not say where free places are neither teach nor judge a model of these. Trials that begin at once
-    wait for the one that reads.
+    Scenes that do not say where free places are teach what their vehicles look like. Trials that begin at once wait
+    for the one that reads.
 
     Raises:
         DatasetError: none of the snapshot's scenes says where free places are.
@@ -64,5 +64,5 @@ def _read(version: str, split: Literal["train", "test"], gsd: float) -> tuple[Sa
             f"None of the {len(snapshot.scenes)} scenes of dataset {snapshot.version} says where free places are, so "
             "nothing can be learnt of them. Ingest it with a set that does: give --data once for each."
         )
-    scenes = [one for one in (snapshot.train if split == "train" else snapshot.test) if "free" in one.annotated]
+    scenes = snapshot.train if split == "train" else snapshot.test
     return tuple(load_samples(open_workspace().store, scenes, Recipe(gsd=gsd), report))
