@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -124,3 +125,15 @@ def sharp(tmp_path: Path) -> Path:
 def blind(tmp_path: Path) -> Path:
     """A model that finds next to nothing."""
     return write_bright_model(tmp_path / "blind.onnx", threshold=0.99999)
+
+
+def newest_artifact(key: str) -> dict[str, Any]:
+    """The artifact of this key that was written last, as Prefect's API gives it."""
+    from prefect import get_client
+
+    with get_client(sync_client=True) as client:
+        answer = client._client.post(
+            "/artifacts/filter", json={"artifacts": {"key": {"any_": [key]}}, "sort": "UPDATED_DESC", "limit": 1}
+        )
+    found: list[dict[str, Any]] = answer.json()
+    return found[0]

@@ -1,15 +1,13 @@
 """How far a run is, on its page in Prefect."""
 
-from typing import cast
-
 import pytest
 from prefect import flow, task
-from prefect.artifacts import Artifact
 from prefect.cache_policies import NO_CACHE
 
 from flows import progress
 from flows.progress import shown_in_run
 from parking.progress import listening, report
+from tests.flows.conftest import newest_artifact
 
 
 def test_a_runs_page_says_how_far_it_is_and_who_listened_still_hears_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,10 +26,10 @@ def test_a_runs_page_says_how_far_it_is_and_who_listened_still_hears_it(monkeypa
     with listening(lambda done, *_: heard.append(done)):
         worker()
     assert heard == [1, 2, 3]
-    shown = cast("Artifact", Artifact.get("progress"))
-    assert shown.data == 37.5
-    assert "trial 2, fold 1 of 4: training: 3 of 8" in (shown.description or "")
-    assert "left" in (shown.description or "")
+    shown = newest_artifact("progress")
+    assert float(shown["data"]) == 37.5
+    assert "trial 2, fold 1 of 4: training: 3 of 8" in shown["description"]
+    assert "left" in shown["description"]
 
 
 def test_a_page_that_cannot_be_written_ends_no_work(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,8 @@
 
 import re
 from pathlib import Path
-from typing import cast
 
 import pytest
-from prefect.artifacts import Artifact
 from prefect.client.schemas.objects import StateType
 
 import flows.promote as promote_module
@@ -19,7 +17,7 @@ from parking.learning.training_scenes import load_samples
 from parking.registry import Version
 from parking.workspace import Workspace, open_workspace
 from tests.doubles import write_bright_model, write_corrupt_model
-from tests.flows.conftest import Shelf
+from tests.flows.conftest import Shelf, newest_artifact
 
 
 @pytest.fixture
@@ -54,10 +52,10 @@ def test_a_refusal_is_seen_in_the_state_the_log_the_page_and_on_the_version(
     version = space.registry.resolve(str(number))
     assert version.tags["gate"] == "not promoted"
     assert "It is worse" in version.tags["gate_reason"]
-    newest = cast("Artifact", Artifact.get("gate"))
-    assert f"**Version {number}: not promoted.**" in str(newest.data)
-    assert "| the serving version |" in str(newest.data)
-    assert "data:image/png;base64," in str(newest.data)
+    shown = newest_artifact("gate")["data"]
+    assert f"**Version {number}: not promoted.**" in shown
+    assert "| the serving version |" in shown
+    assert "data:image/png;base64," in shown
 
 
 def test_a_promotion_is_a_plain_success(shelf: Shelf, space: Workspace, sharp: Path, blind: Path) -> None:
