@@ -13,9 +13,11 @@ from starlette.requests import ClientDisconnect
 
 from parking.errors import (
     AmbiguousAnswerError,
+    BaysError,
     CorrectionError,
     ImageError,
     ImageTooLargeError,
+    ModelError,
     ParkingError,
     StoreError,
     UnknownAnswerError,
@@ -61,6 +63,8 @@ STATUS: dict[type[Exception], HTTPStatus] = {
     UnknownAnswerError: HTTPStatus.NOT_FOUND,
     AmbiguousAnswerError: HTTPStatus.CONFLICT,
     CorrectionError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    BaysError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    ModelError: HTTPStatus.CONFLICT,
     StoreError: HTTPStatus.SERVICE_UNAVAILABLE,
     ParkingError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }

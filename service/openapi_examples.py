@@ -176,6 +176,48 @@ BATCH_EXAMPLE: dict[str, Any] = {
 }
 """One image that was answered, and one that could not be."""
 
+OCCUPANCY: Responses = {
+    200: {
+        "description": "The bays that lie in the image, each with its own attributes, its state, and how sure that is.",
+        "content": {
+            "application/geo+json": {
+                "schema": {"type": "object"},
+                "example": {
+                    "type": "FeatureCollection",
+                    "features": [
+                        {
+                            "type": "Feature",
+                            "geometry": {"type": "Polygon", "coordinates": [_ON_EARTH]},
+                            "properties": {"street": "Rue", "state": "free", "probability_occupied": 0.04},
+                        }
+                    ],
+                    "free": 1,
+                    "occupied": 0,
+                    "unsure": 0,
+                    "share_taken": 0.04,
+                    "outside": 0,
+                    "imagery_date": "2025-06-14",
+                    "warnings": [],
+                    "model_version": "7",
+                },
+            }
+        },
+    },
+    409: failure(
+        409,
+        "The model that serves sees no vehicles.",
+        "This model sees no vehicles, so it cannot say which bays are taken. Use the model that ships, or train one on "
+        "scenes with vehicles.",
+    ),
+    **IMAGE_PROBLEMS,
+}
+
+SURVEYS: Responses = {
+    **UNAUTHORISED,
+    404: failure(404, "No such survey.", "There is no survey 'lyon-2025'."),
+    422: failure(422, "A query that is not as it should be.", "limit: Input should be less than or equal to 10000."),
+}
+
 RELOAD: Responses = {
     **UNAUTHORISED,
     403: failure(403, "The service has no token.", "This needs a token, and the service has none. Set PARKING_TOKEN."),

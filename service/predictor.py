@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import io
+import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,9 @@ from PIL import Image
 
 from monitoring.answers import make_answer_id
 from monitoring.schema import make_row
+from parking.data.bays import read_known_bays
 from parking.data.imagery import Raster, Stretch, encode_png, read_raster
+from parking.detection.bay_answer import bays_to_geojson
 from parking.errors import ImageTooLargeError
 from parking.settings import Settings
 from service.deadline import Patience
@@ -82,6 +85,19 @@ class Predictor:
             raise NotReadyError(self._slot.reason)
         large = self._is_large(question.upload)
         return await self._in_a_slot(patience, lambda: self._answer(question, patience), large)
+
+    async def occupancy(self, upload: Upload, bays: Upload, wishes: Wishes, patience: Patience) -> bytes:
+        """Which bays of a layer are taken, as GeoJSON.
+
+        Raises:
+            BaysError: the layer cannot be used with this image.
+            ModelError: the model that serves sees no vehicles.
+            Else as `predict` does.
+        """
+        if self._slot.current is None:
+            raise NotReadyError(self._slot.reason)
+        large = self._is_large(upload)
+        return await self._in_a_slot(patience, lambda: self._read_bays(upload, bays, wishes, patience), large)
 
     async def preview(self, upload: Upload, patience: Patience) -> bytes:
         """The image as a PNG of moderate size; raises as `predict` does."""
@@ -172,6 +188,20 @@ class Predictor:
         except Exception:  # noqa: BLE001 - the caller gets the answer; a row that fails is counted
             self._metrics.log.lost.inc()
             logger.exception("No log row could be made")
+
+    def _read_bays(self, upload: Upload, bays: Upload, wishes: Wishes, patience: Patience) -> bytes:
+        loaded = self._slot.current
+        if loaded is None:
+            raise NotReadyError(self._slot.reason)
+        raster = self._read(upload, wishes.wanted_stretch)
+        if wishes.gsd is not None:
+            raster = replace(raster, gsd=wishes.gsd)
+        self._check_scaled_size(raster, loaded)
+        known = read_known_bays(bays.data, bays.name, raster)
+        assumed = self._settings.assumed_gsd or None
+        rings = [bay.ring for bay in known.bays]
+        read = loaded.detector.occupancy(raster, rings, assumed_gsd=assumed, tta=wishes.tta, check=patience.check)
+        return json.dumps(bays_to_geojson(known, read, raster, loaded.label)).encode()
 
     def _draw(self, upload: Upload) -> bytes:
         pixels = self._read(upload).pixels

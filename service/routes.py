@@ -19,7 +19,7 @@ from service.query_params import AskedFor
 from service.rate_limit import keep_pace, keep_pace_of_one
 from service.responses import Prediction, choose_form
 from service.state import ServiceState
-from service.uploads import many_images, one_image, read_image, read_images
+from service.uploads import image_and_bays, many_images, one_image, read_image, read_image_and_bays, read_images
 from service.webhook import signed, signed_body
 
 router = APIRouter()
@@ -68,6 +68,23 @@ async def predict_several(request: Request, wishes: AskedFor) -> Response:
 
     body = await while_wanted(request, patience, predict_batch(predictor, questions, patience, told))
     return Response(body, media_type="application/json")
+
+
+@router.post(
+    "/occupancy",
+    responses=openapi_examples.OCCUPANCY,
+    response_class=Response,
+    dependencies=[Depends(caller), Depends(keep_pace_of_one)],
+    openapi_extra=image_and_bays(),
+)
+async def occupancy(request: Request, wishes: AskedFor) -> Response:
+    """Say which bays of a layer are taken in an image of the ground from above."""
+    predictor, patience = _state(request).predictor, _patience(request)
+    async with patience.waiting():
+        upload, bays, fields = await read_image_and_bays(request)
+    wishes = wishes.with_fields(fields)
+    body = await while_wanted(request, patience, predictor.occupancy(upload, bays, wishes, patience))
+    return Response(body, media_type="application/geo+json")
 
 
 @router.post(

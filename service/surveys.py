@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from parking.errors import MissingKeyError
 from parking.storage import Store, open_store
 from parking.survey.local import local_file
+from service import openapi_examples
 from service.auth import Shown, caller
 from service.pages import HEADERS, WEB
 
@@ -38,7 +39,7 @@ _PAGE_HEADERS = {
     ),
 }
 
-router = APIRouter(prefix="/surveys", tags=["surveys"])
+router = APIRouter(prefix="/surveys", tags=["surveys"], responses=openapi_examples.SURVEYS)
 
 Bbox = Annotated[str, Query(pattern=r"^\s*-?[\d.]+(\s*,\s*-?[\d.]+){3}\s*$", description="West,south,east,north.")]
 

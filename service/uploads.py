@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from fastapi.exceptions import RequestValidationError
 from python_multipart.multipart import parse_options_header
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
@@ -91,6 +91,35 @@ async def read_image(request: Request) -> tuple[Upload, dict[str, str]]:
     return Upload(data, "image"), {}
 
 
+def image_and_bays() -> dict[str, Any]:
+    """What OpenAPI says of a body with an image and a layer of bays."""
+    bays = {"type": "string", "format": "binary", "description": "A GeoJSON or GeoPackage of polygons, a bay each."}
+    form = {"type": "object", "required": ["file", "bays"], "properties": {"file": _IMAGE, "bays": bays}}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}}}
+
+
+async def read_image_and_bays(request: Request) -> tuple[Upload, Upload, dict[str, str]]:
+    """The image, the layer of bays, and the other fields of a form; raises as `read_image` does."""
+    kind = _content_type(request)
+    if kind != "multipart/form-data":
+        raise HTTPException(
+            415, f"A body of type {kind!r} is no image with bays. Send multipart/form-data with fields file and bays."
+        )
+    form = await _parse_form(request, most=2)
+    try:
+        image, bays = form.get("file"), form.get("bays")
+        if not isinstance(image, UploadFile):
+            raise _missing()
+        if bays is None:
+            raise _missing(field="bays")
+        layer = Upload(await bays.read(), bays.filename or "bays") if isinstance(bays, UploadFile) else None
+        layer = layer or Upload(str(bays).encode(), "bays")
+        fields = {name: value for name, value in form.multi_items() if isinstance(value, str) and name != "bays"}
+        return Upload(await image.read(), (image.filename or "image")[:100]), layer, fields
+    finally:
+        await form.close()
+
+
 async def read_form(request: Request, *, most: int) -> tuple[list[Upload], dict[str, str]]:
     """The images of a multipart form, each in a field called `file`, at most that many; and its other fields.
 
@@ -98,14 +127,7 @@ async def read_form(request: Request, *, most: int) -> tuple[list[Upload], dict[
         RequestValidationError: there is no image.
         HTTPException: 400, the form cannot be read or holds more.
     """
-    async with aclosing(request.stream()) as stream:
-        parser = _FormParser(request.headers, stream, max_files=most, max_fields=_MOST_FIELDS)
-        # The size of the whole body is limited before it comes here; nothing of it needs to touch the disk.
-        parser.spool_max_size = 0
-        try:
-            form = await parser.parse()
-        except (MultiPartException, KeyError, UnicodeError) as error:
-            raise HTTPException(400, f"The form cannot be read: {error}") from error
+    form = await _parse_form(request, most)
     try:
         files = [value for value in form.getlist("file") if isinstance(value, UploadFile)]
         fields = {name: value for name, value in form.multi_items() if isinstance(value, str)}
@@ -115,6 +137,17 @@ async def read_form(request: Request, *, most: int) -> tuple[list[Upload], dict[
         return [Upload(await file.read(), (file.filename or "image")[:100]) for file in files], fields
     finally:
         await form.close()
+
+
+async def _parse_form(request: Request, most: int) -> FormData:
+    async with aclosing(request.stream()) as stream:
+        parser = _FormParser(request.headers, stream, max_files=most, max_fields=_MOST_FIELDS)
+        # The size of the whole body is limited before it comes here; nothing of it needs to touch the disk.
+        parser.spool_max_size = 0
+        try:
+            return await parser.parse()
+        except (MultiPartException, KeyError, UnicodeError) as error:
+            raise HTTPException(400, f"The form cannot be read: {error}") from error
 
 
 class _FormParser(MultiPartParser):
@@ -140,5 +173,5 @@ def _content_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def _missing(message: str | None = None) -> RequestValidationError:
-    return RequestValidationError([{"loc": ("body", "file"), "msg": message or "Field required", "type": "missing"}])
+def _missing(message: str | None = None, field: str = "file") -> RequestValidationError:
+    return RequestValidationError([{"loc": ("body", field), "msg": message or "Field required", "type": "missing"}])
