@@ -74,6 +74,12 @@ function present() {
   );
   byId("gsd").value = Number(answer.gsd.value.toPrecision(3));
   byId("gsd-source").textContent = GSD_SOURCES[answer.gsd.source] ?? answer.gsd.source;
+  const vehicles = answer.vehicles ?? [];
+  byId("vehicles-choice").hidden = !vehicles.length;
+  byId("taken").textContent = answer.share_taken === null
+    ? ""
+    : `${vehicles.length} ${vehicles.length === 1 ? "vehicle" : "vehicles"}, ${Math.round(answer.share_taken * 100)} % taken`;
+  view.drawVehicles(vehicles, answer.width, answer.height);
   byId("age").textContent = answer.imagery_date === "unknown"
     ? "The file does not say when it was taken: these places may long be taken."
     : `Taken on ${answer.imagery_date}: these places were free then, and may be taken now.`;
@@ -95,6 +101,10 @@ function redraw() {
   view.draw(spots, answer.width, answer.height);
   feedback.redraw();
 }
+
+byId("show-vehicles").addEventListener("change", (event) => {
+  byId("vehicles").toggleAttribute("hidden", !event.target.checked);
+});
 
 function textIn(tag, text) {
   const element = document.createElement(tag);

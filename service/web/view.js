@@ -50,6 +50,20 @@ export function clear() {
   drawn = [];
   choose(-1);
   places.replaceChildren();
+  byId("vehicles").replaceChildren();
+}
+
+/** Draws these vehicles and no others, below the places. */
+export function drawVehicles(vehicles, width, height) {
+  const layer = byId("vehicles");
+  layer.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  layer.replaceChildren(
+    ...vehicles.map((vehicle) => {
+      const polygon = document.createElementNS(SVG, "polygon");
+      polygon.setAttribute("points", vehicle.polygon.map((point) => point.join(",")).join(" "));
+      return polygon;
+    }),
+  );
 }
 
 /** Draws these places and no others. */

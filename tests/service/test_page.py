@@ -17,7 +17,8 @@ from parking.data.imagery import encode_png
 from parking.detection.geojson import IMAGE_CRS
 from parking.settings import Settings
 from service.app import create_app
-from tests.doubles import write_bright_model, write_inverted_model
+from tests.doubles import write_bright_model, write_colour_model, write_inverted_model
+from tests.parking.detection.test_scale import street
 from tests.service.conftest import Serve
 from tests.service.doubles import FlippingRegistry
 from tests.service.running import running
@@ -355,3 +356,27 @@ def test_a_person_may_say_the_resolution(page: "Page", picture: Path) -> None:
     assert float(page.locator("#gsd").input_value()) == 0.075
     give(page, picture)
     assert float(page.locator("#gsd").input_value()) == 0.15, "it was said of another image"
+
+
+@pytest.fixture(scope="module")
+def seeing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A service whose model sees vehicles, too."""
+    model = write_colour_model(tmp_path_factory.mktemp("colour") / "1.onnx")
+    settings = Settings(_env_file=None, state_dir=tmp_path_factory.mktemp("state"), reload_seconds=0.05, threads=1)
+    with running(create_app(settings, FlippingRegistry({1: model}, serving=1))) as address:
+        yield address
+
+
+def test_vehicles_are_drawn_and_can_be_hidden(browser: "Browser", seeing: str, tmp_path: Path) -> None:
+    file = tmp_path / "street.png"
+    file.write_bytes(encode_png(street(0.15).pixels))
+    page = browser.new_page()
+    page.goto(seeing)
+    page.set_input_files("#file", file)
+    page.wait_for_selector("#vehicles polygon")
+    assert page.locator("#vehicles polygon").count() == 8
+    assert page.locator("#places polygon").count() == 3
+    assert page.inner_text("#taken") == "8 vehicles, 73 % taken"
+    page.uncheck("#show-vehicles")
+    assert not page.locator("#vehicles polygon").first.is_visible()
+    page.close()
