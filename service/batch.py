@@ -8,7 +8,7 @@ from loguru import logger
 from pydantic import BaseModel
 
 from parking.errors import ImageError
-from service.deadline import Patience
+from service.deadline import Deadline
 from service.errors import (
     FAILED,
     BusyError,
@@ -41,7 +41,7 @@ class BatchAnswer(BaseModel):
 async def predict_batch(
     predictor: Predictor,
     questions: Sequence[Question],
-    patience: Patience,
+    deadline: Deadline,
     told: Callable[[Prediction], None],
 ) -> bytes:
     """Answer questions one after the other; each waits for a slot like any other request, so that none is starved.
@@ -49,7 +49,7 @@ async def predict_batch(
     Args:
         predictor: answers one.
         questions: all of the form JSON; the request id is numbered for each.
-        patience: for all of them together.
+        deadline: for all of them together.
         told: each prediction as it comes; it is not held on to.
 
     Returns:
@@ -64,7 +64,7 @@ async def predict_batch(
         request_id = f"{question.request_id}-{number}"
         name = json.dumps(question.upload.name).encode()
         try:
-            prediction, body = await predictor.predict(replace(question, request_id=request_id), patience)
+            prediction, body = await predictor.predict(replace(question, request_id=request_id), deadline)
         except (NotReadyError, CallerGoneError):
             raise
         except (ImageError, BusyError, DeadlineError) as error:

@@ -16,7 +16,7 @@ T = TypeVar("T")
 _SMALLER = "Send a smaller image, ask again when the service has less to do, or raise PARKING_REQUEST_SECONDS."
 
 
-class Patience:
+class Deadline:
     """Shared between the event loop, which learns that the caller left, and the thread that works for it."""
 
     def __init__(self, seconds: float, advice: str = _SMALLER) -> None:
@@ -46,7 +46,7 @@ class Patience:
 
     @asynccontextmanager
     async def waiting(self) -> AsyncIterator[None]:
-        """Wait for something, such as a body or a slot, no longer than there is patience; raises as `check` does."""
+        """Wait for something, such as a body or a slot, no longer than until the deadline; raises as `check` does."""
         limit = asyncio.timeout(self._end - time.monotonic())
         try:
             async with limit as self._wait:
@@ -70,7 +70,7 @@ class Patience:
         return DeadlineError(f"There is no answer after {self._seconds:g} s. {self._advice}")
 
 
-async def while_wanted(request: Request, patience: Patience, work: Coroutine[Any, Any, T]) -> T:
+async def while_wanted(request: Request, deadline: Deadline, work: Coroutine[Any, Any, T]) -> T:
     """Do the work; give up where the caller goes away meanwhile. The request's body must have been read.
 
     Raises:
@@ -81,11 +81,11 @@ async def while_wanted(request: Request, patience: Patience, work: Coroutine[Any
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
-            patience.give_up()
+            deadline.give_up()
         return await working
     except asyncio.CancelledError:
         # The process stops and waits no longer: neither should the thread that works on.
-        patience.give_up()
+        deadline.give_up()
         raise
     finally:
         leaving.cancel()

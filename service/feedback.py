@@ -19,7 +19,7 @@ from parking.settings import Settings
 from parking.storage import Store
 from service.answer_buffer import AnswerBuffer
 from service.auth import caller
-from service.deadline import Patience
+from service.deadline import Deadline
 from service.errors import BodyTooLargeError, BusyError
 from service.metrics import Metrics
 from service.openapi_examples import FEEDBACK, correction_body
@@ -107,7 +107,7 @@ class Answers:
         self._under_way += 1
         working.add_done_callback(self._done)
         # What a thread has begun goes on; only the caller waits no longer.
-        async with Patience(min(MOST_SECONDS, self._settings.request_seconds), _TOO_SLOW).waiting():
+        async with Deadline(min(MOST_SECONDS, self._settings.request_seconds), _TOO_SLOW).waiting():
             scored = await asyncio.shield(working)
         self._metrics.answers.feedback.labels("right" if correction.right else "corrected").inc()
         return scored
@@ -214,6 +214,6 @@ async def read_correction(request: Request) -> Correction:
 async def feedback(request: Request) -> Scored:
     """Say of an earlier answer that it is right, or which places are wrong or missing."""
     answers: Answers = request.app.state.service.answers
-    async with Patience(request.app.state.service.settings.request_seconds).waiting():
+    async with Deadline(request.app.state.service.settings.request_seconds).waiting():
         correction = await read_correction(request)
     return await answers.correct(correction)

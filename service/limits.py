@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.deadline import Patience
+from service.deadline import Deadline
 from service.errors import BodyTooLargeError, BusyError
 from service.metrics import RoomMetrics
 
@@ -36,7 +36,7 @@ class InferenceSlots:
         self._metrics = metrics
 
     @asynccontextmanager
-    async def one(self, patience: Patience, *, large: bool = False) -> AsyncIterator[None]:
+    async def one(self, deadline: Deadline, *, large: bool = False) -> AsyncIterator[None]:
         """Hold a slot; of large images one at a time, for each takes gigabytes, and its slot for a minute.
 
         Raises:
@@ -50,7 +50,7 @@ class InferenceSlots:
             raise BusyError("Every slot is busy and the queue is full. Try again in a second.")
         self._wait(1)
         try:
-            async with patience.waiting():
+            async with deadline.waiting():
                 await self._acquire(large)
         finally:
             self._wait(-1)

@@ -18,7 +18,7 @@ from parking.registry import PRODUCTION, Version
 from service.last_served import Memory
 from service.metrics import Metrics
 
-MOST_PATIENT = 30.0
+LONGEST_DELAY = 30.0
 """Longest wait between two questions to a registry that does not answer, in seconds."""
 
 
@@ -200,8 +200,8 @@ class ModelSlot:
 
     def _pause(self) -> float:
         """Longer after each failure, and never quite regular: many pods must not ask in step."""
-        patience: float = min(self._every * 2.0 ** min(self._failures, 10), max(MOST_PATIENT, self._every))
-        return patience * self._random.uniform(0.8, 1.2)
+        delay: float = min(self._every * 2.0 ** min(self._failures, 10), max(LONGEST_DELAY, self._every))
+        return delay * self._random.uniform(0.8, 1.2)
 
     def _follow_to(self, version: Version) -> None:
         """Serve what the registry names, unless it does already, or was refused before."""

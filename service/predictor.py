@@ -22,14 +22,14 @@ from parking.data.imagery import Raster, Stretch, encode_png, read_raster
 from parking.detection.bay_answer import bays_to_geojson
 from parking.errors import ImageTooLargeError
 from parking.settings import Settings
-from service.deadline import Patience
+from service.deadline import Deadline
 from service.errors import NotReadyError
 from service.feedback import Answers
 from service.inference_log import InferenceLog
 from service.limits import InferenceSlots
 from service.metrics import Metrics
 from service.model_slot import Loaded, ModelSlot
-from service.query_params import Wishes
+from service.query_params import QueryParams
 from service.responses import Prediction, render
 from service.uploads import Upload
 
@@ -46,7 +46,7 @@ class Question:
     """One image, and what is asked about it."""
 
     upload: Upload
-    wishes: Wishes
+    params: QueryParams
     form: str
     """Media type of the answer."""
     request_id: str
@@ -68,7 +68,7 @@ class Predictor:
         self._pool = ThreadPoolExecutor(settings.slots, thread_name_prefix="inference")
         self._running: set[object] = set()
 
-    async def predict(self, question: Question, patience: Patience) -> tuple[Prediction, bytes]:
+    async def predict(self, question: Question, deadline: Deadline) -> tuple[Prediction, bytes]:
         """Find the free places of an image.
 
         Returns:
@@ -84,9 +84,9 @@ class Predictor:
         if self._slot.current is None:
             raise NotReadyError(self._slot.reason)
         large = self._is_large(question.upload)
-        return await self._in_a_slot(patience, lambda: self._answer(question, patience), large)
+        return await self._in_a_slot(deadline, lambda: self._answer(question, deadline), large)
 
-    async def occupancy(self, upload: Upload, bays: Upload, wishes: Wishes, patience: Patience) -> bytes:
+    async def occupancy(self, upload: Upload, bays: Upload, params: QueryParams, deadline: Deadline) -> bytes:
         """Which bays of a layer are taken, as GeoJSON.
 
         Raises:
@@ -97,11 +97,11 @@ class Predictor:
         if self._slot.current is None:
             raise NotReadyError(self._slot.reason)
         large = self._is_large(upload)
-        return await self._in_a_slot(patience, lambda: self._read_bays(upload, bays, wishes, patience), large)
+        return await self._in_a_slot(deadline, lambda: self._read_bays(upload, bays, params, deadline), large)
 
-    async def preview(self, upload: Upload, patience: Patience) -> bytes:
+    async def preview(self, upload: Upload, deadline: Deadline) -> bytes:
         """The image as a PNG of moderate size; raises as `predict` does."""
-        return await self._in_a_slot(patience, lambda: self._draw(upload), self._is_large(upload))
+        return await self._in_a_slot(deadline, lambda: self._draw(upload), self._is_large(upload))
 
     def close(self, seconds: float = 2.0) -> None:
         """Wait a little for what runs: its callers have been told that the service stops."""
@@ -119,8 +119,8 @@ class Predictor:
             return False
         return megapixels > LARGE_SHARE * self._settings.max_megapixels
 
-    async def _in_a_slot(self, patience: Patience, work: Callable[[], T], large: bool) -> T:
-        async with self._slots.one(patience, large=large):
+    async def _in_a_slot(self, deadline: Deadline, work: Callable[[], T], large: bool) -> T:
+        async with self._slots.one(deadline, large=large):
             context = contextvars.copy_context()
             working = asyncio.get_running_loop().run_in_executor(self._pool, context.run, self._counted, work)
             return await working
@@ -133,25 +133,25 @@ class Predictor:
         finally:
             self._running.discard(running)
 
-    def _answer(self, question: Question, patience: Patience) -> tuple[Prediction, bytes]:
+    def _answer(self, question: Question, deadline: Deadline) -> tuple[Prediction, bytes]:
         # Not before: a new version may have come while this request waited.
         loaded = self._slot.current
         if loaded is None:
             raise NotReadyError(self._slot.reason)
         started = time.perf_counter()
-        raster = self._read(question.upload, question.wishes.wanted_stretch)
-        if question.wishes.gsd is not None:
-            raster = replace(raster, gsd=question.wishes.gsd)
+        raster = self._read(question.upload, question.params.stretch_values)
+        if question.params.gsd is not None:
+            raster = replace(raster, gsd=question.params.gsd)
         self._check_scaled_size(raster, loaded)
         detection = loaded.detector.detect(
             raster,
-            threshold=question.wishes.threshold,
-            min_area_m2=question.wishes.min_area,
+            threshold=question.params.threshold,
+            min_area_m2=question.params.min_area,
             assumed_gsd=self._settings.assumed_gsd or None,
-            tta=question.wishes.tta,
-            check=patience.check,
+            tta=question.params.tta,
+            check=deadline.check,
         )
-        if question.wishes.gsd is not None:
+        if question.params.gsd is not None:
             detection = replace(detection, gsd_source="caller")
         elapsed = (time.perf_counter() - started) * 1000
         now = datetime.now(UTC)
@@ -189,18 +189,18 @@ class Predictor:
             self._metrics.log.lost.inc()
             logger.exception("No log row could be made")
 
-    def _read_bays(self, upload: Upload, bays: Upload, wishes: Wishes, patience: Patience) -> bytes:
+    def _read_bays(self, upload: Upload, bays: Upload, params: QueryParams, deadline: Deadline) -> bytes:
         loaded = self._slot.current
         if loaded is None:
             raise NotReadyError(self._slot.reason)
-        raster = self._read(upload, wishes.wanted_stretch)
-        if wishes.gsd is not None:
-            raster = replace(raster, gsd=wishes.gsd)
+        raster = self._read(upload, params.stretch_values)
+        if params.gsd is not None:
+            raster = replace(raster, gsd=params.gsd)
         self._check_scaled_size(raster, loaded)
         known = read_known_bays(bays.data, bays.name, raster)
         assumed = self._settings.assumed_gsd or None
         rings = [bay.ring for bay in known.bays]
-        read = loaded.detector.occupancy(raster, rings, assumed_gsd=assumed, tta=wishes.tta, check=patience.check)
+        read = loaded.detector.occupancy(raster, rings, assumed_gsd=assumed, tta=params.tta, check=deadline.check)
         return json.dumps(bays_to_geojson(known, read, raster, loaded.label)).encode()
 
     def _draw(self, upload: Upload) -> bytes:

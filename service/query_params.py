@@ -20,7 +20,7 @@ _OF_WIDGETS = re.compile(
 """Fields that widgets for uploads, and frameworks for forms, add of their own: they ask for nothing."""
 
 
-class Wishes(BaseModel):
+class QueryParams(BaseModel):
     """The query of a prediction; what is left out, the model's contract and the settings decide."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
@@ -53,11 +53,11 @@ class Wishes(BaseModel):
         return value
 
     @property
-    def wanted_stretch(self) -> Stretch | None:
+    def stretch_values(self) -> Stretch | None:
         """The stretch that the caller gave."""
         return parse_stretch(self.stretch) if self.stretch is not None else None
 
-    def with_fields(self, fields: Mapping[str, str]) -> "Wishes":
+    def with_fields(self, fields: Mapping[str, str]) -> "QueryParams":
         """The same, with what fields of the form say besides; an empty field says nothing.
 
         Raises:
@@ -67,7 +67,7 @@ class Wishes(BaseModel):
         if not said:
             return self
         try:
-            found = Wishes.model_validate(said)
+            found = QueryParams.model_validate(said)
         except ValidationError as error:
             wrong = [{**one, "loc": ("body", *one["loc"])} for one in error.errors(include_context=False)]
             raise RequestValidationError(wrong) from error
@@ -78,5 +78,5 @@ class Wishes(BaseModel):
         return self.model_copy(update={name: getattr(found, name) for name in found.model_fields_set})
 
 
-AskedFor = Annotated[Wishes, Query()]
-"""Wishes, as a route takes them."""
+AskedFor = Annotated[QueryParams, Query()]
+"""QueryParams, as a route takes them."""

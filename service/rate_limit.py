@@ -1,4 +1,4 @@
-"""How many images a caller may send: an even pace, with some at once."""
+"""How many images a caller may send: an even rate, with some at once."""
 
 import time
 from collections import OrderedDict
@@ -14,7 +14,7 @@ BURST_SECONDS = 10.0
 """So many seconds' worth may come at once."""
 
 
-class Pace:
+class RateLimit:
     """The generic cell rate algorithm (ITU-T I.371): a moment a caller, up to which its images are paid for."""
 
     def __init__(self, per_minute: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -39,19 +39,19 @@ class Pace:
         return max(0.0, early)
 
 
-def keep_pace_of_one(request: Request) -> None:
-    """Count an image of this caller; raises as `keep_pace` does."""
-    keep_pace(request, 1)
+def limit_rate_of_one(request: Request) -> None:
+    """Count an image of this caller; raises as `limit_rate` does."""
+    limit_rate(request, 1)
 
 
-def keep_pace(request: Request, images: int) -> None:
+def limit_rate(request: Request, images: int) -> None:
     """Count images of this caller.
 
     Raises:
         HTTPException: 429, it sends too many.
     """
-    pace: Pace = request.app.state.service.pace
-    wait = pace.wait(request.client.host if request.client else "", images)
+    rate: RateLimit = request.app.state.service.rate_limit
+    wait = rate.wait(request.client.host if request.client else "", images)
     if wait > 0:
         seconds = max(1, round(wait + 0.5))
         raise HTTPException(429, f"You send too many images. Go on in {seconds} s.", {"Retry-After": str(seconds)})

@@ -9,14 +9,14 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from service import openapi_examples
 from service.auth import caller, operator
 from service.batch import BatchAnswer, predict_batch
-from service.deadline import Patience, while_wanted
+from service.deadline import Deadline, while_wanted
 from service.errors import NotReadyError
 from service.health import Health, health_of
 from service.middleware import ANSWER_ID
 from service.model_info import ModelInfo, model_info
 from service.predictor import Question
 from service.query_params import AskedFor
-from service.rate_limit import keep_pace, keep_pace_of_one
+from service.rate_limit import limit_rate, limit_rate_of_one
 from service.responses import Prediction, choose_form
 from service.state import ServiceState
 from service.uploads import image_and_bays, many_images, one_image, read_image, read_image_and_bays, read_images
@@ -29,17 +29,17 @@ router = APIRouter()
     "/predict",
     responses=openapi_examples.PREDICT,
     response_class=Response,
-    dependencies=[Depends(caller), Depends(keep_pace_of_one)],
+    dependencies=[Depends(caller), Depends(limit_rate_of_one)],
     openapi_extra=one_image(),
 )
-async def predict(request: Request, wishes: AskedFor) -> Response:
+async def predict(request: Request, params: AskedFor) -> Response:
     """Find the free parking places in an image of the ground from above."""
     form = choose_form(request.headers.get("accept"))
-    predictor, patience = _state(request).predictor, _patience(request)
-    async with patience.waiting():
+    predictor, deadline = _state(request).predictor, _deadline(request)
+    async with deadline.waiting():
         upload, fields = await read_image(request)
-    question = Question(upload, wishes.with_fields(fields), form, request.state.request_id)
-    prediction, body = await while_wanted(request, patience, predictor.predict(question, patience))
+    question = Question(upload, params.with_fields(fields), form, request.state.request_id)
+    prediction, body = await while_wanted(request, deadline, predictor.predict(question, deadline))
     request.state.model_version = prediction.model_version
     return Response(body, media_type=form, headers={ANSWER_ID: prediction.answer_id})
 
@@ -54,19 +54,19 @@ async def predict(request: Request, wishes: AskedFor) -> Response:
     dependencies=[Depends(caller)],
     openapi_extra=many_images(),
 )
-async def predict_several(request: Request, wishes: AskedFor) -> Response:
+async def predict_several(request: Request, params: AskedFor) -> Response:
     """Find the free parking places in up to 16 images; one that fails leaves the others their answers."""
-    predictor, patience = _state(request).predictor, _patience(request)
-    async with patience.waiting():
+    predictor, deadline = _state(request).predictor, _deadline(request)
+    async with deadline.waiting():
         uploads, fields = await read_images(request)
-    keep_pace(request, len(uploads))
-    wishes = wishes.with_fields(fields)
-    questions = [Question(upload, wishes, "application/json", request.state.request_id) for upload in uploads]
+    limit_rate(request, len(uploads))
+    params = params.with_fields(fields)
+    questions = [Question(upload, params, "application/json", request.state.request_id) for upload in uploads]
 
     def told(prediction: Prediction) -> None:
         request.state.model_version = prediction.model_version
 
-    body = await while_wanted(request, patience, predict_batch(predictor, questions, patience, told))
+    body = await while_wanted(request, deadline, predict_batch(predictor, questions, deadline, told))
     return Response(body, media_type="application/json")
 
 
@@ -74,16 +74,16 @@ async def predict_several(request: Request, wishes: AskedFor) -> Response:
     "/occupancy",
     responses=openapi_examples.OCCUPANCY,
     response_class=Response,
-    dependencies=[Depends(caller), Depends(keep_pace_of_one)],
+    dependencies=[Depends(caller), Depends(limit_rate_of_one)],
     openapi_extra=image_and_bays(),
 )
-async def occupancy(request: Request, wishes: AskedFor) -> Response:
+async def occupancy(request: Request, params: AskedFor) -> Response:
     """Say which bays of a layer are taken in an image of the ground from above."""
-    predictor, patience = _state(request).predictor, _patience(request)
-    async with patience.waiting():
+    predictor, deadline = _state(request).predictor, _deadline(request)
+    async with deadline.waiting():
         upload, bays, fields = await read_image_and_bays(request)
-    wishes = wishes.with_fields(fields)
-    body = await while_wanted(request, patience, predictor.occupancy(upload, bays, wishes, patience))
+    params = params.with_fields(fields)
+    body = await while_wanted(request, deadline, predictor.occupancy(upload, bays, params, deadline))
     return Response(body, media_type="application/geo+json")
 
 
@@ -92,14 +92,14 @@ async def occupancy(request: Request, wishes: AskedFor) -> Response:
     # The page's own: to clients that are generated from the schema, an answer in `image/png` means nothing.
     include_in_schema=False,
     response_class=Response,
-    dependencies=[Depends(caller), Depends(keep_pace_of_one)],
+    dependencies=[Depends(caller), Depends(limit_rate_of_one)],
 )
 async def preview(request: Request) -> Response:
     """The image as a PNG of at most 2048 pixels a side, for browsers that cannot show a TIFF."""
-    patience = _patience(request)
-    async with patience.waiting():
+    deadline = _deadline(request)
+    async with deadline.waiting():
         upload, _ = await read_image(request)
-    body = await while_wanted(request, patience, _state(request).predictor.preview(upload, patience))
+    body = await while_wanted(request, deadline, _state(request).predictor.preview(upload, deadline))
     return Response(body, media_type="image/png")
 
 
@@ -174,8 +174,8 @@ def _state(request: Request) -> ServiceState:
     return state
 
 
-def _patience(request: Request) -> Patience:
+def _deadline(request: Request) -> Deadline:
     """Of this request, which counts for the version that serves now, whatever comes of it."""
     loaded = _state(request).slot.current
     request.state.model_version = loaded.label if loaded else ""
-    return Patience(_state(request).settings.request_seconds)
+    return Deadline(_state(request).settings.request_seconds)

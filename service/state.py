@@ -17,7 +17,7 @@ from service.log_buffer import ROWS_PER_MIB, LogBuffer
 from service.metrics import Metrics
 from service.model_slot import ModelSlot, Versions
 from service.predictor import Predictor
-from service.rate_limit import Pace
+from service.rate_limit import RateLimit
 
 
 class ServiceState:
@@ -29,7 +29,7 @@ class ServiceState:
         self.stopping = False
         """Whether the process was told to stop: it ends what runs, and no more should come."""
         self.metrics = Metrics()
-        self.pace = Pace(settings.rate_limit)
+        self.rate_limit = RateLimit(settings.rate_limit)
         self.slot = ModelSlot(
             registry,
             settings.state_dir / "models",

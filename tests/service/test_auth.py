@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from service.rate_limit import Pace
+from service.rate_limit import RateLimit
 from tests.service.conftest import Serve
 from tests.service.doubles import FlippingRegistry
 from tests.service.test_predict import assert_problem
@@ -30,39 +30,39 @@ def test_a_caller_beyond_its_pace_is_told_when_to_come_again(
 
 def test_a_pace_is_kept_a_caller_and_paid_back_with_time() -> None:
     now = 0.0
-    pace = Pace(per_minute=60, clock=lambda: now)
-    assert [pace.wait("a") for _ in range(10)] == [0.0] * 10
-    assert pace.wait("a") == pytest.approx(1.0)
-    assert pace.wait("b") == 0.0
+    rate = RateLimit(per_minute=60, clock=lambda: now)
+    assert [rate.wait("a") for _ in range(10)] == [0.0] * 10
+    assert rate.wait("a") == pytest.approx(1.0)
+    assert rate.wait("b") == 0.0
     now = 1.0
-    assert pace.wait("a") == 0.0
-    assert pace.wait("a") > 0
+    assert rate.wait("a") == 0.0
+    assert rate.wait("a") > 0
     now = 100.0
-    assert [pace.wait("a") for _ in range(10)] == [0.0] * 10
+    assert [rate.wait("a") for _ in range(10)] == [0.0] * 10
 
 
 def test_a_batch_counts_whole_or_not_at_all_and_passes_where_nothing_is_owed() -> None:
     now = 0.0
-    pace = Pace(per_minute=60, clock=lambda: now)
-    assert pace.wait("a", 16) == 0.0
-    assert pace.wait("a", 16) == pytest.approx(16.0)
-    assert pace.wait("a") == pytest.approx(7.0)
+    rate = RateLimit(per_minute=60, clock=lambda: now)
+    assert rate.wait("a", 16) == 0.0
+    assert rate.wait("a", 16) == pytest.approx(16.0)
+    assert rate.wait("a") == pytest.approx(7.0)
     now = 12.0
-    assert pace.wait("a", 6) == 0.0
-    assert pace.wait("a", 6) == pytest.approx(6.0)
+    assert rate.wait("a", 6) == 0.0
+    assert rate.wait("a", 6) == pytest.approx(6.0)
 
 
 def test_callers_without_number_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.rate_limit.MOST_CALLERS", 5)
-    pace = Pace(per_minute=1)
+    rate = RateLimit(per_minute=1)
     for number in range(20):
-        assert pace.wait(str(number)) == 0.0
-    assert len(pace._paid_until) == 5
+        assert rate.wait(str(number)) == 0.0
+    assert len(rate._paid_until) == 5
 
 
 def test_without_a_limit_nobody_waits() -> None:
-    pace = Pace(per_minute=0)
-    assert all(pace.wait("a") == 0.0 for _ in range(1000))
+    rate = RateLimit(per_minute=0)
+    assert all(rate.wait("a") == 0.0 for _ in range(1000))
 
 
 def test_pages_of_other_hosts_are_refused_unless_named(serve: Serve, models: dict[int, Path]) -> None:

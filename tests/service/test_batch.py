@@ -94,7 +94,7 @@ def test_no_image_of_a_batch_is_held_when_the_next_is_looked_at(
     assert held == [0] * 5
 
 
-def test_wishes_hold_for_all(client: TestClient, image: bytes) -> None:
+def test_parameters_hold_for_all(client: TestClient, image: bytes) -> None:
     answer = client.post("/predict/batch?min_area=50", files=[("file", ("a.png", image))] * 2)
     assert [result["answer"]["count"] for result in answer.json()["results"]] == [0, 0]
 
