@@ -156,12 +156,12 @@ def flattery(known: frozenset[str] | None, left_out: int) -> list[str]:
 
 
 def show_scores(scores: "Scores", title: str) -> None:
-    """Print scores, one a row, each with what it means."""
+    """Print scores, one a row, each with what it means; not those that these scenes cannot tell."""
     # A title of the table's own would be folded to the width of its numbers.
     console.print(title, markup=False, soft_wrap=True, style="bold")
     listed = table("score", "value", "meaning")
     listed.columns[2].justify = "left"
-    for name, value in scores.model_dump(exclude={"scenes"}).items():
+    for name, value in scores.model_dump(exclude={"scenes"}, exclude_none=True).items():
         meaning = type(scores).model_fields[name].description or ""
         listed.add_row(name, f"{value:+.0%}" if name == "count_bias" else f"{value:.3f}", meaning)
     console.print(listed)

@@ -100,12 +100,12 @@ class Run:
         with mlflow_client(self.tracking_uri) as client:
             client.log_batch(self.id, params=entries)
 
-    def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
-        """Records numbers, at a step of training where there is one."""
+    def metrics(self, values: Mapping[str, float | None], step: int | None = None) -> None:
+        """Records numbers, at a step of training where there is one; what was not measured is left out."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        entries = [Metric(key, float(value), now, step or 0) for key, value in values.items()]
+        entries = [Metric(key, float(value), now, step or 0) for key, value in values.items() if value is not None]
         with mlflow_client(self.tracking_uri) as client:
             client.log_batch(self.id, metrics=entries)
 

@@ -29,7 +29,7 @@ def test_a_run_keeps_settings_numbers_and_files(tracker: Tracker, tmp_path: Path
     with tracker.run("train", tags={"dataset_version": "abc"}) as run:
         run.params({"learning_rate": 1e-3, "long": "x" * 10_000})
         run.metrics({"loss": 0.5}, step=1)
-        run.metrics({"loss": 0.25}, step=2)
+        run.metrics({"loss": 0.25, "not measured": None}, step=2)
         run.file(b"{}", "recipe.json")
         run.file(tmp_path / "plot.png", folder="plots")
     kept = stored(run)
