@@ -11,6 +11,7 @@ from cli.console import console, progress_shown, table
 from cli.files import check_writable, write_file
 from cli.flow_command import flow_command
 from cli.stopping import stops_soon
+from parking.optional import need
 from parking.settings import GENERATED, Settings
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def ingest(
 
     Example: [bold]parking ingest --data ~/annotated --labels pkw=vehicle,bucht=stall[/bold]
     """
+    need("prefect", "A command that runs a flow")
     look_first(data, labels, session.start(state))
     with flow_command(state, "Images that were copied are kept, but there is no snapshot: the same command makes it."):
         from flows.ingest import ingest as flow

@@ -12,6 +12,7 @@ import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -21,6 +22,9 @@ from parking import progress
 
 UNWIND_SECONDS = 1.2
 """How long the stack may take, so that runs are marked as ended in MLflow and Prefect where these answer."""
+
+THREAD_SECONDS = 0.5
+"""How long threads that work may take to hear of it, within that time."""
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -87,9 +91,19 @@ def stops_soon(kept: str) -> Iterator[None]:
     try:
         yield
     finally:
+        if was_asked():
+            _join_threads()
         signal.set_wakeup_fd(before)
         os.close(writer)
         _kept = "" if not was_asked() else kept
+
+
+def _join_threads() -> None:
+    """Give work in other threads its moment, too: it hears of the signal at its next report."""
+    end_of_wait = time.monotonic() + THREAD_SECONDS
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join(max(0.0, end_of_wait - time.monotonic()))
 
 
 def _watch(reader: int) -> None:

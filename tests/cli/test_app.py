@@ -173,7 +173,7 @@ def test_an_mlflow_out_of_reach_is_a_sentence_and_soon(
     assert time.monotonic() - started < 20
 
 
-@pytest.mark.parametrize("words", [("ingest", "--data", "images"), ("flows",)])
+@pytest.mark.parametrize("words", [("ingest", "--data", "generated"), ("flows",)])
 def test_a_prefect_out_of_reach_is_a_sentence(
     parking: Command, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:

@@ -236,10 +236,12 @@ def test_volumes_outlive_the_release(manifests: list[Manifest]) -> None:
 
 
 def test_alerts_and_panels_ask_for_metrics_that_the_service_has() -> None:
+    from service.drift_history import DriftMetrics
     from service.metrics import Metrics
 
-    exported = {sample.name for family in Metrics().registry.collect() for sample in family.samples}
-    families = {family.name for family in Metrics().registry.collect()}
+    shown = [*Metrics().registry.collect(), *DriftMetrics().collect()]
+    exported = {sample.name for family in shown for sample in family.samples}
+    families = {family.name for family in shown}
     known = exported | {f"{name}{end}" for name in families for end in ("", "_total", "_bucket", "_sum", "_count")}
     rules = [rule["expr"] for group in load("helm/files/alerts.yaml")["groups"] for rule in group["rules"]]
     panels = [target["expr"] for panel in load("helm/files/dashboard.json")["panels"] for target in panel["targets"]]
