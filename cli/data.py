@@ -12,7 +12,7 @@ from cli.files import check_writable, write_file
 from cli.flow_command import flow_command
 from cli.stopping import stops_soon
 from parking.optional import need
-from parking.settings import GENERATED, Settings
+from parking.settings import GENERATED, Settings, get_settings
 
 if TYPE_CHECKING:
     from parking.data.dataset import Snapshot
@@ -39,7 +39,7 @@ def ingest(
     Example: [bold]parking ingest --data ~/annotated --labels pkw=vehicle,bucht=stall[/bold]
     """
     need("prefect", "A command that runs a flow")
-    look_first(data, labels, session.start(state))
+    look_first(data, labels, get_settings())
     with flow_command(state, "Images that were copied are kept, but there is no snapshot: the same command makes it."):
         from flows.ingest import ingest as flow
         from parking.learning.scene_cache import find_snapshot

@@ -68,3 +68,13 @@ def test_without_a_snapshot_the_command_that_makes_one_is_named(parking: Command
     answer = parking("data", "show")
     assert answer.status == 1
     assert "parking ingest --data" in answer.err
+
+
+def test_ingest_looks_for_annotations_before_it_starts_prefect(
+    parking: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("cli.session.start_flows", lambda *_: pytest.fail("Prefect was asked for first"))
+    answer = parking("ingest", "--data", tmp_path / "nowhere")
+    assert answer.status == 1
+    assert "nowhere" in answer.err
+    assert not (tmp_path / ".parking").exists()

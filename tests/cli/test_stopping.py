@@ -106,7 +106,10 @@ def test_work_in_threads_ends_at_its_next_report() -> None:
             says("unwound")
     worker = threading.Thread(target=steps)
     worker.start()
-    worker.join()
+    try:
+        worker.join()
+    finally:
+        worker.join()
     """
     with at_work(COMMAND.replace("{work}", work)) as process:
         process.send_signal(signal.SIGINT)
