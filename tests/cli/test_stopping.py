@@ -99,6 +99,7 @@ def test_work_in_threads_ends_at_its_next_report() -> None:
     work = """
     def steps():
         try:
+            says("begun")
             for n in range(10_000):
                 report(n, 10_000, "steps")
                 time.sleep(0.01)
@@ -112,6 +113,8 @@ def test_work_in_threads_ends_at_its_next_report() -> None:
         worker.join()
     """
     with at_work(COMMAND.replace("{work}", work)) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=30)[0] == "unwound\n"
 
