@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 WORKSPACE = "evidently"
 """Folder in the state folder; `evidently ui --workspace` shows it."""
 _RUNS = "nights.json"
-_DAMAGED = "damaged-"
+_DAMAGED = ".damaged"
+"""Ending of a folder beside the workspace, for projects whose description is torn: Evidently reads all in its own."""
 
 
 def evaluate(
@@ -121,8 +122,10 @@ def remove_torn(folder: Path) -> list[Path]:
             file.unlink()
     for project in folder.glob("????????-????-????-????-????????????"):
         if not _is_whole(project / "metadata.json"):
-            project.rename(folder / f"{_DAMAGED}{project.name}")
-    return sorted(folder.glob(f"{_DAMAGED}*"))
+            damaged = folder.with_name(f"{folder.name}{_DAMAGED}")
+            damaged.mkdir(exist_ok=True)
+            project.rename(damaged / project.name)
+    return sorted(folder.with_name(f"{folder.name}{_DAMAGED}").glob("*"))
 
 
 def _is_whole(file: Path) -> bool:

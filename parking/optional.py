@@ -17,7 +17,7 @@ GROUPS: dict[str, frozenset[str]] = {
     "loop": frozenset(
         {
             *("alembic", "dask", "defusedxml", "distributed", "httpx", "mlflow", "prefect", "prefect_dask", "psycopg2"),
-            *("pyogrio", "sqlalchemy"),
+            *("psutil", "pyogrio", "sqlalchemy"),
         }
     ),
     "survey": frozenset({"bokeh", "pyogrio"}),

@@ -37,6 +37,12 @@ ONE_SCALE = (1.0,)
 USUAL_GSD = 0.11
 """Metres per pixel that an image is first taken to have where nobody says it: that of the usual screenshot of a map."""
 
+COARSE_GSD = 0.2
+"""Metres per pixel that an image without vehicles is then taken to have, where it may be coarse."""
+
+COARSER = 1.3
+"""Times the usual resolution from which texture says that an image may be coarse."""
+
 NEARLY = 0.08
 """Share by which an estimated resolution may differ from the one that an image was read at: less is not read again."""
 
@@ -301,7 +307,12 @@ class Detector:
             return self._read_at(raster, Scale(assumed_gsd, "assumed"), tta, scales, check)
         first = self._read_at(raster, Scale(USUAL_GSD, "assumed"), False, ONE_SCALE, check)
         guess = self._estimate(first)
-        if abs(guess.gsd / USUAL_GSD - 1) > NEARLY:
+        if guess.source != "vehicles" and (guess.source == "assumed" or guess.gsd > COARSER * USUAL_GSD):
+            # Vehicles that are half as large as expected are not seen: look again as if the image were coarse.
+            coarse = self._read_at(raster, Scale(COARSE_GSD, "assumed"), False, ONE_SCALE, check)
+            if (seen := self._estimate(coarse)).source == "vehicles":
+                first, guess = coarse, seen
+        if abs(guess.gsd / first.scale.gsd - 1) > NEARLY:
             first = self._read_at(raster, guess, False, ONE_SCALE, check)
             # Vehicles are seen best near the resolution that they were learnt at: the second look is the better one.
             guess = better if (better := self._estimate(first)).source == "vehicles" else guess

@@ -29,7 +29,7 @@ ASKED = range(100, 116)
 @pytest.fixture(scope="module")
 def by_night(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What annotators have drawn since: scenes of the night."""
-    folder = generate_dataset(tmp_path_factory.mktemp("by-night"), 20, seed=5, size=256)
+    folder = generate_dataset(tmp_path_factory.mktemp("by-night"), 40, seed=5, size=256)
     for number, file in enumerate(sorted(folder.glob("*.png"))):
         Image.fromarray(apply_shift(read_raster(file.read_bytes()).pixels, "night", number)).save(file)
     return folder

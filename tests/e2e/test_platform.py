@@ -26,7 +26,7 @@ def test_every_flow_is_a_deployment_with_a_typed_form(platform: Platform) -> Non
     for name in ("ingest", "tune", "train", "promote", "retrain", "monitor", "survey"):
         assert deployment(platform, name)["tags"]
     form = deployment(platform, "retrain")["parameter_openapi_schema"]["properties"]
-    assert set(form) == {"data", "trials", "folds", "minutes", "promote", "recipe", "only_new"}
+    assert set(form) == {"data", "trials", "folds", "minutes", "promote", "recipe", "only_new", "labels", "group_by"}
     assert form["promote"]["type"] == "boolean"
     assert form["folds"]["minimum"] == 2
     assert all(field.get("description") for field in form.values())

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from flows.ingest import ingest
+from flows.logs import show_in_runs
 from parking.errors import DatasetError, QuarantineError
 from parking.learning.scene_cache import find_snapshot, samples_of
 from tests.flows.conftest import SCENES
@@ -24,6 +25,8 @@ def test_who_gives_no_images_gets_drawn_ones() -> None:
 
 
 def test_a_test_set_too_small_to_judge_by_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    # Another test of this process may have taken the handler away.
+    show_in_runs()
     ingest("generated", scenes=5, size=128)
     assert "too few to judge a version by" in caplog.text
     assert "--force" in caplog.text

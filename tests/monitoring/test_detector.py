@@ -48,6 +48,6 @@ def test_full_car_parks_show_in_the_answers_and_are_no_fault_of_the_images() -> 
     def answered(scene: Callable[[int], Pixels], seeds: range) -> pa.Table:
         return rows_to_table(list(rows_of(((seed, scene(seed)) for seed in seeds), shipped)))
 
-    finding = look(answered(drawn, range(24)), answered(FULL.scene, range(900, 924)))
+    finding = look(answered(drawn, range(48)), answered(FULL.scene, range(900, 948)))
     assert finding.verdict == "warning", finding.reason
     assert tell(FULL, finding)["caught"], finding.reason

@@ -92,7 +92,8 @@ def test_torn_files_go_and_whole_ones_stay(tmp_path: Path, torn: str, left: str)
         adopt_runs(one, project)
     assert (project / torn).exists() is False
     assert (project / "snapshots" / "a.json").exists()
-    assert remove_torn(tmp_path) == ([project.with_name(f"damaged-{project.name}")] if damaged else [])
+    aside = tmp_path.with_name(f"{tmp_path.name}.damaged")
+    assert remove_torn(tmp_path) == ([aside / project.name] if damaged else [])
 
 
 def test_a_night_that_met_a_full_disk_leaves_nothing_torn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,7 @@ def street(gsd: float, cars: int = 8, places: int = 3) -> Raster:
     return Raster(pixels)
 
 
-@pytest.mark.parametrize("gsd", [0.06, 0.11, 0.15, 0.2, 0.25])
+@pytest.mark.parametrize("gsd", [0.06, 0.11, 0.15, 0.18, 0.2, 0.25])
 def test_vehicles_tell_the_resolution(detector: Detector, gsd: float) -> None:
     found = detector.detect(street(gsd))
     assert found.gsd_source == "vehicles"
