@@ -101,9 +101,13 @@ def stops_soon(kept: str) -> Iterator[None]:
 def _join_threads() -> None:
     """Give work in other threads its moment, too: it hears of the signal at its next report."""
     end_of_wait = time.monotonic() + THREAD_SECONDS
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and not thread.daemon:
-            thread.join(max(0.0, end_of_wait - time.monotonic()))
+    # Not by `join`: one that a signal interrupts takes its thread for ended (bpo-45274).
+    while time.monotonic() < end_of_wait and any(map(_works_beside, threading.enumerate())):
+        time.sleep(0.01)
+
+
+def _works_beside(thread: threading.Thread) -> bool:
+    return thread is not threading.current_thread() and not thread.daemon
 
 
 def _watch(reader: int) -> None:
