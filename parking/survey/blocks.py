@@ -213,7 +213,8 @@ def _corners(height: int, width: int, tiling: Tiling) -> Iterator[tuple[int, int
 def _places(contract: Contract, part: Pixels, maps: Maps, grid: Grid, threshold: float | None) -> tuple[Spot, ...]:
     changed = contract if threshold is None else contract.model_copy(update={"threshold": threshold})
     if contract.bays:
-        return find_places(maps, changed, grid.gsd)
+        # The contract as it is says what its own threshold amounts to for cores.
+        return find_places(maps, contract, grid.gsd, threshold=threshold)
     return find_spots(maps["probability"], part.rgb, rules_for(changed, grid.gsd), grid.gsd)
 
 

@@ -1,6 +1,8 @@
 """The places of a survey do not depend on how it is cut: into blocks, into files, on which pixel it begins."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -11,9 +13,10 @@ from rasterio.transform import Affine
 
 from parking.data.imagery import Raster
 from parking.detection.detector import Detector
-from parking.survey.blocks import Block, Tiling, core_of, plan_blocks
+from parking.survey.blocks import Block, Tiling, _places, core_of, plan_blocks
 from parking.survey.grid import grid_at
-from tests.doubles import contract, write_bright_model
+from tests.doubles import contract, write_bright_model, write_colour_model
+from tests.parking.detection.test_scale import street
 from tests.parking.survey.drawing import LAMBERT, NORTH, WEST, cut, draw, write
 from tests.parking.survey.surveying import survey
 
@@ -118,3 +121,11 @@ def test_tiles_without_data_cost_nothing(detector: Detector, tmp_path: Path, mon
     found = survey(detector, write(tmp_path / "far.tif", far, nodata=0), block=1000)
     assert len(found.places) == bays
     assert runs[0] < 40
+
+
+def test_a_larger_threshold_gives_fewer_places_of_a_model_with_cores(tmp_path: Path) -> None:
+    detector = Detector.load(write_colour_model(tmp_path / "colour.onnx"), threads=1)
+    maps = detector.read(Raster(street(0.2).pixels, gsd=0.2)).maps
+    grid = cast(Any, SimpleNamespace(gsd=0.2))
+    few, usual = (_places(detector.contract, cast(Any, None), maps, grid, value) for value in (0.9999, None))
+    assert len(few) < len(usual) == 3
