@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 import mimeparse
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from parking.data.imagery import Raster, encode_png
@@ -54,8 +54,8 @@ class Gsd(BaseModel):
     """Metres per pixel."""
     source: GsdSource
     """Who said so: the file, the caller, an estimate from vehicles or texture, or nobody."""
-    spread: float | None = None
-    """Standard error of an estimate, as a share of it; null where it is no estimate."""
+    spread: float | None = Field(default=None, exclude_if=lambda spread: spread is None)
+    """Standard error of an estimate, as a share of it; left out where there is none."""
 
 
 class StretchAnswer(BaseModel):

@@ -108,12 +108,18 @@ def _collection(spots: Sequence[Spot], raster: Raster, properties: Sequence[str]
 def _about(detection: Detection, raster: Raster, model_version: str) -> dict[str, Any]:
     """What a reader of any outline must know of the image and the model."""
     return {
-        "gsd": {"value": detection.gsd, "source": detection.gsd_source, "spread": detection.gsd_spread},
+        "gsd": _gsd(detection),
         "imagery_date": detection.imagery_date.isoformat() if detection.imagery_date else "unknown",
         "stretch": asdict(raster.stretch) if raster.stretch else None,
         "model_version": model_version,
         "image": {"name": raster.name, "width": raster.width, "height": raster.height},
     }
+
+
+def _gsd(detection: Detection) -> dict[str, Any]:
+    """Without a standard error where there is no estimate."""
+    spread = {} if detection.gsd_spread is None else {"spread": detection.gsd_spread}
+    return {"value": detection.gsd, "source": detection.gsd_source, **spread}
 
 
 def locate(rings: Sequence[Ring], raster: Raster) -> Location:

@@ -53,9 +53,9 @@ def test_a_picture_that_does_not_say_its_resolution_has_the_models_or_the_settin
         said: dict[str, object] = json.loads((tmp_path / "answers" / "park.pixels.json").read_text())["gsd"]
         return said
 
-    assert resolution() == {"value": read_contract(model).gsd, "source": "assumed", "spread": None}
+    assert resolution() == {"value": read_contract(model).gsd, "source": "assumed"}
     monkeypatch.setenv("PARKING_ASSUMED_GSD", "0.3")
-    assert resolution() == {"value": 0.3, "source": "assumed", "spread": None}
+    assert resolution() == {"value": 0.3, "source": "assumed"}
 
 
 def test_a_resolution_that_none_has_is_refused(
@@ -199,7 +199,7 @@ def test_json_is_a_line_an_image_whatever_became_of_it(parking: Command, model: 
     assert answer.status == 1
     good, bad = map(json.loads, answer.out.splitlines())
     assert good["image"] == str(image)
-    assert good["places"]["gsd"] == {"value": 0.3, "source": "caller", "spread": None}
+    assert good["places"]["gsd"] == {"value": 0.3, "source": "caller"}
     assert good["places"]["model_version"].startswith("bright-")
     assert all(Path(file).exists() for file in good["files"])
     assert "is not a PNG" in bad["error"]

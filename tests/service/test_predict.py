@@ -34,7 +34,7 @@ def test_the_json_answer_says_what_where_and_by_whom(client: TestClient, image: 
     assert body["count"] == len(body["spots"]) == 1
     low, high = body["count_interval"]
     assert low <= 1 <= high
-    assert body["gsd"] == {"value": 0.15, "source": "assumed", "spread": None}
+    assert body["gsd"] == {"value": 0.15, "source": "assumed"}
     assert body["imagery_date"] == "unknown"
     assert (body["width"], body["height"]) == (160, 120)
     assert body["elapsed_ms"] > 0

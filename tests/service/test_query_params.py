@@ -62,7 +62,7 @@ def test_a_larger_least_area_gives_fewer_places(client: TestClient, two_bays: by
 
 def test_the_caller_may_know_the_gsd(client: TestClient, two_bays: bytes) -> None:
     body = ask(client, two_bays, gsd=0.3, threshold=0.9)
-    assert body["gsd"] == {"value": 0.3, "source": "caller", "spread": None}
+    assert body["gsd"] == {"value": 0.3, "source": "caller"}
     # 5.1 x 9.9 m: four bays of 2.5 x 5 m.
     assert sum(spot["area_m2"] for spot in body["spots"]) == pytest.approx(17 * 33 * 0.3**2, rel=0.05)
     assert body["count"] == 4
@@ -71,7 +71,7 @@ def test_the_caller_may_know_the_gsd(client: TestClient, two_bays: bytes) -> Non
 def test_who_gave_the_gsd_is_said_in_every_form(client: TestClient, two_bays: bytes) -> None:
     headers = {"Content-Type": "image/png", "Accept": "application/geo+json"}
     answer = client.post("/predict?gsd=0.2", content=two_bays, headers=headers)
-    assert answer.json()["gsd"] == {"value": 0.2, "source": "caller", "spread": None}
+    assert answer.json()["gsd"] == {"value": 0.2, "source": "caller"}
 
 
 def test_what_is_logged_of_an_image_is_what_the_network_saw(client: TestClient, tmp_path: Path) -> None:
