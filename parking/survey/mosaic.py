@@ -1,5 +1,6 @@
 """The pixels of a window of a survey's grid, out of all sources that lie there."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -17,12 +18,15 @@ from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from parking.survey.grid import SAME_GSD, Bounds, Grid
-from parking.survey.sources import Source, gdal_env
+from parking.survey.sources import Source, check_unchanged, gdal_env
 from parking.survey.stretch import Stretch
 
 _VRT_TYPES = {"uint8": "Byte", "uint16": "UInt16", "int16": "Int16", "uint32": "UInt32", "int32": "Int32"} | {
     "int8": "Int8", "float32": "Float32", "float64": "Float64",
 }  # fmt: skip
+
+_ONE_READ = threading.Lock()
+"""rasterio 1.4 loses the error of a VRT that two threads read at once: missing files were then answered as no data."""
 
 
 class Layer(BaseModel):
@@ -91,6 +95,7 @@ def read_window(layers: Sequence[Layer], grid: Grid, column: int, row: int, widt
 
     Raises:
         RasterioError: a source cannot be read.
+        SurveyError: one is no longer what it was when it was described.
     """
     rgb, which = np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.uint8)
     with gdal_env():
@@ -102,7 +107,15 @@ def read_window(layers: Sequence[Layer], grid: Grid, column: int, row: int, widt
             taken = missing & valid
             which[taken] = number
             rgb[taken] = layer.stretch.apply(values[taken])
+    # What is computed is kept under the imagery that was described: it must have been that.
+    there = (column, row, column + width, row + height)
+    check_unchanged(s for layer in layers for s in layer.sources if touch(grid.pixels_of(footprint(s, grid)), there))
     return Pixels(rgb, which)
+
+
+def touch(one: Bounds, other: Bounds) -> bool:
+    """Whether two boxes (left, top, right, bottom) have pixels in common."""
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _read_layer(
@@ -111,7 +124,7 @@ def _read_layer(
     """Values, (H, W, 3) of the layer's type, and where there are any."""
     first, target = sources[0], grid.transform(column, row)
     name, options = _dataset(sources)
-    with rasterio.open(name, **options) as dataset:
+    with _ONE_READ, rasterio.open(name, **options) as dataset:
         if fits_exactly(first, grid):
             values, alpha = _read_as_it_is(dataset, target, width, height)
         else:
@@ -261,7 +274,7 @@ def sample_windows(
     At full resolution and on places of the layer's own, so that one file and the same cut in forty give the same.
     """
     name, options = _dataset(sources)
-    with gdal_env(), rasterio.open(name, **options) as dataset:
+    with _ONE_READ, gdal_env(), rasterio.open(name, **options) as dataset:
         across = max(1, min(8, dataset.width // side))
         down = max(1, min(most // across, dataset.height // side))
         for index in range(across * down):

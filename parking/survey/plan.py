@@ -13,7 +13,7 @@ from parking.detection.contract import Contract
 from parking.errors import SurveyError
 from parking.survey.blocks import Block, Tiling, core_of, plan_blocks
 from parking.survey.grid import SAME_GSD, Bounds, Grid, grid_at, grid_on, is_true_to_scale, local_crs, width
-from parking.survey.mosaic import Layer, footprint, group_sources, sample_windows
+from parking.survey.mosaic import Layer, footprint, group_sources, sample_windows, touch
 from parking.survey.sources import Source
 from parking.survey.stretch import Stretch, stretch_of
 
@@ -52,7 +52,7 @@ class Plan:
         near = (left - reach, top - reach, right + reach, bottom + reach)
         found = []
         for layer, boxes in zip(self.layers, self.boxes, strict=True):
-            sources = tuple(s for s, box in zip(layer.sources, boxes, strict=True) if _touch(box, near))
+            sources = tuple(s for s, box in zip(layer.sources, boxes, strict=True) if touch(box, near))
             if sources:
                 found.append(Layer(sources=sources, stretch=layer.stretch))
         return tuple(found)
@@ -143,10 +143,6 @@ def _core_box(block: Block, tiling: Tiling, grid: Grid) -> shapely.Geometry:
         (grid.x + column * grid.step, grid.y - row * grid.step) for column, row in ((left, top), (right, bottom))
     )
     return shapely.box(west, south, east, north)
-
-
-def _touch(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def union(bounds: Sequence[Bounds]) -> Bounds:

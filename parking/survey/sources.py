@@ -23,6 +23,8 @@ from parking.s3 import S3Store, endpoint
 from parking.survey.grid import Bounds, Lattice
 
 SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2")
+_SEEN = dict[str, str]()
+"""Checksums of files that this process has found with another time than was described."""
 _READERS = 16
 """Files whose headers are read at once: most of that is waiting for a disk or a bucket."""
 
@@ -40,6 +42,9 @@ class Source(BaseModel):
 
     checksum: str
     """Changes with the content: SHA-256 of a file, ETag of an object."""
+
+    stamp: str = ""
+    """Size and time of the last change of a file, when it was described; empty for what is no file."""
 
     crs: str
     transform: tuple[float, float, float, float, float, float]
@@ -157,7 +162,9 @@ def _describe(entry: tuple[str, str, str], gsd: float, crs: str | None, known: d
     path, name, tag = entry
     try:
         with rasterio.open(path) as dataset:
-            return _source(dataset, path, name, tag or _checksum(Path(path), known), gsd, crs)
+            stamp = "" if tag else stamp_of(Path(path))
+            found = _source(dataset, path, name, tag or _checksum(Path(path), known), gsd, crs)
+            return found.model_copy(update={"stamp": stamp})
     except (RasterioError, OSError) as error:
         raise SurveyError(f"'{path}' cannot be read: {error}. Copy it again, or leave it out.") from error
 
@@ -255,12 +262,38 @@ def _colours(dataset: DatasetReader) -> tuple[tuple[int, ...], bool]:
 
 
 def _checksum(path: Path, known: dict[str, str]) -> str:
-    stat = path.stat()
-    key = f"{path}|{stat.st_size}|{stat.st_mtime_ns}"
+    key = f"{path}|{stamp_of(path)}"
     if key not in known:
         with path.open("rb") as file:
             known[key] = hashlib.file_digest(file, "sha256").hexdigest()
     return known[key]
+
+
+def stamp_of(path: Path) -> str:
+    """Size and time of the last change."""
+    stat = path.stat()
+    return f"{stat.st_size}|{stat.st_mtime_ns}"
+
+
+def check_unchanged(sources: Iterable[Source]) -> None:
+    """See that files are still what they were when they were described.
+
+    A copy on another machine may have another time: then its content counts.
+
+    Raises:
+        SurveyError: one has changed, or is gone.
+    """
+    for source in sources:
+        if not source.stamp:
+            continue
+        try:
+            same = stamp_of(Path(source.path)) == source.stamp or _checksum(Path(source.path), _SEEN) == source.checksum
+        except OSError as error:
+            raise SurveyError(
+                f"'{source.path}' is gone ({error.strerror or error}). Put it back, and run again."
+            ) from error
+        if not same:
+            raise SurveyError(f"'{source.path}' has changed since this run began: run the same command again.")
 
 
 def threads_of_machine() -> int:

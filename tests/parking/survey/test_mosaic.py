@@ -1,6 +1,7 @@
 """Any raster that says where it lies is read, and where several lie, the one that the rule names."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +9,19 @@ import numpy as np
 import pytest
 import rasterio
 from pyproj import Geod
+from rasterio.errors import RasterioError
 from rasterio.transform import Affine
 from rasterio.warp import Resampling, calculate_default_transform, reproject
 
 from parking.detection.detector import Detector
 from parking.errors import SurveyError
 from parking.survey.blocks import BlockContent
+from parking.survey.mosaic import read_window
+from parking.survey.plan import make_frame, make_layers
 from parking.survey.records import rows_of
 from parking.survey.sources import find_sources
 from tests.doubles import write_bright_model
-from tests.parking.survey.drawing import GSD, LAMBERT, NORTH, WEST, at, draw, write
+from tests.parking.survey.drawing import GSD, LAMBERT, NORTH, WEST, at, cut, draw, write
 from tests.parking.survey.surveying import Surveyed, survey
 
 
@@ -198,3 +202,22 @@ def test_what_cannot_be_used_is_said_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "broken.tif").write_bytes(b"II*\0" + b"no tiff" * 9)
     with pytest.raises(SurveyError, match="cannot be read"):
         find_sources([str(tmp_path / "broken.tif")], GSD)
+
+
+def test_imagery_that_is_gone_is_an_error_in_every_thread_and_never_ground_without_data(tmp_path: Path) -> None:
+    pixels, _ = draw(100, 200, 4)
+    there = cut(tmp_path / "parts", pixels, [], [100], compress="deflate")
+    sources = find_sources([str(there)], GSD)
+    grid = make_frame(sources, GSD).grid
+    layers = make_layers(sources, {})
+    column, row, _, _ = (round(value) for value in grid.pixels_of((WEST, NORTH - 1, WEST + 1, NORTH)))
+    (there / "0-100.tif").unlink()
+
+    def read(_: int) -> str:
+        try:
+            return f"read {np.count_nonzero(read_window(layers, grid, column, row, 200, 100).layer)} pixels"
+        except RasterioError:
+            return "refused"
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(read, range(60))) == {"refused"}

@@ -26,7 +26,7 @@ from parking.survey.compare import compare_surveys
 from parking.survey.run import WORK, SurveyRequest, run_survey
 from parking.survey.sources import find_sources
 from tests.doubles import write_inverted_model
-from tests.parking.survey.drawing import GSD, LAMBERT, NORTH, WEST, cut, draw, write
+from tests.parking.survey.drawing import GSD, LAMBERT, NORTH, WEST, at, cut, draw, write
 from tests.servers import S3Server
 
 OUTPUTS = ("places.parquet", "places.gpkg", "density.tif", "districts.gpkg", "districts.csv", "districts.geojson")
@@ -147,6 +147,28 @@ def test_a_source_that_goes_in_the_middle_fails_its_blocks_alone(
     assert 0 < len(failed) < told["blocks"]["count"]
     assert 0 < told["places"] < bays
     assert "0-900.tif" in failed[0]["reason"]
+
+
+def test_a_source_that_is_replaced_in_the_middle_leaves_no_block_of_either(
+    tmp_path: Path, model: Path, dask: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels, bays = draw(120, 700, 20)
+    source, other = cut(tmp_path / "mosaic", pixels, [], [400]), cut(tmp_path / "other", 255 - pixels, [], [400])
+    asked = request(source, tmp_path / "out")
+
+    def found_and_replaced(*places: Any, **more: Any) -> Any:
+        found = find_sources(*places, **more)
+        (other / "0-400.tif").replace(source / "0-400.tif")
+        return found
+
+    monkeypatch.setattr("parking.survey.run.find_sources", found_and_replaced)
+    told = run_survey(asked, model, dask=dask)
+    assert "0-400.tif' has changed since this run began" in told["blocks"]["failed"][0]["reason"]
+    assert told["places"] < bays
+    monkeypatch.undo()
+    write(source / "0-400.tif", pixels[:, 400:], transform=at(0, 400))
+    told = run_survey(asked, model, dask=dask)
+    assert (told["places"], told["pixels"], told["blocks"]["failed"]) == (bays, 120 * 700, [])
 
 
 def test_only_the_area_is_surveyed(mosaic: tuple[Path, int], tmp_path: Path, model: Path, dask: str) -> None:
