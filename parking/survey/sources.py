@@ -171,6 +171,12 @@ def _describe(entry: tuple[str, str, str], gsd: float, crs: str | None, known: d
 
 def _source(dataset: DatasetReader, path: str, name: str, checksum: str, gsd: float, assumed_crs: str | None) -> Source:
     crs = dataset.crs.to_wkt() if dataset.crs else assumed_crs
+    if dataset.transform.is_identity and (dataset.gcps[0] or dataset.rpcs):
+        what = "ground control points" if dataset.gcps[0] else "a camera model (RPC)"
+        raise SurveyError(
+            f"'{name}' is placed by {what}, which a survey does not read. Make a GeoTIFF of it with `gdalwarp -t_srs`, "
+            "and for a camera model with a height model (`-rpc -to RPC_DEM=…`)."
+        )
     if crs is None or dataset.transform.is_identity:
         raise SurveyError(
             f"'{name}' does not say where on Earth it lies: name its CRS with --crs EPSG:…, and see that its "
