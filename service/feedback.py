@@ -176,8 +176,8 @@ def answer_of(prediction: Prediction) -> Answer:
         request_id=prediction.request_id,
         time=prediction.time,
         model_version=prediction.model_version,
-        width=prediction.raster.width,
-        height=prediction.raster.height,
+        width=prediction.raster.frame.width,
+        height=prediction.raster.frame.height,
         spots=tuple(AnsweredSpot(ring=spot.ring, confidence=spot.confidence) for spot in found.spots),
     )
 

@@ -18,7 +18,7 @@ from PIL import Image
 from monitoring.answers import make_answer_id
 from monitoring.schema import make_row
 from parking.data.bays import read_known_bays
-from parking.data.imagery import Raster, Stretch, encode_png, read_raster
+from parking.data.imagery import Raster, encode_png, read_raster
 from parking.detection.bay_answer import bays_to_geojson
 from parking.errors import ImageTooLargeError
 from parking.settings import Settings
@@ -30,7 +30,7 @@ from service.limits import InferenceSlots
 from service.metrics import Metrics
 from service.model_slot import Loaded, ModelSlot
 from service.query_params import QueryParams
-from service.responses import Prediction, render
+from service.responses import DRAWING, Prediction, render
 from service.uploads import Upload
 
 T = TypeVar("T")
@@ -139,9 +139,9 @@ class Predictor:
         if loaded is None:
             raise NotReadyError(self._slot.reason)
         started = time.perf_counter()
-        raster = self._read(question.upload, question.params.stretch_values)
-        if question.params.gsd is not None:
-            raster = replace(raster, gsd=question.params.gsd)
+        # A drawing has the size of the image.
+        finest = None if question.form == DRAWING else loaded.detector.contract.gsd
+        raster = self._read(question.upload, question.params, finest)
         self._check_scaled_size(raster, loaded)
         detection = loaded.detector.detect(
             raster,
@@ -153,11 +153,12 @@ class Predictor:
         )
         if question.params.gsd is not None:
             detection = replace(detection, gsd_source="caller")
+        detection = detection.in_file(raster)
         elapsed = (time.perf_counter() - started) * 1000
         now = datetime.now(UTC)
         answer_id = make_answer_id(question.request_id, now)
         prediction = Prediction(question.request_id, answer_id, now, loaded.label, raster, detection, elapsed)
-        self._metrics.answers.megapixels.observe(raster.width * raster.height / 1e6)
+        self._metrics.answers.megapixels.observe(raster.frame.width * raster.frame.height / 1e6)
         self._metrics.answers.places.observe(detection.count)
         for spot in detection.spots:
             self._metrics.answers.confidence.observe(spot.confidence)
@@ -193,9 +194,7 @@ class Predictor:
         loaded = self._slot.current
         if loaded is None:
             raise NotReadyError(self._slot.reason)
-        raster = self._read(upload, params.stretch_values)
-        if params.gsd is not None:
-            raster = replace(raster, gsd=params.gsd)
+        raster = self._read(upload, params)
         self._check_scaled_size(raster, loaded)
         known = read_known_bays(bays.data, bays.name, raster)
         assumed = self._settings.assumed_gsd or None
@@ -212,9 +211,15 @@ class Predictor:
             pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype("uint8", copy=False)
         return encode_png(pixels)
 
-    def _read(self, upload: Upload, stretch: Stretch | None = None) -> Raster:
-        most = self._settings.max_megapixels
-        return read_raster(upload.data, name=upload.name, max_megapixels=most, stretch=stretch)
+    def _read(self, upload: Upload, params: QueryParams | None = None, finest: float | None = None) -> Raster:
+        return read_raster(
+            upload.data,
+            name=upload.name,
+            max_megapixels=self._settings.max_megapixels,
+            stretch=params.stretch_values if params else None,
+            gsd=params.gsd if params else None,
+            finest=finest,
+        )
 
     def _check_scaled_size(self, raster: Raster, loaded: Loaded) -> None:
         """A coarse image grows when it is scaled to the model's resolution; refuse it before it fills the memory."""

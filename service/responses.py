@@ -124,7 +124,9 @@ class Prediction:
     """When it was made, UTC."""
     model_version: str
     raster: Raster
+    """As it was decoded, which may be smaller than the file."""
     detection: Detection
+    """In pixels of the file."""
     elapsed_ms: float
 
 
@@ -152,7 +154,8 @@ def render(prediction: Prediction, form: str) -> bytes:
 def _as_json(prediction: Prediction) -> bytes:
     found = prediction.detection
     spots = (*found.spots, *(found.vehicles or ()))
-    location = locate([spot.ring for spot in spots], prediction.raster)
+    frame = prediction.raster.frame
+    location = locate([spot.ring for spot in spots], frame)
     outlines = [
         {
             "polygon": list(spot.ring),
@@ -179,26 +182,27 @@ def _as_json(prediction: Prediction) -> bytes:
         share_taken=found.share_taken,
         gsd=Gsd(value=found.gsd, source=found.gsd_source, spread=found.gsd_spread),
         imagery_date=found.imagery_date.isoformat() if found.imagery_date else "unknown",
-        stretch=StretchAnswer(**asdict(stretch)) if (stretch := prediction.raster.stretch) else None,
-        warnings=[*prediction.raster.warnings, *location.warnings],
-        width=prediction.raster.width,
-        height=prediction.raster.height,
+        stretch=StretchAnswer(**asdict(stretch)) if (stretch := frame.stretch) else None,
+        warnings=[*frame.warnings, *location.warnings],
+        width=frame.width,
+        height=frame.height,
         elapsed_ms=round(prediction.elapsed_ms, 1),
     )
     return answer.model_dump_json().encode()
 
 
 def _as_geojson(prediction: Prediction) -> bytes:
-    return json.dumps(to_geojson(prediction.detection, prediction.raster, prediction.model_version)).encode()
+    return json.dumps(to_geojson(prediction.detection, prediction.raster.frame, prediction.model_version)).encode()
 
 
 def _as_picture(prediction: Prediction) -> bytes:
     return encode_png(overlay(prediction.raster, prediction.detection))
 
 
+DRAWING = "image/png"
 FORMS: dict[str, Callable[[Prediction], bytes]] = {
     "application/json": _as_json,
     "application/geo+json": _as_geojson,
-    "image/png": _as_picture,
+    DRAWING: _as_picture,
 }
 """The first is the default."""

@@ -9,15 +9,27 @@ from datetime import date
 
 import numpy as np
 import rasterio
+from affine import Affine
+from numpy.typing import NDArray
 from rasterio.enums import Interleaving
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader, MemoryFile
+from rasterio.windows import Window
 
 from parking.data.exif import parse_day, upright
 from parking.data.geolocation import geolocation_of
 from parking.data.plain_image import UNDECODABLE
-from parking.data.raster import Raster, check_size, masked
-from parking.data.rendering import coloured, described, has_deep_values, read_values, stretched
+from parking.data.raster import Frame, Raster, check_size, masked
+from parking.data.rendering import (
+    Rendering,
+    coloured,
+    described,
+    has_data_everywhere,
+    has_deep_values,
+    read_values,
+    stretched,
+)
+from parking.data.resample import decoded_shape, shrink
 from parking.data.stretch import Stretch, declared, measured
 from parking.data.tiff_directory import TiffPicture, main_picture
 from parking.errors import ImageError, ImageTooLargeError
@@ -35,7 +47,14 @@ _MOST_BYTES = 12
 """Bytes that may be read for each pixel that an image may have: three bands of 32 bits."""
 
 
-def read_tiff(data: bytes, name: str, max_megapixels: float, stretch: Stretch | None = None) -> Raster:
+def read_tiff(
+    data: bytes,
+    name: str,
+    max_megapixels: float,
+    stretch: Stretch | None = None,
+    gsd: float | None = None,
+    finest: float | None = None,
+) -> Raster:
     """Decode a TIFF from memory, by GDAL's GTiff driver and no other; raises as `read_raster` does."""
     try:
         picture = main_picture(data)
@@ -46,7 +65,7 @@ def read_tiff(data: bytes, name: str, max_megapixels: float, stretch: Stretch | 
             for rows, columns in dataset.block_shapes:
                 check_size(name, columns, rows, max_megapixels)
             _check_bytes(dataset, name, max_megapixels)
-            return _decoded(dataset, name, picture, stretch)
+            return _decoded(dataset, name, picture, stretch, gsd, finest)
     except (RasterioError, *UNDECODABLE) as error:
         raise ImageError(f"'{name}' is a TIFF that cannot be decoded: {error}. Export or copy it again.") from error
 
@@ -80,9 +99,20 @@ def _check_bytes(dataset: DatasetReader, name: str, max_megapixels: float) -> No
         )
 
 
-def _decoded(dataset: DatasetReader, name: str, picture: TiffPicture | None, stretch: Stretch | None) -> Raster:
+def _decoded(
+    dataset: DatasetReader,
+    name: str,
+    picture: TiffPicture | None,
+    stretch: Stretch | None,
+    gsd: float | None,
+    finest: float | None,
+) -> Raster:
     rendering = described(dataset)
-    values, mask = read_values(dataset, rendering)
+    place = geolocation_of(dataset)
+    frame = Frame(name, dataset.width, dataset.height, gsd or place.gsd, place.crs, place.transform)
+    is_plain = stretch is None and rendering.palette is None and not has_deep_values(dataset, rendering)
+    smaller = decoded_shape(frame, finest) if is_plain and has_data_everywhere(dataset) else None
+    values, mask = _read_smaller(dataset, rendering, smaller) if smaller else read_values(dataset, rendering)
     if stretch is not None and rendering.palette is None:
         rendering = replace(rendering, stretch=stretch)
     elif has_deep_values(dataset, rendering):
@@ -90,20 +120,38 @@ def _decoded(dataset: DatasetReader, name: str, picture: TiffPicture | None, str
         tags = [dataset.tags(band) for band in rendering.bands]
         rendering = stretched(rendering, declared(tags, values, mask, seen) or seen)
     pixels = coloured(values, rendering)
-    place = geolocation_of(dataset)
     # Where the transform places the pixels, it places them as they lie.
     turn = picture.orientation if picture and place.transform is None else 1
+    if turn >= 5:
+        frame = replace(frame, width=frame.height, height=frame.width)
+    frame = replace(frame, stretch=rendering.stretch, warnings=(*place.warnings, *_several(picture)))
     raster = Raster(
         np.ascontiguousarray(upright(pixels, turn)),
         name=name,
-        gsd=place.gsd,
+        gsd=frame.gsd,
         acquired=day_taken(dataset) or (picture.taken if picture else None),
-        crs=place.crs,
-        transform=place.transform,
-        stretch=rendering.stretch,
-        warnings=(*place.warnings, *_several(picture)),
+        crs=frame.crs,
+        transform=frame.transform,
+        stretch=frame.stretch,
+        warnings=frame.warnings,
     )
+    if smaller and finest:
+        across, down = frame.width / raster.width, frame.height / raster.height
+        transform = frame.transform and frame.transform @ Affine.scale(across, down)
+        raster = replace(raster, gsd=finest, transform=transform, file=frame)
     return masked(raster, None if mask is None else np.ascontiguousarray(upright(mask, turn)))
+
+
+def _read_smaller(
+    dataset: DatasetReader, rendering: Rendering, shape: tuple[int, int]
+) -> tuple[NDArray[np.uint8], None]:
+    """Values as `read_values` gives them, resampled strip by strip."""
+
+    def rows(top: int, bottom: int) -> NDArray[np.uint8]:
+        values, _ = read_values(dataset, rendering, Window(0, top, dataset.width, bottom - top))
+        return values
+
+    return shrink(rows, dataset.shape, shape), None
 
 
 def _several(picture: TiffPicture | None) -> tuple[str, ...]:

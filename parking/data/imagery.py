@@ -17,7 +17,13 @@ _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def read_raster(
-    source: bytes | Path, *, name: str | None = None, max_megapixels: float = 64.0, stretch: Stretch | None = None
+    source: bytes | Path,
+    *,
+    name: str | None = None,
+    max_megapixels: float = 64.0,
+    stretch: Stretch | None = None,
+    gsd: float | None = None,
+    finest: float | None = None,
 ) -> Raster:
     """Decode a PNG, JPEG, WebP or (Geo)TIFF; grey, palette, alpha and more than 8 bits become 8-bit RGB and a mask.
 
@@ -29,6 +35,9 @@ def read_raster(
         max_megapixels: limit for the image.
         stretch: which values become black and white, instead of what the values suggest. Images of 8 bits stay as they
             are without it.
+        gsd: metres a pixel, where somebody knows better than the file.
+        finest: metres a pixel that are fine enough. An opaque image of 8 bits and more than 16 megapixels that is known
+            to be finer is resampled to it while it is decoded, which takes a fraction of the memory.
 
     Raises:
         ImageTooLargeError: more pixels than the limit.
@@ -45,5 +54,5 @@ def read_raster(
         # GDAL's bindings take half a second to import, and most images are no TIFF.
         from parking.data.geotiff import read_tiff
 
-        return read_tiff(source, name, max_megapixels, stretch)
-    return read_plain(source, name, max_megapixels, stretch)
+        return read_tiff(source, name, max_megapixels, stretch, gsd, finest)
+    return read_plain(source, name, max_megapixels, stretch, gsd, finest)

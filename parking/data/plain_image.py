@@ -2,6 +2,7 @@
 
 import io
 import struct
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from parking.data.exif import day_taken, orientation_of, upright
-from parking.data.raster import Raster, check_size, masked
+from parking.data.raster import Frame, Raster, check_size, masked
+from parking.data.resample import decoded_shape, shrink
 from parking.data.stretch import Stretch, measured, to_8_bits
 from parking.errors import ImageError
 
@@ -17,6 +19,8 @@ _FORMATS = ("PNG", "JPEG", "WEBP")
 _XMP = ("xmp", "XML:com.adobe.xmp")
 _PNG_DEPTH = 24
 """Byte of a PNG that says how many bits a value has."""
+_STRIP = 1 << 20
+"""Pixels that are taken over from Pillow at once."""
 UNDECODABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, struct.error)
 """What decoders raise at damaged files."""
 
@@ -24,13 +28,21 @@ UNDECODABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError,
 Image.MAX_IMAGE_PIXELS = None
 
 
-def read_plain(data: bytes, name: str, max_megapixels: float, stretch: Stretch | None = None) -> Raster:
+def read_plain(
+    data: bytes,
+    name: str,
+    max_megapixels: float,
+    stretch: Stretch | None = None,
+    gsd: float | None = None,
+    finest: float | None = None,
+) -> Raster:
     """Decode a PNG, JPEG or WebP; raises as `parking.data.imagery.read_raster` does."""
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             check_size(name, image.width, image.height, max_megapixels)
-            image.load()
-            return _decoded(image, data, name, stretch)
+            is_plain = not (_is_deep(data) or stretch or image.has_transparency_data)
+            frame = Frame(name, image.width, image.height, gsd)
+            return _decoded(image, data, frame, stretch, finest if is_plain else None)
     except UnidentifiedImageError as error:
         raise ImageError(
             f"'{name}' is not a PNG, JPEG, WebP or TIFF image ({len(data)} bytes). Convert it to one of these."
@@ -48,26 +60,50 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
     return encoded.tobytes()
 
 
-def _decoded(image: Image.Image, data: bytes, name: str, stretch: Stretch | None) -> Raster:
+def _decoded(image: Image.Image, data: bytes, frame: Frame, stretch: Stretch | None, finest: float | None) -> Raster:
     # Pillow would turn the image by its XMP too, which browsers do not, and whose images have been turned already.
     packets = [image.info.pop(key, None) for key in _XMP]
     orientation = orientation_of(image.getexif)
     taken = day_taken(lambda: image.getexif().get_ifd(ExifTags.IFD.Exif), next(filter(None, packets), None))
-    values, mask = _deep_values(data) if _is_deep(data) else _to_rgb(image)
+    smaller = decoded_shape(frame, finest)
+    image.load()
+    values, mask = _deep_values(data) if _is_deep(data) else _to_rgb(image, smaller)
     if values.dtype != np.uint8:
         stretch = stretch or measured(values, mask)
     pixels = values if stretch is None else to_8_bits(values, stretch)
-    upright_pixels = np.ascontiguousarray(upright(pixels, orientation))
-    raster = Raster(upright_pixels, name=name, acquired=taken, stretch=stretch)
+    if orientation >= 5:
+        frame = replace(frame, width=frame.height, height=frame.width)
+    raster = Raster(
+        np.ascontiguousarray(upright(pixels, orientation)),
+        name=frame.name,
+        gsd=frame.gsd,
+        acquired=taken,
+        stretch=stretch,
+    )
+    if smaller:
+        raster = replace(raster, gsd=finest, file=frame)
     return masked(raster, None if mask is None else np.ascontiguousarray(upright(mask, orientation)))
 
 
-def _to_rgb(image: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
+def _to_rgb(image: Image.Image, smaller: tuple[int, int] | None) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
+    """Colours (H, W, 3), and where there are any."""
     if image.has_transparency_data:
         # The colours hidden under full transparency are arbitrary: map tiles have "no data" so.
         pixels = np.asarray(image.convert("RGBA"), dtype=np.uint8)
         return np.ascontiguousarray(pixels[:, :, :3]), pixels[:, :, 3] > 0
-    return np.asarray(image.convert("RGB"), dtype=np.uint8), None
+
+    # A strip at a time: Pillow has four bytes a pixel already, and each of its ways out makes two more copies.
+    def rows(top: int, bottom: int) -> NDArray[np.uint8]:
+        return np.asarray(image.crop((0, top, image.width, bottom)).convert("RGB"))
+
+    if smaller:
+        return shrink(rows, (image.height, image.width), smaller), None
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    at_once = max(1, _STRIP // image.width)
+    for top in range(0, image.height, at_once):
+        bottom = min(image.height, top + at_once)
+        pixels[top:bottom] = rows(top, bottom)
+    return pixels, None
 
 
 def _is_deep(data: bytes) -> bool:

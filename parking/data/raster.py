@@ -34,6 +34,7 @@ class Raster:
             of the others, so that no network takes them for black ground.
         stretch: how values of more than 8 bits became the pixels; None where they are as they were.
         warnings: what a reader of an answer must know of the image, a sentence each.
+        file: the grid of the file's pixels, where the raster is smaller; None where they are the raster's own.
     """
 
     pixels: NDArray[np.uint8]
@@ -45,6 +46,7 @@ class Raster:
     mask: NDArray[np.bool_] | None = None
     stretch: Stretch | None = None
     warnings: tuple[str, ...] = ()
+    file: Frame | None = None
 
     @property
     def height(self) -> int:
@@ -65,6 +67,26 @@ class Raster:
         columns, rows = np.array([0, self.width, 0, self.width]), np.array([0, 0, self.height, self.height])
         xs, ys = a * columns + b * rows + c, d * columns + e * rows + f
         return float(xs.min()), float(ys.min()), float(xs.max()), float(ys.max())
+
+    @property
+    def frame(self) -> Frame:
+        """The image as its file has it, without its pixels: what answers are given in."""
+        own = Frame(self.name, self.width, self.height, self.gsd, self.crs, self.transform, self.stretch, self.warnings)
+        return self.file or own
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Where the pixels of an image lie, and what a reader of an answer must know of it; see `Raster`."""
+
+    name: str
+    width: int
+    height: int
+    gsd: float | None = None
+    crs: CRS | None = None
+    transform: Affine | None = None
+    stretch: Stretch | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def masked(raster: Raster, mask: NDArray[np.bool_] | None) -> Raster:

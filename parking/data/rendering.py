@@ -98,6 +98,11 @@ def has_deep_values(dataset: DatasetReader, rendering: Rendering) -> bool:
     return not is_picture and any(dataset.dtypes[band - 1] != "uint8" for band in rendering.bands)
 
 
+def has_data_everywhere(dataset: DatasetReader) -> bool:
+    """Whether the file declares no pixel to be without data."""
+    return all(MaskFlags.all_valid in flags for flags in dataset.mask_flag_enums)
+
+
 def render(
     dataset: DatasetReader,
     rendering: Rendering,

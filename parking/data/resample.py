@@ -1,6 +1,7 @@
 """Changes of scale: the same ground at another ground resolution."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import cv2
@@ -8,11 +9,17 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 
-from parking.data.raster import Raster
+from parking.data.raster import Frame, Raster
 from parking.errors import ImageError, ImageTooLargeError
 
 _CLOSE = 0.01
 """Difference of scale that is not worth a resampling."""
+
+_LARGE = 16_000_000
+"""Pixels from which an image is resampled while it is decoded."""
+
+_STRIP = 1 << 20
+"""Pixels that are resampled at once then."""
 
 _SHEAR = 3.0
 """Degrees off a right angle up to which pixels pass for rectangles."""
@@ -52,7 +59,55 @@ def resample(raster: Raster, gsd: float, *, max_megapixels: float = 256.0) -> Ra
     return replace(raster, pixels=pixels, gsd=gsd, transform=transform, mask=mask)
 
 
-def pixel_size(raster: Raster, gsd: float) -> tuple[float, float]:
+def decoded_shape(frame: Frame, finest: float | None) -> tuple[int, int] | None:
+    """Height and width that a large image is to be decoded to: those of `resample`; None for its own.
+
+    Args:
+        frame: of the image; where its ground resolution is unknown, it keeps its size.
+        finest: metres a pixel that are fine enough; None for all there is.
+
+    Raises:
+        ImageError: its pixels are no rectangles on the ground.
+    """
+    if not frame.gsd or not finest or frame.width * frame.height <= _LARGE:
+        return None
+    across, down = pixel_size(frame, frame.gsd)
+    if min(across, down) * (1 + _CLOSE) > finest:
+        return None
+    return max(1, round(frame.height * down / finest)), max(1, round(frame.width * across / finest))
+
+
+def shrink(
+    read_rows: Callable[[int, int], NDArray[np.uint8]], shape: tuple[int, int], out_shape: tuple[int, int]
+) -> NDArray[np.uint8]:
+    """An image in a smaller size, a strip at a time, so that it need never be in memory as a whole.
+
+    Args:
+        read_rows: gives the rows from the first number up to the second, (rows, W, C).
+        shape: (H, W) of the image.
+        out_shape: (h, w), none larger.
+
+    Returns:
+        (h, w, C), each pixel the mean of the area that it covers, as OpenCV's INTER_AREA has it, to a level.
+    """
+    (height, width), (out_height, out_width) = shape, out_shape
+    factor = height / out_height
+    at_once = max(1, int(_STRIP / width / factor))
+    strips = []
+    for top in range(0, out_height, at_once):
+        edges = np.arange(top, min(out_height, top + at_once) + 1) * factor
+        first, last = int(edges[0]), min(height, math.ceil(edges[-1]))
+        rows = np.arange(first, last)
+        # The share of each row in each strip of area, which begins and ends between rows.
+        shares = np.minimum(edges[1:, None], rows + 1) - np.maximum(edges[:-1, None], rows)
+        strip = read_rows(first, last).astype(np.float32)
+        narrow = cv2.resize(strip, (out_width, len(rows)), interpolation=cv2.INTER_AREA).reshape(len(rows), -1)
+        means = (shares.clip(0).astype(np.float32) / np.float32(factor)) @ narrow
+        strips.append(np.rint(means).clip(0, 255).astype(np.uint8).reshape(-1, out_width, strip.shape[2]))
+    return np.concatenate(strips)
+
+
+def pixel_size(raster: Raster | Frame, gsd: float) -> tuple[float, float]:
     """Width and height of a raster's pixels in metres on the ground; squares where it lies nowhere.
 
     Args:

@@ -51,7 +51,7 @@ def stitch(
     tile: int,
     overlap: int,
     batch: int = 4,
-) -> NDArray[np.float32]:
+) -> tuple[NDArray[np.float32], ...]:
     """Run `predict` over overlapping tiles and blend what it says.
 
     Args:
@@ -62,25 +62,28 @@ def stitch(
         batch: tiles cut and predicted at once; memory beyond the result grows with it alone.
 
     Returns:
-        (H, W, K) in [0, 1].
+        K maps, (H, W) in [0, 1], each in memory of its own: whoever keeps one need not keep all.
     """
     height, width = pixels.shape[:2]
     tops, lefts = starts(height, tile, overlap), starts(width, tile, overlap)
-    weight = tile_weight(tile)[..., None]
-    total = np.empty((height, width, 0), np.float32)
+    weight = tile_weight(tile)
+    maps: list[NDArray[np.float32]] = []
     corners = product(tops, lefts)
     while chosen := list(islice(corners, batch)):
         answers = predict(np.stack([_cut(pixels, top, left, tile) for top, left in chosen]))
-        if total.shape[2] != answers.shape[3]:
-            total = np.zeros((height, width, answers.shape[3]), np.float32)
+        maps = maps or [np.zeros((height, width), np.float32) for _ in range(answers.shape[3])]
         for (top, left), answer in zip(chosen, answers, strict=True):
             rows, columns = _inside(top, tile, height), _inside(left, tile, width)
             seen = (slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left))
-            total[rows, columns] += answer[seen] * weight[seen]
+            for number, values in enumerate(maps):
+                values[rows, columns] += answer[seen][..., number] * weight[seen]
     # The weights of a grid of tiles are the product of those along its axes: no second (H, W) array is needed.
-    total /= _weight_along(tops, tile, height)[:, None, None]
-    total /= _weight_along(lefts, tile, width)[:, None]
-    return np.clip(total, 0.0, 1.0, out=total)
+    down, across = _weight_along(tops, tile, height)[:, None], _weight_along(lefts, tile, width)
+    for values in maps:
+        values /= down
+        values /= across
+        np.clip(values, 0.0, 1.0, out=values)
+    return tuple(maps)
 
 
 def _cut(pixels: NDArray[np.uint8], top: int, left: int, tile: int) -> NDArray[np.uint8]:

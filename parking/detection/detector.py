@@ -22,7 +22,7 @@ from parking.detection.places import find_places, find_vehicles
 from parking.detection.runtime import Model, Runtime, open_model
 from parking.detection.scale import GsdSource, Scale, by_texture, by_vehicles, sure_vehicles
 from parking.detection.spots import Spot, count_interval, find_spots, never_stop, rules_for, stretch
-from parking.errors import ModelError
+from parking.errors import ImageTooLargeError, ModelError
 
 INPUT = ("tiles", "tensor(uint8)")
 GLANCE = ("size", "embedding")
@@ -42,6 +42,9 @@ COARSE_GSD = 0.2
 
 COARSER = 1.3
 """Times the usual resolution from which texture says that an image may be coarse."""
+
+LARGEST = 64e6
+"""Pixels at the model's resolution up to which an image is read at one that is only guessed."""
 
 NEARLY = 0.08
 """Share by which an estimated resolution may differ from the one that an image was read at: less is not read again."""
@@ -78,6 +81,16 @@ class Detection:
 
     gsd_spread: float | None = None
     """Standard error of an estimated `gsd`, as a share of it; None where it is no estimate."""
+
+    def in_file(self, raster: Raster) -> "Detection":
+        """The same in pixels of the file, where the raster is smaller than it; the maps stay as they are."""
+        frame = raster.file
+        if frame is None:
+            return self
+        across, down = frame.width / raster.width, frame.height / raster.height
+        vehicles = None if self.vehicles is None else stretch(self.vehicles, across, down)
+        spots = stretch(self.spots, across, down)
+        return replace(self, spots=spots, vehicles=vehicles, gsd=frame.gsd or self.gsd)
 
     @property
     def taken(self) -> int | None:
@@ -185,10 +198,7 @@ class Detector:
         scaled = resample(raster, self.contract.gsd)
         readings = [self._read(_resized(scaled.pixels, by), tta, check) for by in scales]
         size = (scaled.width, scaled.height)
-        maps = {
-            name: np.asarray(np.mean([_fit_map(one.maps[name], size) for one in readings], axis=0), np.float32)
-            for name in self.contract.maps
-        }
+        maps = {name: _mean([_fit_map(one.maps[name], size) for one in readings]) for name in self.contract.maps}
         if scaled.mask is not None:
             for values in maps.values():
                 values[~scaled.mask] = 0.0
@@ -297,6 +307,9 @@ class Detector:
             tta: see `read`.
             scales: see `read`.
             check: called before every run of the model.
+
+        Raises:
+            ImageTooLargeError: it would have too many pixels at the model's resolution.
         """
         contract = self.contract
         if raster.gsd or contract.vehicle_length_m is None:
@@ -309,7 +322,8 @@ class Detector:
         guess = self._estimate(first)
         if guess.source != "vehicles" and (guess.source == "assumed" or guess.gsd > COARSER * USUAL_GSD):
             # Vehicles that are half as large as expected are not seen: look again as if the image were coarse.
-            coarse = self._read_at(raster, Scale(COARSE_GSD, "assumed"), False, ONE_SCALE, check)
+            look = Scale(min(COARSE_GSD, self._coarsest(raster)), "assumed")
+            coarse = self._read_at(raster, look, False, ONE_SCALE, check)
             if (seen := self._estimate(coarse)).source == "vehicles":
                 first, guess = coarse, seen
         if abs(guess.gsd / first.scale.gsd - 1) > NEARLY:
@@ -323,8 +337,20 @@ class Detector:
     def _read_at(
         self, raster: Raster, scale: Scale, tta: bool, scales: Sequence[float], check: Callable[[], None]
     ) -> ScaledReading:
+        if scale.gsd > self._coarsest(raster):
+            how = "as assumed" if scale.source == "assumed" else f"by its {scale.source}"
+            megapixels = raster.width * raster.height * (scale.gsd / self.contract.gsd) ** 2 / 1e6
+            raise ImageTooLargeError(
+                f"'{raster.name}' seems to have {scale.gsd:.2g} m a pixel, {how}: at the model's "
+                f"{self.contract.gsd:.3g} m it would have {megapixels:.0f} megapixels, over {LARGEST / 1e6:.0f}. "
+                "Say its resolution, `gsd`, or cut it into parts."
+            )
         scaled = resample(replace(raster, gsd=scale.gsd), self.contract.gsd)
         return ScaledReading(scaled, scale, self.read(scaled, tta=tta, scales=scales, check=check))
+
+    def _coarsest(self, raster: Raster) -> float:
+        """Metres a pixel that a raster may be guessed to have: no guess makes it larger than `LARGEST`."""
+        return self.contract.gsd * max(1.0, math.sqrt(LARGEST / (raster.width * raster.height)))
 
     def _estimate(self, read: ScaledReading) -> Scale:
         """The resolution of the raster that was read, by what was seen in it."""
@@ -354,8 +380,7 @@ class Detector:
         glance = np.concatenate(glances).mean(axis=0, dtype=np.float64)
         sized = "size" in self._glances
         return Reading(
-            # Each map in memory of its own: whoever keeps one need not keep all.
-            maps={name: np.ascontiguousarray(stitched[:, :, n]) for n, name in enumerate(contract.maps)},
+            maps=dict(zip(contract.maps, stitched, strict=True)),
             # The mean of logs.
             size_px=math.exp(glance[0]) if sized else None,
             embedding=tuple(float(value) for value in glance[sized:]),
@@ -393,6 +418,11 @@ def _fit(probability: NDArray[np.float32], raster: Raster) -> NDArray[np.float32
     if raster.mask is not None and fitted is not probability:
         fitted[~raster.mask] = 0.0
     return fitted
+
+
+def _mean(maps: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Without a copy where there is but one: a map of a large image has a quarter of a gigabyte."""
+    return maps[0] if len(maps) == 1 else np.asarray(np.mean(maps, axis=0), np.float32)
 
 
 def _fit_map(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:

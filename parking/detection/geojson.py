@@ -13,7 +13,7 @@ from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
 from parking.data.annotations import Ring
-from parking.data.raster import Raster
+from parking.data.raster import Frame, Raster
 from parking.detection.detector import Detection
 from parking.detection.spots import Spot
 
@@ -48,7 +48,7 @@ class Location:
     """What a reader of the positions must know, a sentence each."""
 
 
-def to_geojson(detection: Detection, raster: Raster, model_version: str = "") -> dict[str, Any]:
+def to_geojson(detection: Detection, raster: Raster | Frame, model_version: str = "") -> dict[str, Any]:
     """The places as a FeatureCollection (RFC 7946), with what a reader must know of them as foreign members.
 
     Where the raster is georeferenced, positions are longitude and latitude in WGS 84. Where it is not, they are
@@ -71,7 +71,7 @@ def to_geojson(detection: Detection, raster: Raster, model_version: str = "") ->
     }
 
 
-def vehicles_to_geojson(detection: Detection, raster: Raster, model_version: str = "") -> dict[str, Any]:
+def vehicles_to_geojson(detection: Detection, raster: Raster | Frame, model_version: str = "") -> dict[str, Any]:
     """The vehicles as a FeatureCollection, as `to_geojson` has the places; none where the model sees none."""
     collection = _collection(detection.vehicles or (), raster, ("confidence", "area_m2"))
     return collection | {
@@ -81,7 +81,7 @@ def vehicles_to_geojson(detection: Detection, raster: Raster, model_version: str
     }
 
 
-def _collection(spots: Sequence[Spot], raster: Raster, properties: Sequence[str]) -> dict[str, Any]:
+def _collection(spots: Sequence[Spot], raster: Raster | Frame, properties: Sequence[str]) -> dict[str, Any]:
     """Outlines as features, with these of their attributes as properties."""
     rings = [spot.ring for spot in spots]
     location = locate(rings, raster)
@@ -105,7 +105,7 @@ def _collection(spots: Sequence[Spot], raster: Raster, properties: Sequence[str]
     }
 
 
-def _about(detection: Detection, raster: Raster, model_version: str) -> dict[str, Any]:
+def _about(detection: Detection, raster: Raster | Frame, model_version: str) -> dict[str, Any]:
     """What a reader of any outline must know of the image and the model."""
     return {
         "gsd": _gsd(detection),
@@ -122,7 +122,7 @@ def _gsd(detection: Detection) -> dict[str, Any]:
     return {"value": detection.gsd, "source": detection.gsd_source, **spread}
 
 
-def locate(rings: Sequence[Ring], raster: Raster) -> Location:
+def locate(rings: Sequence[Ring], raster: Raster | Frame) -> Location:
     """Where on Earth outlines in a raster's pixels lie."""
     if raster.crs is None or raster.transform is None:
         return Location()

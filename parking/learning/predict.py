@@ -78,4 +78,4 @@ def predict(
         return np.asarray(answers.permute(0, 2, 3, 1).float().cpu().numpy(), np.float32)
 
     ask = in_all_orientations(answer) if flips else answer
-    return stitch(pixels, ask, tile=recipe.tile, overlap=recipe.overlap, batch=_TILES_AT_ONCE[device.type])[:, :, 0]
+    return stitch(pixels, ask, tile=recipe.tile, overlap=recipe.overlap, batch=_TILES_AT_ONCE[device.type])[0]

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from monitoring.drift import IMAGE_COLUMNS
 from monitoring.schema import read_rows
-from parking.data.imagery import encode_png
+from parking.data.imagery import encode_png, read_raster
 from parking.storage import open_store
 from tests.service.conftest import Serve
 from tests.service.doubles import FlippingRegistry
@@ -66,6 +66,18 @@ def test_the_caller_may_know_the_gsd(client: TestClient, two_bays: bytes) -> Non
     # 5.1 x 9.9 m: four bays of 2.5 x 5 m.
     assert sum(spot["area_m2"] for spot in body["spots"]) == pytest.approx(17 * 33 * 0.3**2, rel=0.05)
     assert body["count"] == 4
+
+
+def test_an_image_that_is_finer_than_needed_is_answered_as_it_is(
+    client: TestClient, two_bays: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fine = encode_png(np.repeat(np.repeat(read_raster(two_bays).pixels, 4, axis=0), 4, axis=1))
+    whole = ask(client, fine, gsd=0.15 / 4)
+    monkeypatch.setattr("parking.data.resample._LARGE", 0)
+    found = ask(client, fine, gsd=0.15 / 4)
+    assert found["spots"] == whole["spots"]
+    for name in ("count", "gsd", "width", "height"):
+        assert found[name] == whole[name]
 
 
 def test_who_gave_the_gsd_is_said_in_every_form(client: TestClient, two_bays: bytes) -> None:

@@ -11,6 +11,7 @@ from parking.data.imagery import Raster
 from parking.detection.detector import Detector
 from parking.detection.scale import by_texture, by_vehicles
 from parking.detection.spots import Spot
+from parking.errors import ImageTooLargeError
 from tests.doubles import CYAN, GREEN, MAGENTA, RED, write_colour_model
 
 
@@ -64,6 +65,14 @@ def test_an_image_without_vehicles_is_taken_as_usual_where_the_model_knows_no_te
     found = detector.detect(street(0.11, cars=0))
     assert (found.gsd, found.gsd_source) == (0.11, "assumed")
     assert (found.taken, found.share_taken) == (0, 0.0)
+
+
+def test_no_guess_makes_an_image_larger_than_memory(detector: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("parking.detection.detector.LARGEST", 30_000)
+    assert detector.detect(street(0.15)).gsd_source == "vehicles"
+    coarse = street(0.25, cars=12)
+    with pytest.raises(ImageTooLargeError, match=r"seems to have 0\.2\d m a pixel, by its vehicles.*`gsd`"):
+        detector.detect(Raster(np.tile(coarse.pixels, (2, 1, 1))))
 
 
 def test_places_and_vehicles_lie_where_they_were_drawn(detector: Detector) -> None:
