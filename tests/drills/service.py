@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -9,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,6 +58,8 @@ class Service:
     variables: Mapping[str, str] = field(default_factory=dict)
     port: int = field(default_factory=lambda: free_ports(1)[0])
     process: "subprocess.Popen[bytes] | None" = None
+    waited: float = 0.0
+    """Seconds until the store had the rows that were last looked for."""
 
     @property
     def address(self) -> str:
@@ -138,14 +141,25 @@ class Service:
         return Counter(rows["answer_id"].to_pylist())
 
     def missing_rows(self, answers: Answers, seconds: float = 120.0) -> int:
-        """Answers without exactly one row, once the log has had time to be written."""
-        end = time.monotonic() + seconds
+        """Answers without exactly one row, once the log has had time to be written; `waited` is how long it took."""
+        started = time.monotonic()
         while True:
             logged = self.logged()
             wrong = sum(logged[one] != 1 for one in answers.ids)
-            if not wrong or time.monotonic() > end:
+            self.waited = time.monotonic() - started
+            if not wrong or self.waited > seconds:
                 return wrong
             time.sleep(0.2)
+
+    def unheld_rows(self, answers: Answers) -> int:
+        """Answers whose row is neither on this machine's disk nor in the store, while the service does not run.
+
+        Such a row is lost for good; one that is held and not in the store yet is only late.
+        """
+        with closing(sqlite3.connect(self.state / "inference-log" / "rows.db")) as database:
+            held = {key for (key,) in database.execute("SELECT key FROM rows")}
+        logged = self.logged()
+        return sum(one not in held and not logged[one] for one in answers.ids)
 
     def metric(self, name: str) -> float:
         """A number of its metrics."""
