@@ -37,7 +37,7 @@ def quality(
     session.start(state)
     from parking.learning.benchmark import choose_entries, run_entry
     from parking.learning.benchmark_report import as_json, write_page
-    from parking.learning.speed import serving_speed
+    from parking.learning.timing import serving_speed
     from parking.learning.train_file import read_scenes
     from parking.lock import alone_in
     from parking.progress import report

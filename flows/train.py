@@ -13,12 +13,12 @@ from pydantic import BaseModel, Field
 from flows.progress import shown_in_run
 from monitoring.reference import reference_parquet
 from parking.files import write_whole
-from parking.learning.budget import seconds_besides, shortened
 from parking.learning.evaluate import Scores
 from parking.learning.plots import release_plots, scene_sheet
 from parking.learning.recipe import Recipe, load_recipe
 from parking.learning.release import Release, build_version
 from parking.learning.scene_cache import find_snapshot, samples_of
+from parking.learning.timing import seconds_besides, shortened
 from parking.learning.train import seconds_per_step
 from parking.progress import report
 from parking.registry import REFERENCE_FILE, Version

@@ -13,12 +13,12 @@ from pydantic import Field
 
 from flows.progress import shown_in_run
 from flows.runner import task_runner
-from parking.learning.budget import steps_within
 from parking.learning.evaluate import Scores
 from parking.learning.recipe import Recipe, load_recipe
 from parking.learning.scene_cache import find_snapshot, samples_of
 from parking.learning.study import Study, Trial, TrialResult, find_study, open_study
 from parking.learning.study_report import PAGE, PICTURE, search_page, search_picture
+from parking.learning.timing import steps_within
 from parking.learning.train import seconds_per_step
 from parking.learning.tune import run_trial
 from parking.progress import report

@@ -2,7 +2,7 @@
 
 from loguru import logger
 
-from parking.learning.budget import ALLOWANCE_SECONDS, LEAST_STEPS, seconds_besides, shortened, steps_within
+from parking.learning.timing import ALLOWANCE_SECONDS, LEAST_STEPS, seconds_besides, shortened, steps_within
 from tests.parking.learning.scenes import TINY, make_samples
 
 

@@ -1,10 +1,16 @@
-"""How many steps fit into a time: what a person gives is minutes, what a recipe wants is steps."""
+"""How long things take: how many steps fit into the minutes that a person gives, and what a network costs to serve."""
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
 
+import numpy as np
 from loguru import logger
 
+from parking.data.imagery import Raster
+from parking.detection.detector import Detector
 from parking.learning.recipe import Recipe
 from parking.learning.training_scenes import Sample
 
@@ -17,6 +23,12 @@ PRETRAINING_SHARE = 0.5
 
 ALLOWANCE_SECONDS = 20.0
 """For what is neither a step nor a prediction: export, pictures, registration."""
+
+_SIDE = 1024
+_GSD = 0.1
+"""Metres per pixel of the megapixel that is served: what a coarser network saves counts."""
+
+_ROUNDS = 3
 
 
 def shortened(recipe: Recipe, minutes: float, fits: int, seconds_per_step: float, *, besides: float = 0.0) -> Recipe:
@@ -82,3 +94,33 @@ def steps_within(minutes: float, fits: int, seconds_per_step: float, *, before: 
             need,
         )
     return max(LEAST_STEPS, steps)
+
+
+def serving_speed(recipe: Recipe, flips: bool = False, threads: int = 2) -> float:
+    """Megapixels per second through the detector that serves, on `threads` CPU threads; weights do not matter.
+
+    Args:
+        recipe: whose network to build, untrained.
+        flips: whether scenes are predicted in all eight orientations.
+        threads: of ONNX Runtime.
+    """
+    # Imported late, as above.
+    from parking.learning.export import export_onnx
+    from parking.learning.network import build_network
+    from parking.learning.release import with_golden_tile
+    from parking.learning.rules import draft_contract
+
+    bare = recipe.model_copy(update={"encoder_weights": "none", "device": "cpu"})
+    network = build_network(bare).eval()
+    with TemporaryDirectory() as folder:
+        model = export_onnx(
+            network, bare, Path(folder) / "model.onnx", with_golden_tile(draft_contract(bare), network, bare)
+        )
+        detector = Detector.load(model, threads=threads)
+    scene = Raster(np.random.default_rng(0).integers(0, 255, (_SIDE, _SIDE, 3), np.uint8), gsd=_GSD)
+    times = []
+    for _ in range(_ROUNDS):
+        start = time.perf_counter()
+        detector.read(scene, tta=flips)
+        times.append(time.perf_counter() - start)
+    return _SIDE * _SIDE / 1e6 / median(times)
