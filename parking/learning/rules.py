@@ -89,7 +89,8 @@ def choose_instance_rules(scenes: Sequence[Seen], rules: InstanceRules, gsd: flo
     best: tuple[bool, float, InstanceRules] | None = None
     for core in _CORES:
         tried = [
-            _tried(scene, rules.model_copy(update={"core_threshold": core, "least_mean": 0.0}), gsd) for scene in scenes
+            _matched(scene, rules.model_copy(update={"core_threshold": core, "least_mean": 0.0}), gsd)
+            for scene in scenes
         ]
         for mean in _MEANS:
             f1, bias = _scored([(scene.kind, *counts(one, mean)) for scene, one in zip(scenes, tried, strict=True)])
@@ -102,7 +103,7 @@ def choose_instance_rules(scenes: Sequence[Seen], rules: InstanceRules, gsd: flo
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tried:
+class MatchedOutlines:
     """The outlines of one scene at one threshold."""
 
     mean: NDArray[np.float64]
@@ -115,20 +116,22 @@ class Tried:
     """Outlines drawn."""
 
 
-def counts(tried: Tried, least_mean: float) -> tuple[int, int, int]:
+def counts(found: MatchedOutlines, least_mean: float) -> tuple[int, int, int]:
     """Right, found and drawn."""
-    kept = tried.mean >= least_mean
-    return int((tried.right & kept).sum()), int(kept.sum()), tried.true
+    kept = found.mean >= least_mean
+    return int((found.right & kept).sum()), int(kept.sum()), found.true
 
 
-def _tried(scene: Seen, rules: InstanceRules, gsd: float) -> Tried:
+def _matched(scene: Seen, rules: InstanceRules, gsd: float) -> MatchedOutlines:
     outlines = find_outlines(scene.core.astype(np.float32), scene.ground.astype(np.float32), rules, gsd)
     rings = [tuple((float(x), float(y)) for x, y in one.rectangle.corners()) for one in outlines]
     judged = [not is_unknown(ring, scene.unknown) for ring in rings]
     outlines = [one for one, kept in zip(outlines, judged, strict=True) if kept]
     rings = [ring for ring, kept in zip(rings, judged, strict=True) if kept]
     right = metrics.matched(rings, scene.rings, _OVERLAP)
-    return Tried(np.array([one.mean for one in outlines], np.float64), np.asarray(right, bool), len(scene.rings))
+    return MatchedOutlines(
+        np.array([one.mean for one in outlines], np.float64), np.asarray(right, bool), len(scene.rings)
+    )
 
 
 def is_unknown(ring: Ring, unknown: Sequence[Ring]) -> bool:
@@ -166,8 +169,8 @@ def choose_threshold(histograms: Sequence[tuple[str, Histogram]]) -> float:
 __all__ = [
     "BAYS",
     "VEHICLES",
+    "MatchedOutlines",
     "Seen",
-    "Tried",
     "choose_instance_rules",
     "choose_threshold",
     "draft_contract",

@@ -63,7 +63,7 @@ class TrialResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class FinishedTrial:
     """A trial that ended, as the study remembers it."""
 
     number: int
@@ -129,7 +129,7 @@ class Study:
         """Steps of each fold of a trial; 0 before they are fixed."""
         return int(self._study.user_attrs.get(_STEPS, 0))
 
-    def tried(self) -> tuple[Tried, ...]:
+    def tried(self) -> tuple[FinishedTrial, ...]:
         """The trials that ended, in this run or an earlier one, oldest first; not those that were interrupted."""
         outcomes = {state: outcome for outcome, state in _STATES.items()}
         trials = self._study.get_trials(deepcopy=False)
@@ -140,7 +140,7 @@ class Study:
             if trial.state in outcomes and trial.number not in retried and not trial.user_attrs.get(_INTERRUPTED)
         ]
         return tuple(
-            Tried(
+            FinishedTrial(
                 number=trial.number,
                 outcome=outcomes[trial.state],
                 fold_ious=tuple(trial.user_attrs.get(_IOUS, ())),
@@ -154,9 +154,9 @@ class Study:
     def importances(self) -> dict[str, float]:
         """Share of the differences between trials that each setting explains, the largest first.
 
-        Of the differences in `Tried.first_iou`, by fANOVA (Hutter, Hoos and Leyton-Brown, ICML 2014). Trials that were
-        stopped count too: without them what makes a trial bad would look as if it did not matter. Empty where there
-        are too few to say, or all alike.
+        Of the differences in `FinishedTrial.first_iou`, by fANOVA (Hutter, Hoos and Leyton-Brown, ICML 2014). Trials
+        that were stopped count too: without them what makes a trial bad would look as if it did not matter. Empty where
+        there are too few to say, or all alike.
         """
         states = (TrialState.COMPLETE, TrialState.PRUNED)
         began = [one for one in self._study.get_trials(deepcopy=False, states=states) if 0 in one.intermediate_values]

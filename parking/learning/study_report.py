@@ -10,7 +10,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodF
 
 from parking.learning.plots import figure_png
 from parking.learning.space import LOGARITHMIC
-from parking.learning.study import Final, Study, Tried
+from parking.learning.study import Final, FinishedTrial, Study
 
 __all__ = [
     "search_page",
@@ -63,17 +63,17 @@ def search_page(study: Study, *, title: str, about: str) -> str:
     )
 
 
-def _rank(one: Tried) -> tuple[bool, float]:
+def _rank(one: FinishedTrial) -> tuple[bool, float]:
     """Complete trials first: a mean over some of the folds does not compare."""
     return one.complete, _iou(one)
 
 
-def _iou(one: Tried) -> float:
+def _iou(one: FinishedTrial) -> float:
     """Its IoU; less than any where no fold ran."""
     return -1.0 if one.iou is None else one.iou
 
 
-def _table(tried: Sequence[Tried]) -> list[str]:
+def _table(tried: Sequence[FinishedTrial]) -> list[str]:
     names = sorted({name for one in tried for name in one.params})
     lines = [f"| trial | IoU | folds | {' | '.join(names)} |", f"| ---: |{' ---: |' * (2 + len(names))}"]
     for one in tried:
@@ -102,7 +102,7 @@ def _final_row(final: Final, remark: str) -> str:
     return f"| {final.number}{remark} | {_score(final)} | {ious} |"
 
 
-def _score(one: Tried | Final) -> str:
+def _score(one: FinishedTrial | Final) -> str:
     if not one.fold_ious:
         return "failed"
     spread = f" ± {np.std(one.fold_ious, ddof=1):.3f}" if len(one.fold_ious) > 1 else ""
@@ -138,7 +138,7 @@ def search_picture(study: Study) -> bytes:
     return figure_png(figure)
 
 
-def _draw_history(axes: Axes, tried: Sequence[Tried]) -> None:
+def _draw_history(axes: Axes, tried: Sequence[FinishedTrial]) -> None:
     for complete, mark, label in ((True, "o", "complete"), (False, "x", "stopped early: some folds only")):
         points = [(one.number, one.iou) for one in tried if one.complete == complete]
         if points:
@@ -157,7 +157,7 @@ def _draw_importances(axes: Axes, importances: dict[str, float]) -> None:
     axes.set_xlabel("share of the differences it explains")
 
 
-def _draw_setting(axes: Axes, name: str, tried: Sequence[Tried]) -> None:
+def _draw_setting(axes: Axes, name: str, tried: Sequence[FinishedTrial]) -> None:
     for complete, mark in ((True, "o"), (False, "x")):
         kind = [one for one in tried if one.complete == complete and one.first_iou is not None and name in one.params]
         points = [(one.params[name], one.first_iou) for one in kind]
