@@ -25,7 +25,7 @@ from parking.detection.spots import Spot, count_interval, find_spots, never_stop
 from parking.errors import ImageTooLargeError, ModelError
 
 INPUT = ("tiles", "tensor(uint8)")
-GLANCE = ("size", "embedding")
+EXTRA_OUTPUTS = ("size", "embedding")
 """Outputs that a model may have besides its maps, a row a tile: log of the size of its places in pixels, and where the
 scene lies among the training scenes."""
 
@@ -74,7 +74,7 @@ class Detection:
     """(h, w, 3) RGB as the network saw it: the raster at the contract's ground resolution, where its own is known."""
 
     embedding: tuple[float, ...] = ()
-    """Where its look lies among the training scenes', in their standard deviations; empty if the model has none."""
+    """Principal components of its features, in deviations of the training scenes; empty if the model has none."""
 
     vehicles: tuple[Spot, ...] | None = None
     """Cars, vans, buses and lorries; None if the model sees none."""
@@ -140,8 +140,8 @@ class Detector:
     def __init__(self, model: Model, contract: Contract, sha256: str) -> None:
         self._model = model
         present = {name for name, _ in model.signature.outputs}
-        self._glances = [name for name in GLANCE if name in present]
-        self._outputs = [*contract.maps, *self._glances]
+        self._extras = [name for name in EXTRA_OUTPUTS if name in present]
+        self._outputs = [*contract.maps, *self._extras]
         self.contract = contract
         self.sha256 = sha256
 
@@ -322,8 +322,8 @@ class Detector:
         guess = self._estimate(first)
         if guess.source != "vehicles" and (guess.source == "assumed" or guess.gsd > COARSER * USUAL_GSD):
             # Vehicles that are half as large as expected are not seen: look again as if the image were coarse.
-            look = Scale(min(COARSE_GSD, self._coarsest(raster)), "assumed")
-            coarse = self._read_at(raster, look, False, ONE_SCALE, check)
+            assumed = Scale(min(COARSE_GSD, self._coarsest(raster)), "assumed")
+            coarse = self._read_at(raster, assumed, False, ONE_SCALE, check)
             if (seen := self._estimate(coarse)).source == "vehicles":
                 first, guess = coarse, seen
         if abs(guess.gsd / first.scale.gsd - 1) > NEARLY:
@@ -367,23 +367,23 @@ class Detector:
     def _read(self, pixels: NDArray[np.uint8], tta: bool, check: Callable[[], None]) -> Reading:
         """What the network says of pixels that have its resolution."""
         contract = self.contract
-        glances: list[NDArray[np.float32]] = []
+        extras: list[NDArray[np.float32]] = []
 
         def run(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
             check()
-            maps, glance = self._run(tiles)
-            glances.append(glance)
+            maps, extra = self._run(tiles)
+            extras.append(extra)
             return maps
 
         predict = in_all_orientations(run) if tta else run
         stitched = stitch(pixels, predict, tile=contract.tile, overlap=contract.overlap, batch=BATCH)
-        glance = np.concatenate(glances).mean(axis=0, dtype=np.float64)
-        sized = "size" in self._glances
+        extra = np.concatenate(extras).mean(axis=0, dtype=np.float64)
+        sized = "size" in self._extras
         return Reading(
             maps=dict(zip(contract.maps, stitched, strict=True)),
             # The mean of logs.
-            size_px=math.exp(glance[0]) if sized else None,
-            embedding=tuple(float(value) for value in glance[sized:]),
+            size_px=math.exp(extra[0]) if sized else None,
+            embedding=tuple(float(value) for value in extra[sized:]),
         )
 
     def run_tile(self, tile: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -396,18 +396,18 @@ class Detector:
         answers = [np.asarray(o, np.float32) for o in self._model.run(self._outputs, tiles)]
         count = len(self.contract.maps)
         nothing = np.empty((len(tiles), 0), np.float32)
-        glances = [nothing, *(glance.reshape(len(tiles), -1) for glance in answers[count:])]
-        return np.stack(answers[:count], axis=-1), np.concatenate(glances, axis=1)
+        extras = [nothing, *(extra.reshape(len(tiles), -1) for extra in answers[count:])]
+        return np.stack(answers[:count], axis=-1), np.concatenate(extras, axis=1)
 
     def _answer_golden(self, name: str) -> NDArray[np.float32]:
         tile = decode_tile(self.contract.golden_tile)
         try:
-            answer, glance = self._run(tile[None])
+            answer, extra = self._run(tile[None])
         except Exception as error:
             raise ModelError(f"{name} cannot answer its golden tile ({error}). Export it again.") from error
         if answer.shape[:3] != (1, *tile.shape[:2]):
             raise ModelError(f"{name} answers a tile of {tile.shape[:2]} with {answer.shape}. Export it again.")
-        if not np.isfinite(glance).all():
+        if not np.isfinite(extra).all():
             raise ModelError(f"{name} says NaN or infinity of its golden tile: its weights are broken. Train it again.")
         return np.asarray(answer[0, :, :, 0], np.float32)
 

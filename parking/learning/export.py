@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from parking.detection.contract import METADATA_KEY, Contract
-from parking.detection.detector import GLANCE
+from parking.detection.detector import EXTRA_OUTPUTS
 from parking.detection.golden import Grid, block_means
 from parking.detection.onnx_model import open_session
 from parking.errors import TrainingError
 from parking.files import whole
 from parking.learning.network import PixelNetwork
 from parking.learning.recipe import Recipe
-from parking.learning.scene_embedding import Glance, Linear
+from parking.learning.scene_embedding import EmbeddingHeads, Linear
 
 OPSET = 17
 
@@ -36,36 +36,36 @@ _TRIED_SIZES = ((1, 32, 32), (1, 256, 256), (2, 96, 160), (1, 320, 224))
 class ServedNetwork(nn.Module):
     """A pixel network and what its texture tells, as they are exported together."""
 
-    def __init__(self, network: nn.Module, recipe: Recipe, glance: Glance | None = None) -> None:
+    def __init__(self, network: nn.Module, recipe: Recipe, heads: EmbeddingHeads | None = None) -> None:
         super().__init__()
         self.pixels = PixelNetwork(deepcopy(network).cpu().to(memory_format=torch.contiguous_format), recipe)
-        self.stem = glance.stem if glance else None
+        self.stem = heads.stem if heads else None
         self.outputs: list[str] = [*recipe.maps]
-        if glance and glance.size:
+        if heads and heads.size:
             self.outputs.append("size")
-            self.size, self.bounds = _linear(glance.size), (glance.size.low, glance.size.high)
-        if glance:
+            self.size, self.bounds = _linear(heads.size), (heads.size.low, heads.size.high)
+        if heads:
             self.outputs.append("embedding")
-            self.components = _linear(glance.components)
+            self.components = _linear(heads.components)
         self.eval()
 
     def forward(self, tiles: Tensor) -> tuple[Tensor, ...]:
         """The outputs, in their order, of RGB tiles, uint8 (N, H, W, 3)."""
         answers = list(self.pixels(tiles).unbind(1))
         if self.stem is not None:
-            look = self.stem(tiles)
-            answers += [self.size(look)[:, 0].clamp(*self.bounds)] if "size" in self.outputs else []
-            answers.append(self.components(look))
+            features = self.stem(tiles)
+            answers += [self.size(features)[:, 0].clamp(*self.bounds)] if "size" in self.outputs else []
+            answers.append(self.components(features))
         return tuple(answers)
 
 
 def export_onnx(
-    network: nn.Module, recipe: Recipe, path: Path, contract: Contract, glance: Glance | None = None
+    network: nn.Module, recipe: Recipe, path: Path, contract: Contract, heads: EmbeddingHeads | None = None
 ) -> Path:
     """Write a network and its contract as one ONNX file, and check that it answers as torch does.
 
     The file takes `tiles`, uint8 (N, H, W, 3), and gives each of the recipe's maps, float32 (N, H, W); N, H and W are
-    free, H and W multiples of 32. With a glance it also gives `size`, (N,), the log of the size of
+    free, H and W multiples of 32. With a heads it also gives `size`, (N,), the log of the size of
     places in pixels, and `embedding`, (N, 8).
 
     Args:
@@ -73,12 +73,12 @@ def export_onnx(
         recipe: that it was built by.
         path: file to write.
         contract: what the model declares.
-        glance: what is read from the look of a tile.
+        heads: what is read from the features of a tile.
 
     Raises:
         TrainingError: the file answers otherwise than the network.
     """
-    model = ServedNetwork(network, recipe, glance)
+    model = ServedNetwork(network, recipe, heads)
     path.parent.mkdir(parents=True, exist_ok=True)
     _trace(model, path)
     _add_contract(path, contract)
@@ -112,7 +112,7 @@ def _trace(model: ServedNetwork, path: Path) -> None:
             dynamo=False,
             input_names=["tiles"],
             output_names=model.outputs,
-            dynamic_axes={name: {0: "tile"} if name in GLANCE else axes for name in ("tiles", *model.outputs)},
+            dynamic_axes={name: {0: "tile"} if name in EXTRA_OUTPUTS else axes for name in ("tiles", *model.outputs)},
         )
 
 

@@ -15,7 +15,7 @@ from parking.learning.hardware import probability
 from parking.learning.network import PixelNetwork, find_device
 from parking.learning.recipe import Recipe
 from parking.learning.rules import draft_contract
-from parking.learning.scene_embedding import Glance
+from parking.learning.scene_embedding import EmbeddingHeads
 
 _TILES_AT_ONCE = {"cpu": 2, "cuda": 16}
 
@@ -43,15 +43,15 @@ class TorchModel:
         """Nothing has to be warmed up."""
 
 
-def detector_of(network: torch.nn.Module, recipe: Recipe, glance: Glance | None = None) -> Detector:
+def detector_of(network: torch.nn.Module, recipe: Recipe, heads: EmbeddingHeads | None = None) -> Detector:
     """A detector of a network, with a contract of which nothing was measured yet.
 
     Args:
         network: logits from normalised pixels; it is copied.
         recipe: that it was built by.
-        glance: what is read from the texture of a tile.
+        heads: what is read from the texture of a tile.
     """
-    served = ServedNetwork(network, recipe, glance)
+    served = ServedNetwork(network, recipe, heads)
     return Detector(TorchModel(served, find_device(recipe)), draft_contract(recipe), sha256="")
 
 

@@ -18,7 +18,7 @@ from parking.learning.evaluate import SceneCounts, Scores, evaluate_model, scene
 from parking.learning.export import export_onnx, golden_grid
 from parking.learning.known_scenes import learnt_from
 from parking.learning.recipe import Recipe
-from parking.learning.scene_embedding import Glance, learn_glance, looks_of
+from parking.learning.scene_embedding import EmbeddingHeads, fit_heads, scene_features
 from parking.learning.scene_prediction import ScenePrediction
 from parking.learning.state import Record
 from parking.learning.train import Fit, fit
@@ -97,8 +97,8 @@ def build_version(
     contract = _contract(recipe, validated, fitted, dataset_version).model_copy(
         update={"learnt_from": learnt_from(samples_train)}
     )
-    glance = learn_glance(recipe, samples_train)
-    model = export_onnx(fitted.network, recipe, workdir / "model.onnx", contract, glance)
+    heads = fit_heads(recipe, samples_train)
+    model = export_onnx(fitted.network, recipe, workdir / "model.onnx", contract, heads)
     test_scores, test_predictions = evaluate_model(Detector.load(model), samples_test, progress)
     return Release(
         recipe=recipe,
@@ -107,20 +107,20 @@ def build_version(
         fold_scores=validated.fold_scores,
         test_scores=test_scores,
         test_counts=tuple(scene_counts(test_predictions, contract.threshold)),
-        predictions=_with_embeddings(validated.predictions, recipe, glance),
+        predictions=_with_embeddings(validated.predictions, recipe, heads),
         test_predictions=tuple(test_predictions),
         history=fitted.history,
     )
 
 
 def _with_embeddings(
-    predictions: Sequence[ScenePrediction], recipe: Recipe, glance: Glance | None
+    predictions: Sequence[ScenePrediction], recipe: Recipe, heads: EmbeddingHeads | None
 ) -> tuple[ScenePrediction, ...]:
     """The predictions with the embedding that the exported file gives of their scenes."""
-    looks = looks_of(recipe, [prediction.sample for prediction in predictions]) if glance else None
-    if glance is None or looks is None:
+    features = scene_features(recipe, [prediction.sample for prediction in predictions]) if heads else None
+    if heads is None or features is None:
         return tuple(predictions)
-    embeddings = glance.components(looks).tolist()
+    embeddings = heads.components(features).tolist()
     return tuple(replace(p, embedding=tuple(e)) for p, e in zip(predictions, embeddings, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""The look of a scene: what the first stages of a pretrained encoder see of it, before anything is learnt.
+"""Features of a scene: what the first stages of a pretrained encoder say of it, before anything is learnt.
 
 They see texture: how fine the ground is drawn, how dense cars and lines are. That tells the ground resolution where
 nobody recorded it and vehicles are few, and whether scenes look like those that a model was trained on. The stages stay
@@ -28,18 +28,21 @@ from parking.learning.scene_scale import PLACE_SIZE_M
 from parking.learning.training_scenes import Sample
 
 COMPONENTS = 8
-"""Numbers that a look is told by in the inference log."""
+"""Principal components that the inference log keeps of the features."""
 
 _DEPTH = 3
-"""Halvings of the last stage looked at; later ones tell the size of places no better, measured out of fold."""
+"""Halvings up to the last stage that is used; later ones tell the size of places no better, measured out of fold."""
 
 _RIDGE = 1.0
 """Penalty a feature and scene, of standardised features."""
 
-_SIZES = (0.7, 1.0, 1.4)
-"""Sizes in which a scene is looked at to learn what texture says of its resolution."""
+_NOTHING = 1e-6
+"""Standard deviation below which scenes do not differ in a direction."""
 
-Looks = NDArray[np.float64]
+_SIZES = (0.7, 1.0, 1.4)
+"""Sizes in which the features of a scene are computed to learn what texture says of its resolution."""
+
+Features = NDArray[np.float64]
 """(scenes, features)."""
 
 
@@ -56,7 +59,7 @@ class Stem(nn.Module):
         self.eval()
 
     def forward(self, tiles: Tensor) -> Tensor:
-        """Looks, float (N, 2C), of RGB tiles, uint8 (N, H, W, 3): mean and spread of each feature."""
+        """Features, float (N, 2C), of RGB tiles, uint8 (N, H, W, 3): mean and standard deviation of each channel."""
         features = self.stages(self.normalise(tiles))[-1].flatten(2)
         mean = features.mean(dim=2)
         spread = ((features - mean[..., None]) ** 2).mean(dim=2).sqrt()
@@ -72,7 +75,7 @@ def _drop_what_follows(stages: nn.Module) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Linear:
-    """Numbers that follow from a look: `looks @ weights + offset`."""
+    """A linear model: `features @ weights + offset`."""
 
     weights: NDArray[np.float64]
     """(features, K)."""
@@ -81,19 +84,19 @@ class Linear:
     """(K,)."""
 
     low: float = -math.inf
-    """Smallest number that is given: what follows from an odd look must not be odder than all that was seen."""
+    """Smallest number that is given: unusual features must not lead beyond all that was learnt from."""
 
     high: float = math.inf
     """Largest number that is given."""
 
-    def __call__(self, looks: Looks) -> NDArray[np.float64]:
+    def __call__(self, features: Features) -> NDArray[np.float64]:
         """(scenes, K)."""
-        return np.clip(looks @ self.weights + self.offset, self.low, self.high)
+        return np.clip(features @ self.weights + self.offset, self.low, self.high)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Glance:
-    """What an exported model says of a tile besides its probabilities."""
+class EmbeddingHeads:
+    """Linear models on the features of a tile, exported beside the maps."""
 
     stem: Stem
     size: Linear | None
@@ -116,29 +119,29 @@ def _stem(encoder: str, weights: str, decoder_channels: tuple[int, ...]) -> Stem
     return Stem(Recipe(encoder=encoder, encoder_weights=weights, decoder_channels=decoder_channels))
 
 
-def looks_of(recipe: Recipe, samples: Sequence[Sample], zooms: Sequence[float] | None = None) -> Looks | None:
-    """The look of every scene, the mean over the tiles that the detector will cut; None without a stem.
+def scene_features(recipe: Recipe, samples: Sequence[Sample], zooms: Sequence[float] | None = None) -> Features | None:
+    """The features of every scene, the mean over the tiles that the detector will cut; None without a stem.
 
-    It depends on nothing that is learnt, so a scene is looked at once however many trials and folds ask.
+    They depend on nothing that is learnt, so they are computed once however many trials and folds ask.
 
     Args:
-        recipe: whose encoder looks.
+        recipe: whose encoder is used.
         samples: the scenes.
-        zooms: size at which each is looked at, in its own; left out, that of the recipe's ground resolution.
+        zooms: size at which each is read, in its own; left out, that of the recipe's ground resolution.
     """
     stem = stem_of(recipe)
     if stem is None:
         return None
     sizes = [sample.zoom for sample in samples] if zooms is None else zooms
-    looks = [_look(stem, sample, zoom, recipe) for sample, zoom in zip(samples, sizes, strict=True)]
-    return np.array(looks, np.float64)
+    features = [_features_of(stem, sample, zoom, recipe) for sample, zoom in zip(samples, sizes, strict=True)]
+    return np.array(features, np.float64)
 
 
 _seen: WeakKeyDictionary[Sample, dict[tuple[Stem, float, int, int], NDArray[np.float64]]] = WeakKeyDictionary()
 
 
 @torch.inference_mode()
-def _look(stem: Stem, sample: Sample, zoom: float, recipe: Recipe) -> NDArray[np.float64]:
+def _features_of(stem: Stem, sample: Sample, zoom: float, recipe: Recipe) -> NDArray[np.float64]:
     seen, key = _seen.setdefault(sample, {}), (stem, round(zoom, 4), recipe.tile, recipe.overlap)
     if key not in seen:
         height, width = sample.pixels.shape[:2]
@@ -146,27 +149,27 @@ def _look(stem: Stem, sample: Sample, zoom: float, recipe: Recipe) -> NDArray[np
         method = cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC
         pixels = cv2.resize(sample.pixels, size, interpolation=method).astype(np.uint8, copy=False)
         tiles = cut_tiles(pixels, recipe.tile, recipe.overlap)
-        looks = [stem(torch.from_numpy(cut[None])).numpy()[0] for cut in tiles]
-        seen[key] = np.asarray(np.mean(looks, axis=0, dtype=np.float64))
+        features = [stem(torch.from_numpy(cut[None])).numpy()[0] for cut in tiles]
+        seen[key] = np.asarray(np.mean(features, axis=0, dtype=np.float64))
     return seen[key]
 
 
-def learn_glance(recipe: Recipe, samples: Sequence[Sample]) -> Glance | None:
-    """What scenes teach of their look; None where the encoder starts from nothing."""
-    stem, looks = stem_of(recipe), looks_of(recipe, samples)
-    if stem is None or looks is None:
+def fit_heads(recipe: Recipe, samples: Sequence[Sample]) -> EmbeddingHeads | None:
+    """Both linear models, fitted to scenes; None where the encoder starts from nothing."""
+    stem, features = stem_of(recipe), scene_features(recipe, samples)
+    if stem is None or features is None:
         return None
-    return Glance(stem, learn_size(recipe, samples), learn_components(looks))
+    return EmbeddingHeads(stem, fit_size(recipe, samples), fit_principal_components(features))
 
 
-def learn_size(recipe: Recipe, samples: Sequence[Sample]) -> Linear | None:
-    """The log of the size of a usual place in pixels, from the look of its scene, by ridge regression.
+def fit_size(recipe: Recipe, samples: Sequence[Sample]) -> Linear | None:
+    """The log of the size of a usual place in pixels, from the features of its scene, by ridge regression.
 
-    Each scene is looked at in several sizes round the one that the detector first takes it to have, so that images of
-    many resolutions are learnt from.
+    Each scene is read in several sizes round the one that the detector first takes it to have, so that images of many
+    resolutions are learnt from.
 
     Args:
-        recipe: whose encoder looks.
+        recipe: whose encoder is used.
         samples: the scenes; one whose file says its resolution teaches nothing of guessing it.
 
     Returns:
@@ -176,34 +179,46 @@ def learn_size(recipe: Recipe, samples: Sequence[Sample]) -> Linear | None:
     if len(kept) < COMPONENTS:
         return None
     seen = [(sample, USUAL_GSD / recipe.gsd * by) for sample in kept for by in _SIZES]
-    looks = looks_of(recipe, [sample for sample, _ in seen], [zoom for _, zoom in seen])
-    if looks is None:
+    features = scene_features(recipe, [sample for sample, _ in seen], [zoom for _, zoom in seen])
+    if features is None:
         return None
     # At the recipe's resolution a place has its usual size; a sample has `zoom` pixels there for each of its own.
     sizes = np.log([PLACE_SIZE_M / recipe.gsd / sample.zoom * zoom for sample, zoom in seen])
-    return _ridge(looks, sizes, np.ones(len(seen)))
+    return _ridge(features, sizes)
 
 
-def learn_components(looks: Looks) -> Linear:
+def fit_principal_components(features: Features) -> Linear:
     """The directions in which scenes differ most, each in standard deviations (principal components, whitened).
 
     Fewer scenes than directions leave the rest at 0.
     """
-    middle, spread = looks.mean(axis=0), looks.std(axis=0) + 1e-3
-    _, strength, axes = np.linalg.svd((looks - middle) / spread, full_matrices=False)
-    deviation = strength[:COMPONENTS] / np.sqrt(max(len(looks), 1))
-    axes = axes[:COMPONENTS] * np.sign(axes[:COMPONENTS].sum(axis=1, keepdims=True) + 1e-12)
-    scaled = np.where(deviation[:, None] > 1e-6, axes / np.maximum(deviation[:, None], 1e-6), 0.0)
-    weights = np.zeros((looks.shape[1], COMPONENTS))
-    weights[:, : len(scaled)] = (scaled / spread).T
+    # Imported late: a second that whoever only reads features need not wait.
+    from sklearn.decomposition import PCA
+
+    middle, deviation = _standard(features)
+    count = min(COMPONENTS, *features.shape)
+    with np.errstate(invalid="ignore"):  # of one scene there is no variance, and none is used below
+        fitted = PCA(count, svd_solver="full").fit((features - middle) / deviation)
+    # Of the scenes that there are: `explained_variance_` is an estimate for more.
+    scale = fitted.singular_values_ / np.sqrt(len(features))
+    axes = fitted.components_ * np.sign(fitted.components_.sum(axis=1, keepdims=True) + 1e-12)
+    whitened = np.where(scale[:, None] > _NOTHING, axes / np.maximum(scale[:, None], _NOTHING), 0.0)
+    weights = np.zeros((features.shape[1], COMPONENTS))
+    weights[:, :count] = (whitened / deviation).T
     return Linear(weights, -middle @ weights)
 
 
-def _ridge(looks: Looks, values: NDArray[np.float64], trust: NDArray[np.float64]) -> Linear:
-    middle = np.average(looks, axis=0, weights=trust)
-    spread = np.sqrt(np.average((looks - middle) ** 2, axis=0, weights=trust)) + 1e-3
-    mean = np.average(values, weights=trust)
-    rows = (looks - middle) / spread * np.sqrt(trust)[:, None]
-    inner = rows @ rows.T + _RIDGE * looks.shape[1] * np.eye(len(rows))
-    weights = rows.T @ np.linalg.solve(inner, (values - mean) * np.sqrt(trust)) / spread
-    return Linear(weights[:, None], np.array([mean - middle @ weights]), float(values.min()), float(values.max()))
+def _ridge(features: Features, values: NDArray[np.float64]) -> Linear:
+    # Imported late, as above.
+    from sklearn.linear_model import Ridge
+
+    middle, deviation = _standard(features)
+    fitted = Ridge(_RIDGE * features.shape[1]).fit((features - middle) / deviation, values)
+    weights = fitted.coef_ / deviation
+    offset = np.array([fitted.intercept_ - middle @ weights])
+    return Linear(weights[:, None], offset, float(values.min()), float(values.max()))
+
+
+def _standard(features: Features) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of each, the latter never 0: a feature that never varies says nothing."""
+    return features.mean(axis=0), features.std(axis=0) + 1e-3

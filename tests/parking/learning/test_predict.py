@@ -14,7 +14,7 @@ from parking.learning.network import build_network
 from parking.learning.predict import detector_of, predict
 from parking.learning.release import with_golden_tile
 from parking.learning.rules import draft_contract
-from parking.learning.scene_embedding import learn_glance
+from parking.learning.scene_embedding import fit_heads
 from parking.learning.scene_prediction import predict_scene
 from tests.parking.learning.scenes import TINY, Colours, box, make_sample, make_samples, paint
 
@@ -27,10 +27,10 @@ def _exact(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_network_reads_a_scene_as_the_file_that_is_made_of_it(tmp_path: Path) -> None:
-    network, glance = build_network(SEEING).eval(), learn_glance(SEEING, make_samples(10))
+    network, heads = build_network(SEEING).eval(), fit_heads(SEEING, make_samples(10))
     contract = with_golden_tile(draft_contract(SEEING), network, SEEING)
-    served = Detector.load(export_onnx(network, SEEING, tmp_path / "model.onnx", contract, glance))
-    ours = detector_of(network, SEEING, glance)
+    served = Detector.load(export_onnx(network, SEEING, tmp_path / "model.onnx", contract, heads))
+    ours = detector_of(network, SEEING, heads)
     assert ours.contract.model_copy(update={"golden_tile": "", "trained": contract.trained}) == contract.model_copy(
         update={"golden_tile": "", "golden_grid": ()}
     )
