@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from parking.survey.grid import Bounds
-    from parking.survey.run import Progress
+    from parking.survey.request import Progress
 
 
 class _RunsByDefault(TyperGroup):
@@ -62,7 +62,8 @@ def run(
     """
     settings = session.start(state)
     from parking.model import find_model
-    from parking.survey.run import SurveyRequest, run_survey
+    from parking.survey.request import SurveyRequest
+    from parking.survey.run import run_survey
 
     request = SurveyRequest(
         sources=tuple(sources),

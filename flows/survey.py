@@ -12,7 +12,8 @@ from parking.model import find_model
 from parking.progress import report
 from parking.settings import get_settings
 from parking.storage import open_store
-from parking.survey.run import Progress, SurveyRequest, run_survey
+from parking.survey.request import Progress, SurveyRequest
+from parking.survey.run import run_survey
 
 SURVEYS = "surveys"
 """Prefix of the store below which surveys lie, each under its name: the service shows them."""

@@ -23,7 +23,9 @@ import shapely
 from parking.errors import FolderError, SurveyError
 from parking.lock import alone_in
 from parking.survey.compare import compare_surveys
-from parking.survey.run import WORK, SurveyRequest, run_survey
+from parking.survey.folder import WORK
+from parking.survey.request import SurveyRequest
+from parking.survey.run import run_survey
 from parking.survey.sources import find_sources
 from tests.doubles import write_inverted_model
 from tests.parking.survey.drawing import GSD, LAMBERT, NORTH, WEST, at, cut, draw, write
@@ -243,7 +245,8 @@ def test_a_survey_from_bucket_to_bucket(
 KILLED = """
 import json, os, signal, sys
 from pathlib import Path
-from parking.survey.run import SurveyRequest, run_survey
+from parking.survey.request import SurveyRequest
+from parking.survey.run import run_survey
 
 if __name__ == "__main__":
     request = SurveyRequest.model_validate_json(sys.argv[1])

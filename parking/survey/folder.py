@@ -1,0 +1,85 @@
+"""The folder of a survey: its files, and below `.survey` what it keeps for itself to go on from."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import TypeAdapter
+
+from parking.errors import MissingKeyError, SurveyError
+from parking.lock import alone_in
+from parking.storage import FolderStore, Store
+
+WORK = ".survey"
+"""What a survey keeps for itself, below its folder."""
+SUMMARY = "survey.json"
+FRAME, CHECKSUMS = f"{WORK}/frame.json", f"{WORK}/checksums.json"
+T = TypeVar("T")
+
+
+def read_json(store: Store, key: str, kind: TypeAdapter[T]) -> T | None:
+    """What the folder keeps under a key, None where it keeps nothing.
+
+    Raises:
+        SurveyError: it is damaged.
+    """
+    try:
+        return kind.validate_json(store.read(key))
+    except MissingKeyError:
+        return None
+    except ValueError as error:
+        raise SurveyError(f"'{key}' in {store.url} is damaged ({error}). Remove the folder {WORK} there.") from error
+
+
+def block_key(name: str) -> str:
+    """Where a finished block is kept, by its fingerprint."""
+    return f"{WORK}/blocks/{name}.parquet"
+
+
+@contextmanager
+def alone_in_survey(store: Store) -> Iterator[None]:
+    """Hold a survey's folder for the block; a bucket cannot be held.
+
+    Raises:
+        FolderError: another run holds it.
+    """
+    if not isinstance(store, FolderStore):
+        yield
+        return
+    with alone_in(store.root / WORK):
+        yield
+
+
+@contextmanager
+def staging(store: Store) -> Iterator[Path]:
+    """A folder to write in, on the same disk as the result where that is a folder."""
+    if isinstance(store, FolderStore):
+        folder = store.root / WORK / "staging"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return
+    with tempfile.TemporaryDirectory(prefix="parking-survey-") as name:
+        yield Path(name)
+
+
+def publish(store: Store, folder: Path, files: list[str]) -> None:
+    """Put the files in place, each whole; the summary comes last."""
+    for name in files:
+        if isinstance(store, FolderStore):
+            (folder / name).replace(store.root / name)
+        else:
+            store.write(name, (folder / name).read_bytes())
+
+
+def forget_other_blocks(store: Store, current: set[str]) -> None:
+    """Remove blocks of older imagery and models."""
+    for key in list(store.keys(f"{WORK}/blocks/")):
+        if key.rpartition("/")[2].removesuffix(".parquet") not in current:
+            store.delete(key)

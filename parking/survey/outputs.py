@@ -1,0 +1,139 @@
+"""All files of a survey, out of its finished blocks: written beside their places first, then put there."""
+
+import json
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from pyproj import Transformer
+
+from parking.detection.contract import Contract
+from parking.detection.spots import count_interval
+from parking.storage import Store
+from parking.survey import districts as by_district
+from parking.survey.blocks import Block
+from parking.survey.folder import SUMMARY, block_key, forget_other_blocks, publish, staging
+from parking.survey.grid import Grid
+from parking.survey.plan import Plan, union
+from parking.survey.records import PLACE, VEHICLE, cell_step, decode
+from parking.survey.report import Density, district_features, report_page
+from parking.survey.results import Gatherer, write_density, write_districts
+from parking.survey.style import DENSITY_STYLE, TAKEN_STYLE, VEHICLES_STYLE
+
+
+@dataclass
+class Finished:
+    """Blocks of this survey that are kept, and those that failed."""
+
+    names: dict[Block, str] = field(default_factory=dict)
+    failed: list[dict[str, Any]] = field(default_factory=list)
+
+
+def write_outputs(
+    store: Store,
+    plan: Plan,
+    finished: Finished,
+    area: shapely.Geometry | None,
+    counter: by_district.DistrictCounter | None,
+    contract: Contract,
+    about: dict[str, Any],
+    begun: float,
+) -> dict[str, Any]:
+    """Write the files beside their places, then let them take these."""
+    with staging(store) as folder:
+        gatherer = Gatherer(folder, plan.grid, area, counter)
+        for _, name in sorted(finished.names.items()):
+            gatherer.add(decode(store.read(block_key(name))))
+        gatherer.close()
+        files = gatherer.write(PLACE, "places")
+        knows_vehicles = contract.vehicles is not None
+        if knows_vehicles:
+            files += gatherer.write(VEHICLE, "vehicles", VEHICLES_STYLE)
+        density = Density(gatherer.seen, gatherer.places_in, plan.grid)
+        write_density(folder / "density.tif", density, plan.grid)
+        files.append("density.tif")
+        rows: list[by_district.District] = []
+        shapes = np.empty(0, object)
+        if counter is not None:
+            seen = seen_shares(counter.shapes, gatherer.seen, plan.grid)
+            rows = by_district.summarise(counter, plan.grid, seen, contract.count, knows_vehicles=knows_vehicles)
+            shapes = counter.shapes
+            style = TAKEN_STYLE if knows_vehicles else DENSITY_STYLE
+            write_districts(folder / "districts.gpkg", rows, shapes, plan.grid, style)
+            (folder / "districts.csv").write_bytes(by_district.to_csv(rows))
+            files += ["districts.gpkg", "districts.csv"]
+        summary = _summary(plan, finished, gatherer, contract, about, knows_vehicles=knows_vehicles)
+        summary["seconds"] = round(time.monotonic() - begun, 1)
+        outlines = in_degrees(shapes, plan.grid)
+        (folder / "report.html").write_bytes(report_page(summary, rows, outlines, folder / "places.parquet", density))
+        if counter is not None:
+            features = json.dumps(district_features(rows, outlines), ensure_ascii=False)
+            (folder / "districts.geojson").write_text(features, encoding="utf-8")
+            files.append("districts.geojson")
+        (folder / SUMMARY).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        publish(store, folder, [*files, "report.html", SUMMARY])
+    forget_other_blocks(store, set(finished.names.values()))
+    return summary
+
+
+def _summary(
+    plan: Plan,
+    finished: Finished,
+    gatherer: Gatherer,
+    contract: Contract,
+    about: dict[str, Any],
+    *,
+    knows_vehicles: bool,
+) -> dict[str, Any]:
+    totals, sources = gatherer.totals, [source for layer in plan.layers for source in layer.sources]
+    low, high = count_interval(totals.places, contract.count, by_district.LEVEL)
+    dates = sorted(source.date.isoformat() for source in sources if source.date)
+    return {
+        **about,
+        "crs": plan.grid.crs,
+        "gsd": plan.grid.gsd,
+        "bounds": list(union([source.bounds for source in sources])),
+        "places": totals.places,
+        "places_interval": [low, high],
+        "vehicles": totals.vehicles if knows_vehicles else None,
+        "pixels": totals.pixels,
+        "km2": round(totals.pixels * plan.grid.gsd**2 / 1e6, 6),
+        "imagery": {
+            "oldest": dates[0] if dates else None,
+            "newest": dates[-1] if dates else None,
+            "undated": sum(source.date is None for source in sources),
+        },
+        "blocks": {
+            "count": len(plan.blocks),
+            "side": plan.tiling.side,
+            "failed": sorted(finished.failed, key=lambda one: (one["row"], one["column"])),
+        },
+        "tiles": totals.tiles,
+        "sources": [
+            {"name": s.name, "path": s.path, "checksum": s.checksum, "date": s.date.isoformat() if s.date else None,
+             "gsd": round(s.gsd, 4), "crs": s.crs}
+            for s in sources
+        ],
+    }  # fmt: skip
+
+
+def seen_shares(shapes: NDArray[np.object_], seen: dict[tuple[int, int], int], grid: Grid) -> NDArray[np.float64]:
+    """Share of each shape that the imagery shows, to about a cell of the density; NaN for shapes of a few cells."""
+    step = cell_step(grid)
+    edge = step * grid.step
+    rows, columns = (np.array([cell[axis] for cell in seen], float) for axis in (0, 1))
+    points = shapely.points(grid.x + (columns + 0.5) * edge, grid.y - (rows + 0.5) * edge)
+    which, inside = shapely.STRtree(shapes).query(points, predicate="within")[::-1]
+    found = np.zeros(len(shapes))
+    np.add.at(found, which, np.fromiter(seen.values(), float)[inside])
+    areas = shapely.area(shapes) / grid.step**2
+    return np.where(areas < 4 * step**2, np.nan, np.minimum(1, found / np.maximum(areas, 1)))
+
+
+def in_degrees(shapes: NDArray[np.object_], grid: Grid) -> NDArray[np.object_]:
+    """Shapes in longitude and latitude."""
+    transformer: Transformer = grid.to_wgs84()
+    return np.asarray(shapely.transform(shapes, lambda at: np.column_stack(transformer.transform(*at.T))), object)

@@ -1,0 +1,41 @@
+"""What is asked of a survey, and how far it is."""
+
+from pydantic import BaseModel, ConfigDict
+
+from parking.survey.grid import Bounds
+
+
+class SurveyRequest(BaseModel):
+    """What is asked for."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    sources: tuple[str, ...]
+    """Files, folders and `s3://` prefixes of imagery."""
+    out: str
+    """Folder or `s3://bucket/prefix` for the result."""
+    area: str = ""
+    """Layer of polygons; only what lies in them is surveyed."""
+    bbox: Bounds | None = None
+    """West, south, east and north in degrees, instead of an area."""
+    districts: str = ""
+    """Layer of polygons to sum up by."""
+    district_name: str = ""
+    """Column with their names."""
+    threshold: float | None = None
+    """Least probability, instead of the model's."""
+    block: int = 4096
+    """About how many pixels along the edge of a block."""
+    crs: str | None = None
+    """Of imagery that does not say."""
+
+
+class Progress(BaseModel):
+    """How far a survey is."""
+
+    done: int = 0
+    failed: int = 0
+    blocks: int = 0
+    places: int = 0
+    km2: float = 0.0
+    dashboard: str = ""
