@@ -39,7 +39,10 @@ app = typer.Typer(
 @app.command()
 def run(
     sources: Annotated[
-        list[str], typer.Argument(help="GeoTIFF, COG, VRT or JPEG 2000 files, folders, s3://bucket/prefix.")
+        list[str],
+        typer.Argument(
+            help="Rasters, folders, s3://bucket/prefix, STAC (.json), wms:https://…?layers=…, wmts:…, https://…/{z}/{x}/{y}.png."
+        ),
     ],
     out: Annotated[str, typer.Option(help="Folder or s3://bucket/prefix for the result.")],
     area: Annotated[str, typer.Option(help="Layer of polygons to stay within, as FILE or FILE#LAYER.")] = "",
@@ -50,6 +53,11 @@ def run(
         float | None, typer.Option(min=0, max=1, help="Least probability. (default: the model's)")
     ] = None,
     crs: Annotated[str | None, typer.Option(help="CRS of imagery that does not say, as EPSG:2154.")] = None,
+    gsd: Annotated[
+        float | None, typer.Option(min=0.01, max=5, help="Metres per pixel to ask servers for. (default: the model's)")
+    ] = None,
+    asset: Annotated[str, typer.Option(help="Asset of STAC items to read. (default: by its role)")] = "",
+    attribution: Annotated[str, typer.Option(help="Whom to name for a server's imagery.")] = "",
     block: Annotated[int, typer.Option(min=256, max=16384, help="Pixels along a block's edge, about.")] = 4096,
     workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
     dask: Annotated[str, typer.Option(help="Scheduler to send blocks to, as tcp://host:8786.")] = "",
@@ -62,6 +70,7 @@ def run(
     """
     settings = session.start(state)
     from parking.model import find_model
+    from parking.survey.http import Access
     from parking.survey.request import SurveyRequest
     from parking.survey.run import run_survey
 
@@ -75,10 +84,21 @@ def run(
         threshold=threshold,
         block=block,
         crs=crs,
+        gsd=gsd,
+        asset=asset,
+        attribution=attribution,
     )
     file, _ = find_model(model, settings)
     with survey_progress() as progress:
-        found = run_survey(request, file, runtime=settings.runtime, workers=workers, dask=dask, progress=progress)
+        found = run_survey(
+            request,
+            file,
+            runtime=settings.runtime,
+            workers=workers,
+            dask=dask,
+            access=Access.of(settings),
+            progress=progress,
+        )
     low, high = found["places_interval"]
     console.print(
         f"{found['places']} free places (80 % interval {low} to {high}) on {found['km2']} km²: {out}/report.html, and "

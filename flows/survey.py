@@ -12,6 +12,7 @@ from parking.model import find_model
 from parking.progress import report
 from parking.settings import get_settings
 from parking.storage import open_store
+from parking.survey.http import Access
 from parking.survey.request import Progress, SurveyRequest
 from parking.survey.run import run_survey
 
@@ -40,7 +41,13 @@ def compute(request: SurveyRequest, model: str, workers: int) -> Surveyed:
         report(now.done + now.failed, now.blocks, "blocks")
 
     found = run_survey(
-        request, file, runtime=settings.runtime, workers=workers, dask=settings.dask_address, progress=progress
+        request,
+        file,
+        runtime=settings.runtime,
+        workers=workers,
+        dask=settings.dask_address,
+        access=Access.of(settings),
+        progress=progress,
     )
     return Surveyed(
         folder=request.out,
@@ -66,7 +73,8 @@ def survey(
 
     Args:
         name: what the survey is called; the service shows it at /surveys/NAME.
-        sources: files, folders and `s3://` prefixes of imagery.
+        sources: files, folders and `s3://` prefixes of imagery, and addresses of layers: `wms:https://…?layers=…`,
+            `wmts:https://…?layer=…`, `https://…/{z}/{x}/{y}.png`, of hosts that PARKING_IMAGERY_HOSTS allows.
         area: layer of polygons; only what lies in them is surveyed.
         bbox: west, south, east and north in degrees, instead of an area.
         districts: layer of polygons to sum up by.

@@ -67,6 +67,13 @@ class Settings(BaseSettings):
     dask_address: str = ""
     """Scheduler to send trials to, as `tcp://host:8786`. Empty: a local cluster is started for the run."""
 
+    imagery_hosts: str = ""
+    """Servers that a survey may ask for imagery (WMS, WMTS, XYZ, STAC), as `data.geopf.fr,tiles.example.org:8443`; with
+    `*.example.org` all below a domain. Read their terms first. Empty: none."""
+
+    imagery_requests: int = Field(4, ge=1, le=64)
+    """Requests at once to such servers, of all workers of a survey together; each worker has one at least."""
+
     assumed_gsd: float = Field(0.0, ge=0.0, lt=5.0)
     """Metres per pixel of an image that does not say; it shapes areas in m², and the answer says `assumed`. 0: what
     the model learnt with."""

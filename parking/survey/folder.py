@@ -1,5 +1,6 @@
 """The folder of a survey: its files, and below `.survey` what it keeps for itself to go on from."""
 
+import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pydantic import TypeAdapter
 from parking.errors import MissingKeyError, SurveyError
 from parking.lock import alone_in
 from parking.storage import FolderStore, Store
+from parking.workdir import workdir
 
 WORK = ".survey"
 """What a survey keeps for itself, below its folder."""
@@ -32,6 +34,13 @@ def read_json(store: Store, key: str, kind: TypeAdapter[T]) -> T | None:
         return None
     except ValueError as error:
         raise SurveyError(f"'{key}' in {store.url} is damaged ({error}). Remove the folder {WORK} there.") from error
+
+
+def imagery_folder(store: Store) -> Path:
+    """Where tiles of servers are kept: in the survey's folder or, where that is a bucket, on this machine."""
+    if isinstance(store, FolderStore):
+        return store.root.absolute() / WORK / "imagery"
+    return workdir(f"survey-{hashlib.sha256(store.url.encode()).hexdigest()[:16]}") / "imagery"
 
 
 def block_key(name: str) -> str:

@@ -20,6 +20,7 @@ from rasterio.windows import Window
 from parking.survey.grid import SAME_GSD, Bounds, Grid
 from parking.survey.sources import Source, check_unchanged, gdal_env
 from parking.survey.stretch import Stretch
+from parking.survey.tile_cache import as_files
 
 _VRT_TYPES = {"uint8": "Byte", "uint16": "UInt16", "int16": "Int16", "uint32": "UInt32", "int32": "Int32"} | {
     "int8": "Int8", "float32": "Float32", "float64": "Float64",
@@ -95,7 +96,7 @@ def read_window(layers: Sequence[Layer], grid: Grid, column: int, row: int, widt
 
     Raises:
         RasterioError: a source cannot be read.
-        SurveyError: one is no longer what it was when it was described.
+        SurveyError: one is no longer what it was when it was described, or a server does not give its imagery.
     """
     rgb, which = np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.uint8)
     with gdal_env():
@@ -123,6 +124,9 @@ def _read_layer(
 ) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
     """Values, (H, W, 3) of the layer's type, and where there are any."""
     first, target = sources[0], grid.transform(column, row)
+    sources = as_files(sources, _bounds(target, width, height), grid.crs)
+    if not sources:
+        return np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.bool_)
     name, options = _dataset(sources)
     with _ONE_READ, rasterio.open(name, **options) as dataset:
         if fits_exactly(first, grid):
@@ -134,6 +138,11 @@ def _read_layer(
     if np.issubdtype(pixels.dtype, np.floating):
         valid &= np.isfinite(pixels).all(axis=2)
     return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels, valid
+
+
+def _bounds(target: Affine, width: int, height: int) -> Bounds:
+    (west, north), (east, south) = target @ (0, 0), target @ (width, height)
+    return west, south, east, north
 
 
 def fits_exactly(source: Source, grid: Grid) -> bool:

@@ -12,15 +12,18 @@ from pyproj import Transformer
 
 from parking.detection.contract import Contract
 from parking.detection.spots import count_interval
+from parking.errors import SurveyError
 from parking.storage import Store
 from parking.survey import districts as by_district
 from parking.survey.blocks import Block
 from parking.survey.folder import SUMMARY, block_key, forget_other_blocks, publish, staging
 from parking.survey.grid import Grid
+from parking.survey.http import shown
 from parking.survey.plan import Plan, union
 from parking.survey.records import PLACE, VEHICLE, cell_step, decode
 from parking.survey.report import Density, district_features, report_page
 from parking.survey.results import Gatherer, write_density, write_districts
+from parking.survey.sources import Source
 from parking.survey.style import DENSITY_STYLE, TAKEN_STYLE, VEHICLES_STYLE
 
 
@@ -48,6 +51,11 @@ def write_outputs(
         for _, name in sorted(finished.names.items()):
             gatherer.add(decode(store.read(block_key(name))))
         gatherer.close()
+        if not gatherer.totals.pixels:
+            raise SurveyError(
+                "The imagery shows nothing in the area: all of it is no data, or blank tiles. Look at it in QGIS, and "
+                "check the order of --bbox: west,south,east,north."
+            )
         files = gatherer.write(PLACE, "places")
         knows_vehicles = contract.vehicles is not None
         if knows_vehicles:
@@ -112,12 +120,21 @@ def _summary(
             "failed": sorted(finished.failed, key=lambda one: (one["row"], one["column"])),
         },
         "tiles": totals.tiles,
-        "sources": [
-            {"name": s.name, "path": s.path, "checksum": s.checksum, "date": s.date.isoformat() if s.date else None,
-             "gsd": round(s.gsd, 4), "crs": s.crs}
-            for s in sources
-        ],
-    }  # fmt: skip
+        "sources": [_described(source) for source in sources],
+    }
+
+
+def _described(source: Source) -> dict[str, Any]:
+    return {
+        "name": source.name,
+        # A signature in an address is a key.
+        "path": shown(source.path) if source.path.startswith("/vsicurl/") else source.path,
+        "checksum": source.checksum,
+        "date": source.date.isoformat() if source.date else None,
+        "gsd": round(source.gsd, 4),
+        "crs": source.crs,
+        "attribution": source.attribution,
+    }
 
 
 def seen_shares(shapes: NDArray[np.object_], seen: dict[tuple[int, int], int], grid: Grid) -> NDArray[np.float64]:

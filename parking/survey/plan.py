@@ -63,7 +63,11 @@ def fingerprint(block: Block, layers: Sequence[Layer], plan: Plan, model: str, t
     seen = [
         {
             "stretch": layer.stretch.model_dump(),
-            "sources": [(s.checksum, s.crs, s.transform, s.overview, s.bands, s.date, s.name) for s in layer.sources],
+            "sources": [
+                # Of a server any part is the same imagery: an area that grows leaves what is finished.
+                (s.checksum, s.crs, s.lattice if s.service else s.transform, s.overview, s.bands, s.date, s.name)
+                for s in layer.sources
+            ],
         }
         for layer in layers
     ]

@@ -1,6 +1,6 @@
 """What is asked of a survey, and how far it is."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from parking.survey.grid import Bounds
 
@@ -11,7 +11,7 @@ class SurveyRequest(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     sources: tuple[str, ...]
-    """Files, folders and `s3://` prefixes of imagery."""
+    """Files, folders and `s3://` prefixes of imagery, and addresses of layers (docs/surveys.md)."""
     out: str
     """Folder or `s3://bucket/prefix` for the result."""
     area: str = ""
@@ -28,6 +28,12 @@ class SurveyRequest(BaseModel):
     """About how many pixels along the edge of a block."""
     crs: str | None = None
     """Of imagery that does not say."""
+    gsd: float | None = Field(None, gt=0.01, lt=5)
+    """Metres per pixel that servers are asked for; the model's where it is left out."""
+    asset: str = ""
+    """Name of the rasters of items of STAC; by their roles where it is left out."""
+    attribution: str = ""
+    """Whom to name for imagery of servers, instead of what they say."""
 
 
 class Progress(BaseModel):

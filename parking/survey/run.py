@@ -18,13 +18,17 @@ from parking.storage import Store, open_store
 from parking.survey import districts as by_district
 from parking.survey.blocks import Block
 from parking.survey.engine import Task, cluster, run_blocks, threads_per_worker
-from parking.survey.folder import CHECKSUMS, FRAME, WORK, alone_in_survey, block_key, read_json
-from parking.survey.grid import Grid
+from parking.survey.folder import CHECKSUMS, FRAME, WORK, alone_in_survey, block_key, imagery_folder, read_json
+from parking.survey.grid import Bounds, Grid
+from parking.survey.http import Access, shown
+from parking.survey.inputs import find_imagery
+from parking.survey.mosaic import Layer
 from parking.survey.outputs import Finished, write_outputs
 from parking.survey.plan import Frame, Plan, fingerprint, make_frame, make_layers, make_plan, overlap, union
 from parking.survey.records import PLACE, decode
 from parking.survey.request import Progress, SurveyRequest
-from parking.survey.sources import Source, find_sources
+from parking.survey.sources import Source
+from parking.survey.tile_layer import Wanted
 from parking.survey.vectors import bbox_area, names_of, read_polygons
 from parking.survey.worker import Job
 from parking.version import code_version
@@ -39,6 +43,7 @@ def run_survey(
     runtime: Runtime = "onnxruntime",
     workers: int = 1,
     dask: str = "",
+    access: Access | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Compute a survey, or go on with it; returns what `survey.json` says.
@@ -49,6 +54,7 @@ def run_survey(
         runtime: what runs it.
         workers: processes on this machine, where no scheduler is named.
         dask: address of a scheduler.
+        access: servers that may be asked for imagery; none where it is left out.
         progress: told after each block.
 
     Raises:
@@ -57,7 +63,7 @@ def run_survey(
     """
     store = open_store(request.out)
     with alone_in_survey(store):
-        return _run(request, store, model, runtime, workers, dask, progress)
+        return _run(request, store, model, runtime, workers, dask, access or Access(), progress)
 
 
 def _run(
@@ -67,6 +73,7 @@ def _run(
     runtime: Runtime,
     workers: int,
     dask: str,
+    access: Access,
     progress: Callable[[Progress], None],
 ) -> dict[str, Any]:
     begun, started = time.monotonic(), datetime.now(UTC)
@@ -74,11 +81,19 @@ def _run(
     detector = Detector.load(model, threads=1, runtime=runtime)
     contract = detector.contract
     known = read_json(store, CHECKSUMS, _CHECKSUM_MAP) or {}
-    sources = find_sources(request.sources, contract.gsd, crs=request.crs, known=known)
+    wanted = Wanted(
+        bounds=_bounds(request),
+        gsd=request.gsd or contract.gsd,
+        access=access,
+        cache=str(imagery_folder(store)),
+        attribution=request.attribution,
+        asset=request.asset,
+    )
+    sources = find_imagery(request.sources, contract.gsd, wanted, crs=request.crs, known=known)
     frame = _frame(store, sources, contract.gsd, request.out)
     stretches = dict(frame.stretches)
     layers = make_layers(sources, stretches)
-    area = _area(request, frame.grid)
+    area = _area(request, frame.grid.crs)
     plan = make_plan(frame.grid, layers, contract, request.block, area)
     counter = _counter(request, frame.grid)
     store.write(CHECKSUMS, _CHECKSUM_MAP.dump_json(known))
@@ -94,7 +109,9 @@ def _run(
         "started": started.isoformat(timespec="seconds"),
         "model": _about(contract, detector.sha256),
         "code": code_version(),
-        "settings": request.model_dump(mode="json", exclude={"out"}),
+        "settings": request.model_dump(mode="json", exclude={"out"})
+        # An address may hold a key.
+        | {"sources": [shown(place) if "://" in place else place for place in request.sources]},
     }
     return write_outputs(store, plan, finished, area, counter, contract, about, begun)
 
@@ -132,11 +149,20 @@ def _compute(
         now.failed += 1
         progress(now)
 
-    tasks: Iterator[Task] = ((block, plan.there(block)) for block in due)
     with cluster(dask, min(workers, len(due))) as client:
+        at_once = sum(client.ncores().values())
+        tasks: Iterator[Task] = ((block, _sharing(plan.there(block), at_once)) for block in due)
         now.dashboard = str(client.dashboard_link)
         run_blocks(client, job, model.read_bytes(), tasks, done, failed)
     return finished
+
+
+def _sharing(layers: tuple[Layer, ...], workers: int) -> tuple[Layer, ...]:
+    """The layers as one of so many workers may ask for them: with its share of the requests at once."""
+    return tuple(
+        layer.model_copy(update={"sources": tuple(source.asked_by(workers) for source in layer.sources)})
+        for layer in layers
+    )
 
 
 def _about(contract: Contract, sha256: str) -> dict[str, Any]:
@@ -168,18 +194,26 @@ def _frame(store: Store, sources: list[Source], gsd: float, out: str) -> Frame:
     return kept
 
 
-def _area(request: SurveyRequest, grid: Grid) -> shapely.Geometry | None:
+def _bounds(request: SurveyRequest) -> Bounds | None:
+    """Longitudes and latitudes of the area; None where there is none."""
+    if request.bbox:
+        return request.bbox
+    area = _area(request, "OGC:CRS84")
+    return None if area is None else tuple(area.bounds)
+
+
+def _area(request: SurveyRequest, crs: str) -> shapely.Geometry | None:
     if request.area and request.bbox:
         raise SurveyError("--area and --bbox are both given: leave one out.")
     if request.bbox:
-        return bbox_area(request.bbox, grid)
+        return bbox_area(request.bbox, crs)
     if request.area:
-        return shapely.union_all(read_polygons(request.area, grid).shapes)
+        return shapely.union_all(read_polygons(request.area, crs).shapes)
     return None
 
 
 def _counter(request: SurveyRequest, grid: Grid) -> by_district.DistrictCounter | None:
     if not request.districts:
         return None
-    polygons = read_polygons(request.districts, grid)
+    polygons = read_polygons(request.districts, grid.crs)
     return by_district.DistrictCounter(names_of(polygons, request.districts, request.district_name), polygons.shapes)

@@ -21,12 +21,16 @@ from parking.data.geotiff import day_taken
 from parking.errors import SurveyError
 from parking.s3 import S3Store, endpoint
 from parking.survey.grid import Bounds, Lattice
+from parking.survey.tile_service import TileService
 
 SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2")
 _SEEN = dict[str, str]()
 """Checksums of files that this process has found with another time than was described."""
 _READERS = 16
 """Files whose headers are read at once: most of that is waiting for a disk or a bucket."""
+
+Entry = tuple[str, str, str]
+"""What GDAL opens, what people call it, and the checksum where somebody knows it."""
 
 
 class Source(BaseModel):
@@ -74,10 +78,23 @@ class Source(BaseModel):
     bounds: Bounds
     """Longitudes and latitudes; east is below west across the antimeridian."""
 
+    attribution: str = ""
+    """Whom to name beside what is made of it."""
+
+    service: TileService | None = None
+    """Where it is not a file but a server's: how its tiles are asked for."""
+
     @property
     def affine(self) -> Affine:
         """From pixels to the CRS."""
         return Affine(*self.transform)
+
+    def asked_by(self, workers: int) -> "Source":
+        """As one of so many workers has it: of a server, with its share of the requests at once."""
+        if self.service is None:
+            return self
+        access = self.service.access.shared_by(workers)
+        return self.model_copy(update={"service": self.service.model_copy(update={"access": access})})
 
     @property
     def lattice(self) -> Lattice | None:
@@ -106,10 +123,20 @@ def find_sources(
         raise SurveyError(
             f"There is no raster in {', '.join(places)}. Give GeoTIFF, COG, VRT or JPEG 2000 files, or a folder."
         )
+    return sorted(describe_rasters(listed, gsd, crs=crs, known=known), key=overlap_order)
+
+
+def describe_rasters(
+    entries: Sequence[Entry], gsd: float, *, crs: str | None = None, known: dict[str, str] | None = None
+) -> list[Source]:
+    """Describe rasters by their headers, in the order given; see `find_sources`.
+
+    Raises:
+        SurveyError: a raster cannot be used; the message names it.
+    """
     known = {} if known is None else known
     with ThreadPoolExecutor(_READERS) as pool, gdal_env():
-        found = list(pool.map(lambda entry: _describe(entry, gsd, crs, known), listed))
-    return sorted(found, key=overlap_order)
+        return list(pool.map(lambda entry: _describe(entry, gsd, crs, known), entries))
 
 
 def overlap_order(source: Source) -> tuple[int, float, str]:
@@ -136,8 +163,8 @@ def gdal_env() -> rasterio.Env:
     return rasterio.Env(**options)
 
 
-def _listed(place: str) -> Iterator[tuple[str, str, str]]:
-    """Path, name and ETag, if there is one, of each raster in a place."""
+def _listed(place: str) -> Iterator[Entry]:
+    """Each raster in a place."""
     if place.startswith("s3://"):
         yield from _in_bucket(place)
         return
@@ -151,14 +178,14 @@ def _listed(place: str) -> Iterator[tuple[str, str, str]]:
     yield from ((str(file.absolute()), file.name, "") for file in files)
 
 
-def _in_bucket(place: str) -> Iterator[tuple[str, str, str]]:
+def _in_bucket(place: str) -> Iterator[Entry]:
     bucket, _, prefix = place.removeprefix("s3://").partition("/")
     for key, tag in S3Store(f"s3://{bucket}").tags(prefix):
         if key.lower().endswith(SUFFIXES):
             yield f"/vsis3/{bucket}/{key}", key.rpartition("/")[2], tag
 
 
-def _describe(entry: tuple[str, str, str], gsd: float, crs: str | None, known: dict[str, str]) -> Source:
+def _describe(entry: Entry, gsd: float, crs: str | None, known: dict[str, str]) -> Source:
     path, name, tag = entry
     try:
         with rasterio.open(path) as dataset:
@@ -193,7 +220,7 @@ def _source(dataset: DatasetReader, path: str, name: str, checksum: str, gsd: fl
         path=path,
         name=name,
         checksum=checksum,
-        crs=_short(crs),
+        crs=short_crs(crs),
         transform=tuple(affine)[:6],
         width=across,
         height=down,
@@ -208,7 +235,7 @@ def _source(dataset: DatasetReader, path: str, name: str, checksum: str, gsd: fl
     )
 
 
-def _short(crs: str) -> str:
+def short_crs(crs: str) -> str:
     """`EPSG:2154` where a CRS is exactly that, else its WKT: what files say of one CRS is seldom the same text."""
     known = CRS.from_user_input(crs)
     code = known.to_epsg(min_confidence=90)

@@ -11,7 +11,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import Transformer
 
 from parking.errors import SurveyError
-from parking.survey.grid import Bounds, Grid
+from parking.survey.grid import Bounds
 
 _POLYGONS = {3, 6}
 """Shapely's numbers for polygons and multipolygons."""
@@ -23,18 +23,18 @@ _DENSE_DEGREES = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Polygons:
-    """Polygons in the survey's CRS, with the attributes of each by column."""
+    """Polygons in one CRS, with the attributes of each by column."""
 
     shapes: NDArray[np.object_]
     columns: dict[str, NDArray[np.object_]]
 
 
-def read_polygons(path: str, grid: Grid, *, where: str = "") -> Polygons:
-    """The polygons of a layer, brought to the survey's CRS.
+def read_polygons(path: str, crs: str, *, where: str = "") -> Polygons:
+    """The polygons of a layer, brought to a CRS.
 
     Args:
         path: GeoPackage, GeoJSON, Shapefile, OSM extract or whatever else; `file.gpkg#layer` names a layer.
-        grid: of the survey.
+        crs: of the survey, or any other.
         where: condition on attributes, in OGR's SQL; for OSM extracts.
 
     Raises:
@@ -58,12 +58,12 @@ def read_polygons(path: str, grid: Grid, *, where: str = "") -> Polygons:
     chosen = np.isin(shapely.get_type_id(shapes), [*_POLYGONS])
     if not chosen.any():
         raise SurveyError(f"'{path}' holds no polygon. Name another layer as {file}#layer.")
-    placed = _transformed(shapes[chosen], meta["crs"], grid.crs)
+    placed = _transformed(shapes[chosen], meta["crs"], crs)
     return Polygons(placed, dict(zip(meta["fields"], (field[chosen] for field in fields), strict=True)))
 
 
-def bbox_area(bbox: Bounds, grid: Grid) -> shapely.Geometry:
-    """A box of longitudes and latitudes in the survey's CRS; east below west crosses the antimeridian.
+def bbox_area(bbox: Bounds, crs: str) -> shapely.Geometry:
+    """A box of longitudes and latitudes in a CRS; east below west crosses the antimeridian.
 
     Raises:
         SurveyError: it is no box.
@@ -73,7 +73,7 @@ def bbox_area(bbox: Bounds, grid: Grid) -> shapely.Geometry:
         raise SurveyError(f"{west},{south},{east},{north} is no box: give --bbox west,south,east,north in degrees.")
     east += 360 if east < west else 0
     box = shapely.segmentize(shapely.box(west, south, east, north), _DENSE_DEGREES)
-    return _transformed(np.array([box]), "OGC:CRS84", grid.crs)[0]
+    return _transformed(np.array([box]), "OGC:CRS84", crs)[0]
 
 
 def names_of(polygons: Polygons, path: str, column: str = "") -> list[str]:

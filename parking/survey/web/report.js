@@ -58,7 +58,9 @@ function drawLists() {
       `Block in row ${one.row}, column ${one.column}: ${one.reason}`;
   }
   for (const source of summary.sources.slice(0, MOST_SOURCES)) {
-    cells(byId("sources").appendChild(document.createElement("tr")), [source.name, source.date ?? "unknown", source.gsd]);
+    cells(byId("sources").appendChild(document.createElement("tr")), [
+      source.attribution ? `${source.name} (${source.attribution})` : source.name, source.date ?? "unknown", source.gsd,
+    ]);
   }
   const more = summary.sources.length - MOST_SOURCES;
   byId("more-sources").textContent = more > 0 ? `and ${more} more, all in survey.json` : "";

@@ -24,9 +24,9 @@ from parking.errors import FolderError, SurveyError
 from parking.lock import alone_in
 from parking.survey.compare import compare_surveys
 from parking.survey.folder import WORK
+from parking.survey.inputs import find_imagery
 from parking.survey.request import SurveyRequest
 from parking.survey.run import run_survey
-from parking.survey.sources import find_sources
 from tests.doubles import write_inverted_model
 from tests.parking.survey.drawing import GSD, LAMBERT, NORTH, WEST, at, cut, draw, write
 from tests.servers import S3Server
@@ -139,11 +139,11 @@ def test_a_source_that_goes_in_the_middle_fails_its_blocks_alone(
     data = gone.read_bytes()
 
     def found_and_lost(*places: Any, **more: Any) -> Any:
-        found = find_sources(*places, **more)
+        found = find_imagery(*places, **more)
         gone.write_bytes(data[:100])
         return found
 
-    monkeypatch.setattr("parking.survey.run.find_sources", found_and_lost)
+    monkeypatch.setattr("parking.survey.run.find_imagery", found_and_lost)
     told = run_survey(request(source, out), model, dask=dask)
     failed = told["blocks"]["failed"]
     assert 0 < len(failed) < told["blocks"]["count"]

@@ -1,0 +1,205 @@
+"""Items and collections of STAC as sources: which rasters they list, when these were taken, and whom to name."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import pystac
+from pystac.stac_io import DefaultStacIO
+
+from parking.errors import SurveyError
+from parking.s3 import S3Store
+from parking.survey.grid import Bounds
+from parking.survey.http import Access, fetch, locate, shown
+from parking.survey.plan import overlap
+from parking.survey.sources import Entry, Source, describe_rasters
+from parking.survey.tile_layer import Wanted
+
+PREFIX = "stac:"
+_SUFFIXES = (".json", ".geojson")
+_ROLES = ("visual", "data")
+"""Of assets that are imagery; one in true colours is taken before raw data."""
+_PICTURES = {
+    pystac.MediaType.COG, pystac.MediaType.GEOTIFF, pystac.MediaType.TIFF, pystac.MediaType.JPEG2000, None,
+    "image/vnd.stac.geotiff; cloud-optimized=true",
+}  # fmt: skip
+_MOST_ITEMS = 100_000
+_PAGE = 250
+"""Items that are asked of a server at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A raster that an item names."""
+
+    item: pystac.Item
+    href: str
+
+
+def is_stac(place: str) -> bool:
+    """Whether a source is a document of STAC."""
+    return place.lower().startswith(PREFIX) or place.lower().endswith(_SUFFIXES)
+
+
+def stac_sources(
+    place: str, gsd: float, wanted: Wanted, *, crs: str | None = None, known: dict[str, str] | None = None
+) -> list[Source]:
+    """The rasters that an item, an item collection, a collection or a catalogue lists, as far as they touch the area.
+
+    Args:
+        place: a file or an address, with or without `stac:`.
+        gsd: metres per pixel that will be read.
+        wanted: by the survey.
+        crs: what rasters without a CRS are in.
+        known: checksums of files that were read before; it is added to.
+
+    Raises:
+        SurveyError: it cannot be read, lists no raster in the area, or names a host that is not allowed.
+    """
+    href = place[len(PREFIX) :] if place.lower().startswith(PREFIX) else place
+    listed = [
+        _Listed(item, found)
+        for item in _items(href, wanted)
+        if wanted.bounds is None or item.bbox is None or overlap(_flat(item.bbox), wanted.bounds)
+        for found in _assets(item, wanted.asset)
+    ]
+    if not listed:
+        raise SurveyError(f"'{shown(href)}' lists no raster in the area. Name another, or an asset with --asset.")
+    sources = describe_rasters([_entry(one, href, wanted.access) for one in listed], gsd, crs=crs, known=known)
+    return [
+        source.model_copy(
+            update={"date": _day(one.item) or source.date, "attribution": wanted.attribution or _providers(one.item)}
+        )
+        for source, one in zip(sources, listed, strict=True)
+    ]
+
+
+class _Io(DefaultStacIO):
+    """Reads what is allowed: files, and documents of allowed hosts; from these, no files."""
+
+    def __init__(self, access: Access, *, from_server: bool) -> None:
+        super().__init__()
+        self._access, self._from_server = access, from_server
+
+    def read_text_from_href(self, href: str) -> str:
+        """The text of a file or an address."""
+        if _is_address(href):
+            answer = fetch(href, self._access)
+            if answer is None:
+                raise SurveyError(f"There is nothing at {shown(href)}. Correct the address.")
+            return answer.body.decode()
+        _refuse_files(href, self._from_server)
+        try:
+            return Path(urlsplit(href).path if href.startswith("file:") else href).read_text(encoding="utf-8")
+        except OSError as error:
+            raise SurveyError(f"'{href}' cannot be read ({error.strerror}). Correct the path.") from None
+
+
+def _items(href: str, wanted: Wanted) -> Iterator[pystac.Item]:
+    io = _Io(wanted.access, from_server=_is_address(href))
+    try:
+        document = json.loads(io.read_text_from_href(href))
+        if document.get("type") == "FeatureCollection":
+            yield from _pages(document, href, io)
+            return
+        found = pystac.read_dict(document, href=href, stac_io=io)
+        if isinstance(found, pystac.Item):
+            yield found
+            return
+        if not isinstance(found, pystac.Catalog):
+            raise SurveyError(f"'{shown(href)}' is no item, collection or catalogue of STAC.")
+        found.set_self_href(href)
+        served = found.get_single_link("items")
+        if served is not None and served.absolute_href is not None:
+            yield from _pages(None, _asked(served.absolute_href, wanted.bounds), io)
+        else:
+            yield from found.get_items(recursive=True)
+    except (ValueError, KeyError, AttributeError, TypeError, pystac.STACError, pystac.STACTypeError) as error:
+        raise SurveyError(f"'{shown(href)}' is no document of STAC ({type(error).__name__}: {error}).") from None
+
+
+def _asked(href: str, bounds: Bounds | None) -> str:
+    """The address of a server's items, of the area alone."""
+    more = {"limit": str(_PAGE)} | ({"bbox": ",".join(map(repr, bounds))} if bounds else {})
+    return f"{href}{'&' if '?' in href else '?'}{urlencode(more, safe=',')}"
+
+
+def _pages(document: dict[str, Any] | None, href: str, io: _Io) -> Iterator[pystac.Item]:
+    """Items of a collection of items, page by page."""
+    count, seen = 0, set[str]()
+    while href not in seen:
+        seen.add(href)
+        document = json.loads(io.read_text_from_href(href)) if document is None else document
+        for feature in document["features"]:
+            item = pystac.Item.from_dict(feature, preserve_dict=False)
+            if item.get_self_href() is None:
+                item.set_self_href(href)
+            yield item
+            count += 1
+            if count >= _MOST_ITEMS:
+                raise SurveyError(f"'{shown(href)}' lists over {_MOST_ITEMS} items: give --area or --bbox.")
+        following = (link for link in document.get("links", []) if link.get("rel") == "next")
+        href = next((link["href"] for link in following if link.get("method", "GET") == "GET"), href)
+        document = None
+
+
+def _assets(item: pystac.Item, name: str) -> list[str]:
+    """Addresses of what is read: the asset of that name, else the one whose role says that it is imagery."""
+    if name:
+        chosen = [item.assets[name]] if name in item.assets else []
+    else:
+        pictures = [asset for asset in item.assets.values() if asset.media_type in _PICTURES]
+        by_role = ([asset for asset in pictures if asset.has_role(role)] for role in _ROLES)
+        chosen = next((found for found in by_role if found), [])
+    if len(chosen) > 1:
+        names = [key for key, asset in item.assets.items() if asset in chosen]
+        raise SurveyError(f"The item '{item.id}' has several rasters ({', '.join(names)}): choose with --asset.")
+    return [href for asset in chosen if (href := asset.get_absolute_href()) is not None]
+
+
+def _entry(one: _Listed, document: str, access: Access) -> Entry:
+    """What GDAL opens. A redirect is followed here, where its host can be checked, and not by GDAL."""
+    href, name = one.href, one.item.id
+    if _is_address(href):
+        found, tag = locate(href, access)
+        return f"/vsicurl/{found}", name, tag
+    if href.startswith("s3://"):
+        bucket, _, key = href.removeprefix("s3://").partition("/")
+        tag = next((tag for found, tag in S3Store(f"s3://{bucket}").tags(key) if found == key), "")
+        return f"/vsis3/{bucket}/{key}", name, tag
+    _refuse_files(href, _is_address(document))
+    path = Path(urlsplit(href).path if href.startswith("file:") else href)
+    if not path.is_file():
+        raise SurveyError(f"The item '{name}' names '{path}', which is not there. Copy it to its place.")
+    return str(path), name, ""
+
+
+def _refuse_files(href: str, from_server: bool) -> None:
+    if from_server or href.startswith("/vsi"):
+        raise SurveyError(f"A STAC document names '{href}', which is no address of a server: it is not read.")
+
+
+def _is_address(href: str) -> bool:
+    return href.startswith(("http://", "https://"))
+
+
+def _flat(bbox: list[float]) -> Bounds:
+    """Without heights."""
+    west, south, east, north = bbox if len(bbox) == 4 else (bbox[0], bbox[1], bbox[3], bbox[4])
+    return west, south, east, north
+
+
+def _day(item: pystac.Item) -> date | None:
+    start = item.datetime or item.common_metadata.start_datetime
+    return start.date() if start else None
+
+
+def _providers(item: pystac.Item) -> str:
+    named = item.common_metadata.providers or []
+    collection = item.get_collection() if item.get_single_link("collection") is not None else None
+    named = named or (collection.providers if collection is not None else None) or []
+    return ", ".join(dict.fromkeys(provider.name for provider in named))
