@@ -72,7 +72,10 @@ class Access(BaseModel):
                 f"The address at {parts.hostname} carries a name or a password, which would be written into files: "
                 "put them into ~/.netrc."
             )
-        port = parts.port or _PORTS[parts.scheme]
+        try:
+            port = parts.port or _PORTS[parts.scheme]
+        except ValueError:
+            raise SurveyError(f"'{shown(url)}' names no port that can be: it is a number below 65536.") from None
         named = parts.hostname.lower() if port == _PORTS[parts.scheme] else f"{parts.hostname.lower()}:{port}"
         if not any(_matches(named, host) for host in self.hosts):
             allowed = ", ".join(self.hosts) or "none"

@@ -188,12 +188,19 @@ def _in_bucket(place: str) -> Iterator[Entry]:
 def _describe(entry: Entry, gsd: float, crs: str | None, known: dict[str, str]) -> Source:
     path, name, tag = entry
     try:
-        with rasterio.open(path) as dataset:
+        with rasterio.open(path, driver=_driver(path)) as dataset:
             stamp = "" if tag else stamp_of(Path(path))
             found = _source(dataset, path, name, tag or _checksum(Path(path), known), gsd, crs)
             return found.model_copy(update={"stamp": stamp})
     except (RasterioError, OSError) as error:
         raise SurveyError(f"'{path}' cannot be read: {error}. Copy it again, or leave it out.") from error
+
+
+def _driver(path: str) -> str | None:
+    """The format that is read of a server: a VRT could name files of this machine, and other hosts."""
+    if not path.startswith("/vsicurl/"):
+        return None
+    return "JP2OpenJPEG" if path.partition("?")[0].lower().endswith(".jp2") else "GTiff"
 
 
 def _source(dataset: DatasetReader, path: str, name: str, checksum: str, gsd: float, assumed_crs: str | None) -> Source:

@@ -1,7 +1,8 @@
 """Items and collections of STAC as sources: which rasters they list, when these were taken, and whom to name."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -37,6 +38,8 @@ class _Listed:
     """A raster that an item names."""
 
     item: pystac.Item
+    providers: Sequence[pystac.Provider]
+    """Of the item, else of its collection."""
     href: str
 
 
@@ -61,9 +64,11 @@ def stac_sources(
         SurveyError: it cannot be read, lists no raster in the area, or names a host that is not allowed.
     """
     href = place[len(PREFIX) :] if place.lower().startswith(PREFIX) else place
+    with _reading_by(_Io(wanted.access, from_server=_is_address(href))) as io:
+        items = list(_items(href, wanted, io))
     listed = [
-        _Listed(item, found)
-        for item in _items(href, wanted)
+        _Listed(item, item.common_metadata.providers or providers, found)
+        for item, providers in items
         if wanted.bounds is None or item.bbox is None or overlap(_flat(item.bbox), wanted.bounds)
         for found in _assets(item, wanted.asset)
     ]
@@ -72,7 +77,7 @@ def stac_sources(
     sources = describe_rasters([_entry(one, href, wanted.access) for one in listed], gsd, crs=crs, known=known)
     return [
         source.model_copy(
-            update={"date": _day(one.item) or source.date, "attribution": wanted.attribution or _providers(one.item)}
+            update={"date": _day(one.item) or source.date, "attribution": wanted.attribution or _named(one.providers)}
         )
         for source, one in zip(sources, listed, strict=True)
     ]
@@ -99,26 +104,39 @@ class _Io(DefaultStacIO):
             raise SurveyError(f"'{href}' cannot be read ({error.strerror}). Correct the path.") from None
 
 
-def _items(href: str, wanted: Wanted) -> Iterator[pystac.Item]:
-    io = _Io(wanted.access, from_server=_is_address(href))
+@contextmanager
+def _reading_by(io: _Io) -> Iterator[_Io]:
+    """Have pystac read nothing in any other way, whatever a document links to."""
+    pystac.StacIO.set_default(lambda: io)
+    try:
+        yield io
+    finally:
+        pystac.StacIO.set_default(DefaultStacIO)
+
+
+def _items(href: str, wanted: Wanted, io: _Io) -> Iterator[tuple[pystac.Item, Sequence[pystac.Provider]]]:
+    """Items, each with the providers of its collection."""
     try:
         document = json.loads(io.read_text_from_href(href))
         if document.get("type") == "FeatureCollection":
-            yield from _pages(document, href, io)
+            yield from ((item, ()) for item in _pages(document, href, io))
             return
         found = pystac.read_dict(document, href=href, stac_io=io)
         if isinstance(found, pystac.Item):
-            yield found
+            yield found, ()
             return
         if not isinstance(found, pystac.Catalog):
             raise SurveyError(f"'{shown(href)}' is no item, collection or catalogue of STAC.")
         found.set_self_href(href)
         served = found.get_single_link("items")
         if served is not None and served.absolute_href is not None:
-            yield from _pages(None, _asked(served.absolute_href, wanted.bounds), io)
+            asked = _asked(served.absolute_href, wanted.bounds)
+            yield from ((item, _of_collection(found)) for item in _pages(None, asked, io))
         else:
-            yield from found.get_items(recursive=True)
+            yield from ((item, _of_collection(parent)) for parent, _, items in found.walk() for item in items)
     except (ValueError, KeyError, AttributeError, TypeError, pystac.STACError, pystac.STACTypeError) as error:
+        if isinstance(error.__cause__, SurveyError):  # what our own reader said, which pystac has wrapped
+            raise error.__cause__ from None
         raise SurveyError(f"'{shown(href)}' is no document of STAC ({type(error).__name__}: {error}).") from None
 
 
@@ -135,7 +153,9 @@ def _pages(document: dict[str, Any] | None, href: str, io: _Io) -> Iterator[pyst
         seen.add(href)
         document = json.loads(io.read_text_from_href(href)) if document is None else document
         for feature in document["features"]:
-            item = pystac.Item.from_dict(feature, preserve_dict=False)
+            item = io.stac_object_from_dict(feature, preserve_dict=False)
+            if not isinstance(item, pystac.Item):
+                raise SurveyError(f"'{shown(href)}' lists something that is no item of STAC.")
             if item.get_self_href() is None:
                 item.set_self_href(href)
             yield item
@@ -198,8 +218,9 @@ def _day(item: pystac.Item) -> date | None:
     return start.date() if start else None
 
 
-def _providers(item: pystac.Item) -> str:
-    named = item.common_metadata.providers or []
-    collection = item.get_collection() if item.get_single_link("collection") is not None else None
-    named = named or (collection.providers if collection is not None else None) or []
-    return ", ".join(dict.fromkeys(provider.name for provider in named))
+def _of_collection(parent: pystac.Catalog) -> Sequence[pystac.Provider]:
+    return parent.providers or () if isinstance(parent, pystac.Collection) else ()
+
+
+def _named(providers: Sequence[pystac.Provider]) -> str:
+    return ", ".join(dict.fromkeys(provider.name for provider in providers))

@@ -159,11 +159,11 @@ def test_a_source_that_is_replaced_in_the_middle_leaves_no_block_of_either(
     asked = request(source, tmp_path / "out")
 
     def found_and_replaced(*places: Any, **more: Any) -> Any:
-        found = find_sources(*places, **more)
+        found = find_imagery(*places, **more)
         (other / "0-400.tif").replace(source / "0-400.tif")
         return found
 
-    monkeypatch.setattr("parking.survey.run.find_sources", found_and_replaced)
+    monkeypatch.setattr("parking.survey.run.find_imagery", found_and_replaced)
     told = run_survey(asked, model, dask=dask)
     assert "0-400.tif' has changed since this run began" in told["blocks"]["failed"][0]["reason"]
     assert told["places"] < bays

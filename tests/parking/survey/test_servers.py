@@ -192,6 +192,8 @@ def test_only_hosts_that_are_allowed_are_asked(server: MapServer, tmp_path: Path
             Access(hosts=("example.org", "*.example.org")).check(other)
     with pytest.raises(SurveyError, match="netrc"):
         Access(hosts=("example.org",)).check("https://me:secret@example.org/")
+    with pytest.raises(SurveyError, match="no port that can be"):
+        Access(hosts=("example.org",)).check("https://example.org:99999/")
     with pytest.raises(SurveyError, match="no address of a server"):
         Access(hosts=("example.org",)).check("file:///etc/passwd")
 

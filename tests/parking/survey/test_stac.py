@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pystac
 import pytest
@@ -29,11 +29,13 @@ class _Files(SimpleHTTPRequestHandler):
     """Files of a folder, by ranges as GDAL asks for them; `/away/…` is elsewhere."""
 
     away = ""
+    asked: ClassVar[list[str]] = []
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""
 
     def do_GET(self) -> None:
+        self.asked.append(self.path)
         if self.path.startswith("/away/"):
             self.send_response(302)
             self.send_header("Location", f"{self.away}{self.path.removeprefix('/away')}")
@@ -179,6 +181,24 @@ def test_documents_and_rasters_of_servers_are_read_of_allowed_hosts(tmp_path: Pa
     _Files.away = served.replace("127.0.0.1", "localhost")
     with pytest.raises(HostError, match="sends us to another server"):
         found(f"{served}/two.json", access=allowed)
+
+
+def test_links_of_documents_lead_to_allowed_hosts_alone(tmp_path: Path, served: str) -> None:
+    write(tmp_path / "a.tif", draw(50, 50, 0)[0])
+    other = served.replace("127.0.0.1", "localhost")
+    one = item("a", "2022-01-02", {"data": asset(str(tmp_path / "a.tif"), "data")})
+    del one["properties"]["providers"]
+    one["links"] = [{"rel": rel, "href": f"{other}/collection.json"} for rel in ("collection", "parent", "root")]
+    (tmp_path / "item.json").write_text(json.dumps(one))
+    _Files.asked.clear()
+    assert found(tmp_path / "item.json")[0].attribution == ""
+    assert _Files.asked == []
+    catalog = {"type": "Catalog", "stac_version": "1.0.0", "id": "c", "description": "d"}
+    catalog["links"] = [{"rel": "child", "href": f"{other}/collection.json"}]  # type: ignore[assignment]
+    (tmp_path / "catalog.json").write_text(json.dumps(catalog))
+    with pytest.raises(HostError, match="PARKING_IMAGERY_HOSTS"):
+        found(tmp_path / "catalog.json")
+    assert _Files.asked == []
 
 
 def test_a_server_names_no_files_of_this_machine(tmp_path: Path, served: str) -> None:
