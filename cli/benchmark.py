@@ -12,6 +12,7 @@ from cli.stopping import stops_soon
 
 if TYPE_CHECKING:
     from parking.learning.benchmark import Row
+    from parking.learning.holdout import Holdout
 
 FOLDS = 5
 """Of the published table."""
@@ -22,17 +23,59 @@ Work = Annotated[Path, typer.Option("--work", help="Folder for checkpoints: a ru
 
 @app.command()
 def quality(
+    data: options.Sources,
+    model: options.Model = "shipped",
+    labels: options.Labels = "",
+    group_by: options.GroupBy = "",
+    work: Work = Path("parking-benchmark"),
+    out: Annotated[Path | None, typer.Option(help="Folder for quality.md and its pictures.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the scores for a machine to read.")] = False,
+    state: options.State = None,
+) -> None:
+    """Score a model file on the scenes that its network has not learnt from, each kind of scene apart.
+
+    Example: [bold]parking benchmark quality --data streets/ --data car-parks/ --model shipped --out docs[/bold]
+    """
+    settings = session.start(state)
+    from parking.data.dataset import ingest
+    from parking.learning.holdout import held_out, judge_file
+    from parking.learning.holdout_report import holdout_json, write_holdout_page
+    from parking.learning.recipe import Recipe
+    from parking.learning.training_scenes import load_samples
+    from parking.lock import alone_in
+    from parking.model import load_model
+    from parking.progress import report
+    from parking.storage import open_store
+
+    sources = data or []
+    detector = load_model(model, settings).detector
+    with stops_soon(f"The images are kept in {work}. {GO_ON}"), alone_in(work), progress_shown():
+        store = open_store(str(work / "store"))
+        taken = ingest(sources, store, labels=labels, group_by=group_by, test_share=0.0, progress=report).snapshot
+        samples = load_samples(store, taken.scenes, Recipe(gsd=detector.contract.gsd), report)
+        judged = judge_file(detector, held_out(detector.contract, samples), report)
+    if json:
+        typer.echo(holdout_json(judged))
+    else:
+        show_holdout(judged)
+    if out is not None:
+        given = " ".join(f"--data DATA{number}" for number, _ in enumerate(sources, 1))
+        write_holdout_page(judged, f"parking benchmark quality {given} --model {model} --out docs", out)
+
+
+@app.command()
+def recipes(
     data: Annotated[str, typer.Option("--data", help="Folder or s3://bucket/prefix of annotated images.")],
     rows: Annotated[str, typer.Option(help="Rows to measure, with commas between. (default: all)")] = "",
     folds: options.Folds = FOLDS,
     work: Work = Path("parking-benchmark"),
-    out: Annotated[Path | None, typer.Option(help="Folder for quality.md and its pictures.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for recipes.md and its pictures.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the rows for a machine to read.")] = False,
     state: options.State = None,
 ) -> None:
     """Train and score recipes on the same folds: what each idea is worth, and what it costs to serve.
 
-    Example: [bold]parking benchmark quality --data annotated/ --rows baseline-2024,shipped --out docs[/bold]
+    Example: [bold]parking benchmark recipes --data annotated/ --rows baseline-2024,shipped --out docs[/bold]
     """
     session.start(state)
     from parking.learning.benchmark import choose_entries, run_entry
@@ -55,7 +98,7 @@ def quality(
     if out is not None:
         names = ",".join(entry.name for entry in entries)
         of_folds = "" if folds == FOLDS else f" --folds {folds}"
-        command = f"parking benchmark quality --data DIR --rows {names}{of_folds} --out docs"
+        command = f"parking benchmark recipes --data DIR --rows {names}{of_folds} --out docs"
         write_page(measured, speeds, command, out)
 
 
@@ -65,4 +108,15 @@ def show_rows(rows: list["Row"], speeds: dict[str, float]) -> None:
     for row in rows:
         cells = [f"{row.mean(name):.3f} ± {row.spread(name):.3f}" for name in ("iou", "f1_50", "count_bias")]
         listed.add_row(row.entry.name, *cells, f"{speeds[row.entry.name]:.2f}")
+    console.print(listed)
+
+
+def show_holdout(holdout: "Holdout") -> None:
+    """Print a column for each kind of scenes."""
+    from parking.learning.holdout_report import score_table
+
+    titles, *lines = score_table(holdout)
+    listed = table(*titles)
+    for line in lines:
+        listed.add_row(*line)
     console.print(listed)

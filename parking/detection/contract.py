@@ -224,6 +224,9 @@ class Contract(BaseModel):
     learnt_from: LearntFrom | None = None
     """The scenes that shaped it; without it, nobody can say which scenes judge the model fairly."""
 
+    calibrated_on: LearntFrom | None = None
+    """Further scenes, which taught the network nothing and chose thresholds and calibrations."""
+
     code_version: str
     """Code that trained it."""
 

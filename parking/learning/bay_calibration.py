@@ -1,6 +1,7 @@
 """How likely a known bay is taken, learnt from and judged by annotated bays of scenes that the network has not seen."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,6 @@ from parking.data.polygons import Ring
 from parking.detection.confidence import mean_inside
 from parking.detection.contract import BayCalibration, Contract, MapName
 from parking.detection.occupancy import cues, read_bays
-from parking.learning import metrics
 from parking.learning.rules import is_unknown
 from parking.learning.scene_prediction import ScenePrediction
 
@@ -41,17 +41,30 @@ def calibrate_bays(predictions: Sequence[ScenePrediction]) -> BayCalibration | N
     return BayCalibration(vehicle=round(float(vehicle), 4), free=round(float(free), 4), offset=round(float(offset), 4))
 
 
-def bay_scores(predictions: Sequence[ScenePrediction], contract: Contract) -> tuple[float | None, float | None]:
-    """Accuracy and expected calibration error of known bays; None where none were annotated, or none can be read."""
+@dataclass(frozen=True, slots=True)
+class BayAnswer:
+    """What was said of one annotated bay."""
+
+    confidence: float
+    """Probability of the likelier of the two states."""
+
+    is_right: bool
+    """Whether that is the bay's state."""
+
+
+def bay_answers(predictions: Sequence[ScenePrediction], contract: Contract) -> list[BayAnswer]:
+    """What is said of the annotated bays; nothing where the model cannot read known bays."""
     if contract.known_bays is None:
-        return None, None
-    sure, right = [], []
+        return []
+    answers = []
     for prediction in predictions:
         bays = annotated_bays(prediction)
         read = read_bays(_maps(prediction), [ring for ring, _ in bays], contract.known_bays) if bays else []
-        sure += [max(bay.occupied, 1 - bay.occupied) for bay in read]
-        right += [(bay.occupied >= 0.5) == taken for bay, (_, taken) in zip(read, bays, strict=True)]
-    return (float(np.mean(right)), metrics.calibration_error(sure, right)) if right else (None, None)
+        answers += [
+            BayAnswer(max(bay.occupied, 1 - bay.occupied), (bay.occupied >= 0.5) == taken)
+            for bay, (_, taken) in zip(read, bays, strict=True)
+        ]
+    return answers
 
 
 def annotated_bays(prediction: ScenePrediction) -> list[tuple[Ring, bool]]:

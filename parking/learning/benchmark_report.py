@@ -49,22 +49,22 @@ def _numbers(row: Row, speeds: dict[str, float]) -> dict[str, Any]:
 
 
 def write_page(rows: Sequence[Row], speeds: dict[str, float], command: str, folder: Path) -> None:
-    """Write quality.md, its pictures, and quality.json."""
+    """Write recipes.md, its pictures, and recipes.json."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, png in pictures(rows).items():
         (folder / name).write_bytes(png)
-    (folder / "quality.json").write_text(as_json(rows, speeds) + "\n", encoding="utf-8")
-    (folder / "quality.md").write_text(markdown(rows, speeds, command), encoding="utf-8")
+    (folder / "recipes.json").write_text(as_json(rows, speeds) + "\n", encoding="utf-8")
+    (folder / "recipes.md").write_text(markdown(rows, speeds, command), encoding="utf-8")
 
 
 def markdown(rows: Sequence[Row], speeds: dict[str, float], command: str) -> str:
-    """The page `quality.md`, complete but for its pictures."""
+    """The page `recipes.md`, complete but for its pictures."""
     best = _best(rows)
     whole, short = [row for row in rows if not row.is_short], [row for row in rows if row.is_short]
     scenes, folds = len(best.validated.predictions), len(best.validated.parts)
     return "\n".join(
         [
-            "# How well it finds free places",
+            "# What recipes are worth",
             "",
             f"Made by `{command}`: {folds} folds over {scenes} scenes; mean ± standard deviation over the folds. Each "
             "fold is scored with the threshold, the cuts of free shapes and the calibration that the *other* folds "
@@ -76,7 +76,7 @@ def markdown(rows: Sequence[Row], speeds: dict[str, float], command: str) -> str
             "",
             *_table(whole or short, speeds),
             "",
-            "![The rows as a picture](quality.png)",
+            "![The rows as a picture](recipes.png)",
             "",
             *_explained(whole or short),
             "",
@@ -88,9 +88,9 @@ def markdown(rows: Sequence[Row], speeds: dict[str, float], command: str) -> str
             "Each drawing is a scene without its pixels, which are not ours to publish: the probability of free "
             "parking in grey, what was annotated in green, what was found in orange, all out of fold.",
             "",
-            "![Best scenes](quality-best.png)",
+            "![Best scenes](recipes-best.png)",
             "",
-            "![Worst scenes](quality-worst.png)",
+            "![Worst scenes](recipes-worst.png)",
             "",
         ]
     )
@@ -153,9 +153,9 @@ def pictures(rows: Sequence[Row]) -> dict[str, bytes]:
     threshold = best.validated.contract.threshold
     scenes = [prediction for _, prediction in rank(best.validated.predictions, threshold)]
     return {
-        "quality.png": _bars(rows),
-        "quality-best.png": encode_png(drawings(scenes[:6], threshold)),
-        "quality-worst.png": encode_png(drawings(scenes[::-1][:6], threshold)),
+        "recipes.png": _bars(rows),
+        "recipes-best.png": encode_png(drawings(scenes[:6], threshold)),
+        "recipes-worst.png": encode_png(drawings(scenes[::-1][:6], threshold)),
     }
 
 

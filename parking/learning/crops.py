@@ -14,7 +14,7 @@ from parking.learning.losses import IGNORED
 from parking.learning.pasting import vehicle_patches, with_vehicles
 from parking.learning.recipe import Recipe
 from parking.learning.targets import View, view_of
-from parking.learning.training_scenes import Sample
+from parking.learning.training_scenes import Kind, Sample
 
 Crop = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
@@ -22,7 +22,7 @@ _JITTER = 0.4
 """How far from a crop's centre, in sides of it, a chosen free pixel may lie."""
 
 
-_SHARES = {"streets": 0.5, "bays": 0.3, "vehicles": 0.2}
+_SHARES: dict[Kind, float] = {"streets": 0.5, "bays": 0.3, "vehicles": 0.2}
 """How often crops come from each kind of scene, among the kinds that there are: many scenes of one kind must not drown
 the others, and what a vehicle looks like is learnt from few."""
 
@@ -100,7 +100,7 @@ class Crops(Dataset[Crop]):
         # Where nobody said what is free, vehicles are what there is to learn.
         self._places = [free if free.size else taken for free, taken in zip(self._free, vehicles, strict=True)]
         # By the root of what there is: large scenes count for more, and none drowns the others.
-        kinds = [_kind_of(sample) for sample in samples]
+        kinds = [sample.kind for sample in samples]
         self._place_odds = _odds(kinds, [places.size**0.5 for places in self._places])
         self._ground_odds = _odds(kinds, [scene.labels[..., 0].size ** 0.5 for scene in self._scenes])
 
@@ -153,13 +153,7 @@ def _with_vehicles(samples: Sequence[Sample], scenes: Sequence[View], recipe: Re
     ]
 
 
-def _kind_of(sample: Sample) -> str:
-    if not sample.judges:
-        return "vehicles"
-    return "bays" if "stall" in sample.scene.annotated else "streets"
-
-
-def _odds(kinds: Sequence[str], sizes: Sequence[float]) -> NDArray[np.float64] | None:
+def _odds(kinds: Sequence[Kind], sizes: Sequence[float]) -> NDArray[np.float64] | None:
     """How often each scene is taken: by its size among those of its kind, and each kind by its share."""
     weights = np.array(sizes, np.float64)
     for kind in {*kinds}:

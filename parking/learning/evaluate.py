@@ -11,7 +11,7 @@ from parking.detection.contract import Contract, CountCalibration
 from parking.detection.detector import Detector
 from parking.detection.spots import count_interval
 from parking.learning import metrics
-from parking.learning.bay_calibration import bay_scores
+from parking.learning.bay_calibration import bay_answers
 from parking.learning.metrics import PixelCounts
 from parking.learning.scene_prediction import (
     ScenePrediction,
@@ -106,6 +106,10 @@ class SceneCounts:
     """Free places annotated."""
 
 
+Part = tuple[Sequence[ScenePrediction], Contract]
+"""Predictions, and the contract that they are judged by."""
+
+
 def score(predictions: Sequence[ScenePrediction], contract: Contract) -> Scores:
     """Score predictions of scenes.
 
@@ -114,17 +118,28 @@ def score(predictions: Sequence[ScenePrediction], contract: Contract) -> Scores:
             their vehicles alone.
         contract: threshold, and how pixels become places.
     """
-    judging = [prediction for prediction in predictions if prediction.sample.judges]
+    return score_together([(predictions, contract)])
+
+
+def score_together(parts: Sequence[Part]) -> Scores:
+    """Score predictions of which each part has rules of its own, as if they were one set.
+
+    Args:
+        parts: such as the halves of a set, each with the rules that the other half chooses.
+    """
+    judging = [(prediction, contract) for part, contract in parts for prediction in part if prediction.sample.judges]
+    besides = seen_besides(parts)
     if not judging:
-        return Scores.model_validate(dict.fromkeys(_REQUIRED, 0) | seen_besides(predictions, contract))
-    histogram = histogram_of(judging)
-    pixels = histogram.counts(contract.threshold)
-    spots = [found_spots(prediction, contract) for prediction in judging]
+        return Scores.model_validate(dict.fromkeys(_REQUIRED, 0) | besides)
+    histogram = histogram_of([prediction for prediction, _ in judging])
+    pixels = sum((scene_histogram(p).counts(contract.threshold) for p, contract in judging), start=PixelCounts())
+    spots = [found_spots(prediction, contract) for prediction, contract in judging]
     found = [[spot.ring for spot in there] for there in spots]
-    true = [judged_rings(prediction.rings, prediction.sample) for prediction in judging]
+    true = [judged_rings(prediction.rings, prediction.sample) for prediction, _ in judging]
     sure = [spot.confidence for there in spots for spot in there]
-    free = [is_free(spot, prediction) for prediction, there in zip(judging, spots, strict=True) for spot in there]
-    mae, rmse, bias = metrics.count_errors([len(rings) for rings in found], [len(rings) for rings in true])
+    free = [is_free(spot, prediction) for (prediction, _), there in zip(judging, spots, strict=True) for spot in there]
+    counts = [len(rings) for rings in found], [len(rings) for rings in true]
+    mae, rmse, bias = metrics.count_errors(*counts)
     return Scores(
         iou=metrics.iou(pixels),
         dice=metrics.dice(pixels),
@@ -138,27 +153,32 @@ def score(predictions: Sequence[ScenePrediction], contract: Contract) -> Scores:
         count_bias=bias,
         ece=histogram.ece(),
         place_ece=metrics.calibration_error(sure, free),
-        interval_held=_held(found, true, contract.count),
-        **seen_besides(predictions, contract),
+        interval_held=_share_held(*counts, [contract.count for _, contract in judging]),
+        **besides,
         scenes=len(judging),
     )
 
 
-def seen_besides(predictions: Sequence[ScenePrediction], contract: Contract) -> dict[str, float | None]:
+def seen_besides(parts: Sequence[Part]) -> dict[str, float | None]:
     """Scores of vehicles, of known bays and of the estimated resolution; None where there is nothing to score."""
-    with_vehicles = [p for p in predictions if "vehicle" in p.sample.scene.annotated and p.sample.vehicles]
+    with_vehicles = [
+        (prediction, contract)
+        for part, contract in parts
+        for prediction in part
+        if contract.vehicles and "vehicle" in prediction.sample.scene.annotated and prediction.sample.vehicles
+    ]
     vehicles = None
-    if contract.vehicles and with_vehicles:
-        found = [[spot.ring for spot in found_vehicles(p, contract)] for p in with_vehicles]
-        vehicles = metrics.dice(
-            _matched(found, [judged_rings(p.sample.vehicles, p.sample) for p in with_vehicles], 0.5)
-        )
-    accuracy, error = bay_scores(predictions, contract)
+    if with_vehicles:
+        found = [[spot.ring for spot in found_vehicles(p, contract)] for p, contract in with_vehicles]
+        true = [judged_rings(p.sample.vehicles, p.sample) for p, _ in with_vehicles]
+        vehicles = metrics.dice(_matched(found, true, 0.5))
+    bays = [answer for part, contract in parts for answer in bay_answers(part, contract)]
+    sure, right = [answer.confidence for answer in bays], [answer.is_right for answer in bays]
     return {
         "vehicle_f1_50": vehicles,
-        "bay_accuracy": accuracy,
-        "bay_ece": error,
-        "gsd_error": _gsd_error(predictions, contract),
+        "bay_accuracy": float(np.mean(right)) if bays else None,
+        "bay_ece": metrics.calibration_error(sure, right) if bays else None,
+        "gsd_error": _gsd_error(parts),
     }
 
 
@@ -178,7 +198,7 @@ def calibrate_count(predictions: Sequence[ScenePrediction], contract: Contract) 
     for _ in range(30):
         middle = (low * high) ** 0.5
         calibration = CountCalibration(ratio=ratio, dispersion=middle)
-        low, high = (low, middle) if _share_held(found, true, calibration) >= _LEVEL else (middle, high)
+        low, high = (low, middle) if _share_held(found, true, [calibration] * len(found)) >= _LEVEL else (middle, high)
     return CountCalibration(ratio=ratio, dispersion=high)
 
 
@@ -216,24 +236,24 @@ def _matched(found: Sequence[Sequence[Ring]], true: Sequence[Sequence[Ring]], io
     return sum((PixelCounts(*match) for match in matches), start=PixelCounts())
 
 
-def _held(found: Sequence[Sequence[Ring]], true: Sequence[Sequence[Ring]], calibration: CountCalibration) -> float:
-    return _share_held([len(rings) for rings in found], [len(rings) for rings in true], calibration)
-
-
-def _share_held(found: Sequence[int], true: Sequence[int], calibration: CountCalibration) -> float:
+def _share_held(found: Sequence[int], true: Sequence[int], calibrations: Sequence[CountCalibration]) -> float:
     """Share of the scenes whose true number lies in the interval of the number found."""
-    bounds = [count_interval(number, calibration, _LEVEL) for number in found]
+    bounds = [count_interval(number, own, _LEVEL) for number, own in zip(found, calibrations, strict=True)]
     return float(np.mean([low <= number <= high for (low, high), number in zip(bounds, true, strict=True)]))
 
 
-def _gsd_error(predictions: Sequence[ScenePrediction], contract: Contract) -> float | None:
+def _gsd_error(parts: Sequence[Part]) -> float | None:
     """Over the scenes whose resolution had to be estimated and whose annotation tells it."""
     errors = [
         abs(prediction.gsd / (prediction.sample.zoom * contract.gsd) - 1)
-        for prediction in predictions
-        if prediction.gsd and not prediction.sample.scene.gsd and prediction.sample.zoom != 1.0
+        for part, contract in parts
+        for prediction in part
+        if contract.vehicle_length_m
+        and prediction.gsd
+        and not prediction.sample.scene.gsd
+        and prediction.sample.zoom != 1.0
     ]
-    return float(np.median(errors)) if errors and contract.vehicle_length_m else None
+    return float(np.median(errors)) if errors else None
 
 
 _REQUIRED = [name for name, info in Scores.model_fields.items() if info.is_required()]

@@ -142,7 +142,7 @@ def is_unknown(ring: Ring, unknown: Sequence[Ring]) -> bool:
 
 
 def _scored(scenes: Sequence[tuple[str, int, int, int]]) -> tuple[float, float]:
-    """Means over the kinds of F1, and of the share by which the count is off."""
+    """Mean over the kinds of F1, and the largest share by which the count of a kind is off."""
     sums: dict[str, NDArray[np.int64]] = defaultdict(lambda: np.zeros(3, np.int64))
     for kind, *numbers in scenes:
         sums[kind] += np.array(numbers)

@@ -25,12 +25,13 @@ def find_snapshot(version: str) -> Snapshot:
 
 
 def known_to(contract: Contract, samples: Sequence[Sample]) -> frozenset[str] | None:
-    """Checksums of the images among `samples` that a model has learnt from; none at all where nobody can say.
+    """Checksums of the images among `samples` that shaped a model; None where nobody can say.
 
     A model made before contracts said it is judged by its snapshot, as long as that is in the store.
     """
     if contract.learnt_from is not None:
-        return known_scenes(contract.learnt_from, samples)
+        calibrated = known_scenes(contract.calibrated_on, samples) if contract.calibrated_on else frozenset()
+        return known_scenes(contract.learnt_from, samples) | calibrated
     try:
         snapshot = find_snapshot(contract.dataset_version)
     except DatasetError:

@@ -20,7 +20,7 @@ from parking.detection.scale import GsdSource
 from parking.detection.spots import Spot, find_spots, rules_for, stretch
 from parking.learning.metrics import Histogram
 from parking.learning.rules import Seen, is_unknown
-from parking.learning.training_scenes import Sample
+from parking.learning.training_scenes import Kind, Sample
 
 Half = NDArray[np.float16]
 
@@ -66,9 +66,9 @@ class ScenePrediction:
         return self.sample.scene.annotator
 
     @property
-    def kind(self) -> str:
-        """`bays` where painted bays were annotated, else `streets`: each kind counts alike where rules are chosen."""
-        return "bays" if "stall" in self.sample.scene.annotated else "streets"
+    def kind(self) -> Kind:
+        """Kind of the scene."""
+        return self.sample.kind
 
     @property
     def seen(self) -> NDArray[np.uint8]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from parking.progress import Progress, silent
 if TYPE_CHECKING:
     from parking.data.dataset import Scene
     from parking.storage import Store
+
+Kind = Literal["streets", "bays", "vehicles"]
+"""`bays` where painted bays were annotated, `vehicles` where nothing says what is free, else `streets`."""
 
 _GENERATED_SEED = 1_000_000
 """Far from the seeds that people draw scenes with: a demo's test scenes are none of these."""
@@ -50,6 +53,13 @@ class Sample:
     def judges(self) -> bool:
         """Whether the scene says where free places are."""
         return "free" in self.scene.annotated
+
+    @property
+    def kind(self) -> Kind:
+        """Each kind has its share of the crops, and counts alike where rules are chosen."""
+        if not self.judges:
+            return "vehicles"
+        return "bays" if "stall" in self.scene.annotated else "streets"
 
     @property
     def judged(self) -> NDArray[np.bool_]:

@@ -26,7 +26,7 @@ COMMANDS = (
         "retrain",
         "predict",
     ),
-    *("monitor", "data show", "data generate", "benchmark quality", "feedback export"),
+    *("monitor", "data show", "data generate", "benchmark quality", "benchmark recipes", "feedback export"),
 )
 
 

@@ -67,12 +67,12 @@ def test_rows_of_two_real_runs_become_a_page_and_numbers(tmp_path: Path) -> None
     ]
     rows = [run_entry(entry, make_samples(6), 2, tmp_path / "work") for entry in entries]
     write_page(rows, {"whole": 1.5}, "the command", tmp_path / "docs")
-    text = (tmp_path / "docs" / "quality.md").read_text()
+    text = (tmp_path / "docs" / "recipes.md").read_text()
     table = [line for line in text.splitlines() if line.startswith(("| whole |", "| squeezed |"))]
     assert [line.count("±") for line in table] == [len(COLUMNS)] * 2
     assert "| annotator: a | 6 |" in text
     assert {path.name for path in (tmp_path / "docs").glob("*.png")} == {
-        "quality.png", "quality-best.png", "quality-worst.png"
+        "recipes.png", "recipes-best.png", "recipes-worst.png"
     }  # fmt: skip
     assert '"name": "squeezed"' in as_json(rows, {})
 
@@ -82,7 +82,7 @@ def test_short_rows_are_run_on_some_folds_and_have_a_table_of_their_own(tmp_path
     rows = [run_entry(entry, make_samples(6), 3, tmp_path / "work") for entry in (short, SHIPPED)]
     assert [len(row.validated.parts) for row in rows] == [2, 3]
     write_page(rows, {}, "the command", tmp_path / "docs")
-    page = (tmp_path / "docs" / "quality.md").read_text()
+    page = (tmp_path / "docs" / "recipes.md").read_text()
     first, second = page.split("## What single ideas are worth")
     assert "| shipped |" in first
     assert "| imagenet |" not in first
