@@ -8,7 +8,8 @@ import pytest
 
 from parking.data.polygons import Ring
 from parking.detection.contract import BayCalibration
-from parking.learning.bay_calibration import annotated_bays, bay_scores, calibrate_bays
+from parking.learning.bay_calibration import annotated_bays, bay_answers, calibrate_bays
+from parking.learning.evaluate import score
 from parking.learning.rules import draft_contract
 from parking.learning.scene_prediction import ScenePrediction
 from tests.parking.learning.scenes import TINY, answered, box, paint
@@ -60,22 +61,22 @@ def test_what_is_learnt_tells_free_bays_from_taken_ones() -> None:
     assert calibration is not None
     assert calibration.vehicle > 0 > calibration.free
     contract = draft_contract(TINY).model_copy(update={"known_bays": calibration})
-    accuracy, error = bay_scores([scene(9)], contract)
-    assert accuracy == 1
-    assert error is not None
-    assert error < 0.1
+    scores = score([scene(9)], contract)
+    assert scores.bay_accuracy == 1
+    assert scores.bay_ece is not None
+    assert scores.bay_ece < 0.1
 
 
 def test_a_bay_is_as_sure_as_bays_like_it_proved_to_be() -> None:
     doubtful = [scene(number, unsure=True) for number in range(60)]
     learnt = draft_contract(TINY).model_copy(update={"known_bays": calibrate_bays(doubtful[:30])})
     rash = draft_contract(TINY).model_copy(update={"known_bays": BayCalibration(vehicle=3.0, free=-3.0)})
-    (accuracy, error), (_, rash_error) = (bay_scores(doubtful[30:], one) for one in (learnt, rash))
-    assert accuracy is not None
-    assert error is not None
-    assert rash_error is not None
-    assert 0.7 < accuracy < 0.999
-    assert error < 0.06 < rash_error
+    fair, hasty = (score(doubtful[30:], one) for one in (learnt, rash))
+    assert fair.bay_accuracy is not None
+    assert fair.bay_ece is not None
+    assert hasty.bay_ece is not None
+    assert 0.7 < fair.bay_accuracy < 0.999
+    assert fair.bay_ece < 0.06 < hasty.bay_ece
 
 
 @pytest.mark.parametrize("scenes", [0, 3])
@@ -89,4 +90,5 @@ def test_bays_of_one_state_alone_teach_nothing() -> None:
 
 
 def test_a_model_that_was_not_calibrated_gets_no_score() -> None:
-    assert bay_scores([scene(0)], draft_contract(TINY)) == (None, None)
+    assert bay_answers([scene(0)], draft_contract(TINY)) == []
+    assert score([scene(0)], draft_contract(TINY)).bay_accuracy is None
