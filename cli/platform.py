@@ -1,4 +1,4 @@
-"""Commands that run servers: `parking up`, `serve` and `flows`, and the monitor that looks at what they did."""
+"""Commands that run servers (`parking up`, `serve`, `flows`), and `parking monitor`, which reports on drift."""
 
 import os
 import threading
@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -28,23 +29,30 @@ def up(
     host: Annotated[
         str,
         typer.Option(
-            help="Address to listen on. This machine's own lets others in, to Prefect and MLflow without a log-in."
+            help="Address to listen on. The default is for this machine only. One of its network addresses, such as "
+            "192.168.1.20, lets other machines in; Prefect and MLflow have no log-in."
         ),
     ] = "127.0.0.1",
     prefect_port: Annotated[int, typer.Option(help="Prefect's server and UI.")] = 4200,
     mlflow_port: Annotated[int, typer.Option(help="MLflow's server and UI.")] = 5000,
     service_port: Annotated[int, typer.Option(help="The prediction service.")] = 8000,
+    addresses: Annotated[
+        bool, typer.Option("--addresses", help="Print the addresses of the running platform, and end.")
+    ] = False,
     state: options.State = None,
 ) -> None:
     """Run the whole platform until Ctrl-C: Prefect, MLflow, the flows with their schedules, the service.
 
     Example: [bold]parking up --service-port 8080[/bold]
     """
+    if addresses:
+        show_running(session.start(state))
+        return
     need("prefect", "`parking up`")
     settings = session.start(state)
     near = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104  # compared, not bound
     mlflow = elsewhere(settings) or f"http://{near}:{mlflow_port}"
-    addresses = Addresses(f"http://{near}:{prefect_port}", mlflow, f"http://{near}:{service_port}")
+    wanted = Addresses(f"http://{near}:{prefect_port}", mlflow, f"http://{near}:{service_port}")
     folder = settings.state_dir / session.PLATFORM
     with alone_on(settings.state_dir) as lock, Servers(NamedLines(), lock, folder) as servers:
         for port, who, option in (
@@ -53,15 +61,36 @@ def up(
             (service_port, "the service", "--service-port"),
         ):
             check_port(host, port, who, option)
-        run_platform(servers, settings, addresses, host)
+        run_platform(servers, settings, wanted, host)
         console.print(f"[bold]Ready.[/bold] Everything is kept in {settings.state_dir}; Ctrl-C stops it all.")
-        for name, address in (
-            ("Prefect (flows, Run buttons)", addresses.prefect),
-            ("MLflow (runs, versions)", addresses.mlflow),
-            ("Service (page; API in /docs)", addresses.service),
-        ):
-            console.print(f"  {name:30} {address}", soft_wrap=True)
+        show(wanted, settings)
+        where = f" --state {state}" if state else ""
+        console.print(f"  In another terminal `parking up --addresses{where}` prints these again.", soft_wrap=True)
         servers.watch()
+
+
+def show(addresses: Addresses, settings: Settings) -> None:
+    """Print the addresses, a line each."""
+    for name, address in (
+        ("Service (page; API in /docs)", addresses.service),
+        ("Prefect (flows, Run buttons)", addresses.prefect),
+        ("MLflow (versions of the model)", f"{addresses.mlflow}/#/models/{quote(settings.model_name)}"),
+    ):
+        console.print(f"  {name:30} {address}", markup=False, soft_wrap=True)
+
+
+def show_running(settings: Settings) -> None:
+    """Print where the platform on this state folder answers.
+
+    Raises:
+        PlatformError: none runs there.
+    """
+    running = session.running_platform(settings.state_dir)
+    if running is None:
+        raise PlatformError(
+            f"No platform runs on {settings.state_dir}: start one with `parking up`, or name its folder with --state."
+        )
+    show(running, settings)
 
 
 @contextmanager
@@ -143,6 +172,8 @@ def mlflow_server(address: str, host: str, env: dict[str, str], settings: Settin
         *("--backend-store-uri", settings.tracking_uri),
         *("--artifacts-destination", str(settings.artifact_dir)),
         *("--host", host, "--port", port_of(address), "--workers", "1"),
+        # The service polls the alias every few seconds: those lines would hide all others.
+        *("--uvicorn-opts", "--no-access-log"),
     ]
     return Server("mlflow", command, env, f"{address}/health")
 
@@ -207,15 +238,15 @@ def flows(
 
 def monitor(
     day: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day to look at. (default: yesterday)")
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day to report on. (default: yesterday)")
     ] = None,
     state: options.State = None,
 ) -> None:
-    """Report drift: what was asked of the service on one day, against what its model was trained on.
+    """Report drift: compare the requests of one day with what the model was trained on.
 
     Example: [bold]parking monitor --day 2026-05-01[/bold]
     """
-    with flow_command(state, "Reports that were written stay; the same command makes the others.") as settings:
+    with flow_command(state, "Written reports are kept. Run the same command again to make the others.") as settings:
         from flows.monitor import monitor as flow
 
         reports = flow(day.date() if day else None)

@@ -36,6 +36,14 @@ def test_mlflow_serves_its_pages(platform: Platform) -> None:
     assert "MLflow" in httpx.get(platform.mlflow).text
 
 
+def test_the_addresses_are_printed_again_on_demand_and_polls_are_not_in_the_log(platform: Platform) -> None:
+    printed = platform.command("up", "--addresses").stdout
+    for address in (platform.service, platform.prefect.removesuffix("/api"), f"{platform.mlflow}/#/models/"):
+        assert address in printed
+        assert address in platform.log()
+    assert "registered-models/alias" not in platform.log()
+
+
 def test_a_retrain_from_prefect_is_served_without_a_restart(
     platform: Platform, annotated: Path, quick_recipe: str
 ) -> None:
