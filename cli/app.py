@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def sentence(error: BaseException) -> str | None:
-    """What a person is told of an error; none where it is a fault of ours, which ends in a traceback."""
+    """The message for an error of the user's; None for a bug, which ends in a traceback."""
     if isinstance(error, ParkingError):
         return str(error)
     if isinstance(error, ModuleNotFoundError):

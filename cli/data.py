@@ -17,7 +17,7 @@ from parking.settings import GENERATED, Settings, get_settings
 if TYPE_CHECKING:
     from parking.data.dataset import Snapshot
 
-app = typer.Typer(help="Look at annotated images, or draw some.", no_args_is_help=True)
+app = typer.Typer(help="Show annotated images, or generate some.", no_args_is_help=True)
 
 
 def ingest(
@@ -40,7 +40,7 @@ def ingest(
     """
     need("prefect", "A command that runs a flow")
     look_first(data, labels, get_settings())
-    with flow_command(state, "Images that were copied are kept, but there is no snapshot: the same command makes it."):
+    with flow_command(state, "Copied images are kept. Run the same command again to make the snapshot."):
         from flows.ingest import ingest as flow
         from parking.learning.scene_cache import find_snapshot
 
@@ -51,7 +51,7 @@ def ingest(
 
 
 def look_first(data: list[str] | None, labels: str, settings: Settings) -> None:
-    """See that there are images and annotations that can be read, before half a minute goes into starting Prefect.
+    """Check that there are readable images and annotations, before Prefect starts, which takes half a minute.
 
     Raises:
         ParkingError: there are none, or they cannot be reached.
@@ -110,13 +110,13 @@ def generate(
     size: Annotated[int, typer.Option(min=128, max=4096, help="Width and height in pixels.")] = 768,
     seed: Annotated[int, typer.Option(help="The same seed draws the same scenes.")] = 0,
 ) -> None:
-    """Draw annotated scenes: streets, car parks, roofs and trees, with exact polygons of the free places.
+    """Generate annotated scenes: streets, car parks, roofs and trees, with exact polygons of the free places.
 
     Example: [bold]parking data generate scenes/ --count 40[/bold]
     """
     from parking.data.synthetic import generate_dataset
     from parking.progress import report
 
-    with stops_soon("Images that were drawn stay, without annotations."), progress_shown():
+    with stops_soon("Generated images are kept, without annotations."), progress_shown():
         written = generate_dataset(folder, count, seed, size, progress=report)
     console.print(f"Wrote {count} scenes to {written}.", markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""What people said of answers, taken out for those who annotate."""
+"""`parking feedback …`: corrections of answers, exported for annotators."""
 
 from pathlib import Path
 from typing import Annotated

@@ -11,7 +11,7 @@ from cli.servers import Servers, free_port, prefect_server
 from cli.stopping import stops_soon
 from parking.settings import Settings
 
-GO_ON = "The same command goes on from there."
+GO_ON = "Run the same command again to continue."
 
 
 @contextmanager

@@ -71,7 +71,7 @@ def _runs(one: Recorded) -> bool:
 
 
 def _group_of(one: Recorded) -> "list[psutil.Process]":
-    """The leader of a process group, and what it was told to start: its command is the end of the leader's own."""
+    """The leader of a process group, and the command that it runs, which is the end of its own command line."""
     import psutil
 
     found = []

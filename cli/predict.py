@@ -24,7 +24,8 @@ def predict(
     out: Annotated[Path, typer.Option(help="Folder for the answers.")] = Path("predictions"),
     model: options.Model = "",
     threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Probability from which ground is free. (default: the model's)")
+        float | None,
+        typer.Option(min=0, max=1, help="Probability from which a pixel counts as free. (default: the model's)"),
     ] = None,
     gsd: Annotated[
         float | None, typer.Option(min=0.01, max=5, help="Metres a pixel of the images, whatever the files say.")
@@ -61,9 +62,9 @@ def predict(
     report = Report(as_json=as_json, quiet=quiet, verbose=verbose)
     loaded = load_model(model, settings)
     if loaded.is_shipped and not model:
-        report.note("Nothing serves yet: this is the model that ships with the package.")
+        report.note(f"No version serves yet: the model that ships with the package answers, {loaded.version}.")
     named, answers = name_images(images, out, report), Answers()
-    with stops_soon(f"Answers that were written stay in {out}."), progress_shown(silent=as_json or quiet):
+    with stops_soon(f"Written answers are kept in {out}."), progress_shown(silent=as_json or quiet):
         for done, image in enumerate(named):
             progress(done, len(named), "images")
             started = time.perf_counter()

@@ -182,7 +182,7 @@ def port_of(address: str) -> str:
 
 
 def prefect_server(address: str, host: str, env: dict[str, str]) -> Server:
-    """Prefect's server and UI; the browser is told the same address."""
+    """Prefect's server and UI; the browser gets the same address."""
     command = [*python("prefect"), "server", "start", "--host", host, "--port", port_of(address)]
     ui = {"PREFECT_UI_API_URL": f"{address}/api"}
     return Server("prefect", command, {**env, **ui}, f"{address}/api/health", PREFECT_READY_SECONDS)

@@ -1,4 +1,4 @@
-"""Runs that ended with their platform, and of which Prefect was never told."""
+"""Runs that were killed together with their platform, and that Prefect still takes for running."""
 
 from typing import Any
 from uuid import UUID
@@ -23,7 +23,7 @@ _RUN_ID = "PREFECT__FLOW_RUN_ID"
 
 
 def end_abandoned_runs() -> int:
-    """Tell Prefect of runs of deployments that are no more: each holds its deployment's only slot otherwise.
+    """Mark such runs of deployments as crashed in Prefect: each would go on holding its deployment's only slot.
 
     Only where no other runner works for the same Prefect server, on this machine or on another.
 

@@ -58,7 +58,7 @@ def schedule_of_retrain(settings: Settings) -> str:
 def after_drift(settings: Settings) -> list[DeploymentEventTrigger]:
     """What starts a retrain besides its schedule and a click: drift of the serving version, where the settings say so.
 
-    The flow says in the event whether a retrain is due; the trigger's own rest bridges the time until one has ended.
+    The flow says in the event whether a retrain is due. The trigger's own cooldown covers the time until one has ended.
     """
     if not settings.retrain_on_drift or settings.data == GENERATED:
         return []
@@ -137,7 +137,7 @@ ONLY_RUNNER = "--only-runner"
 
 
 def main(*arguments: str) -> None:
-    """Serve the deployments until told to stop.
+    """Serve the deployments until a signal stops the process.
 
     Args:
         arguments: `ONLY_RUNNER`, or nothing.

@@ -1,4 +1,4 @@
-"""How far a run is, on its page in Prefect and, where Prefect started it, in its log."""
+"""Progress of a run: on its page in Prefect and, if Prefect started it, in its log."""
 
 import os
 import time
@@ -18,13 +18,13 @@ PAGE_SECONDS, LOG_SECONDS = 5.0, 60.0
 
 @contextmanager
 def shown_in_run() -> Iterator[None]:
-    """Show what the block reports as a progress artifact of the flow run that it is in; who listened still hears it."""
+    """Show what the block reports as a progress artifact of its flow run, beside the listener that was there before."""
     with listening(RunProgress(listener())):
         yield
 
 
 class RunProgress:
-    """A `Progress` that tells one run's page. Threads may share it."""
+    """A `Progress` that updates the page of one run. Threads may share it."""
 
     def __init__(self, forward: Progress) -> None:
         self._forward = forward
@@ -34,7 +34,7 @@ class RunProgress:
         self._work: tuple[int, int, float] | None = None
 
     def __call__(self, done: int, total: int, what: str) -> None:
-        """Tell how far `what` is, now and then."""
+        """Update page and log, but not more often than they allow."""
         self._forward(done, total, what)
         with self._lock:
             now = time.monotonic()
@@ -48,7 +48,7 @@ class RunProgress:
             self._update(100 * done / max(1, total), told)
 
     def _time_left(self, done: int, total: int, now: float) -> str:
-        """By the pace since this piece of work began; nothing where that is not known yet."""
+        """Estimated from the speed since this piece of work began; empty while that is not known."""
         if self._work is None or total != self._work[0] or done < self._work[1]:
             self._work = (total, done, now)
         _, first, began = self._work

@@ -40,7 +40,7 @@ class Scored:
 
     counts: tuple[SceneCounts, ...]
     known: frozenset[str] | None
-    """Checksums of those that it has learnt from; none at all where nobody can say."""
+    """Checksums of those that it has learnt from; None if that is not known."""
 
 
 @task(cache_policy=NO_CACHE)
@@ -81,7 +81,7 @@ def promote(version: int, force: bool = False, by: str = "promote flow", reason:
 
 
 def outcome(promoted: bool) -> str:
-    """In two words."""
+    """The decision in words."""
     return "promoted" if promoted else "not promoted"
 
 
@@ -92,7 +92,7 @@ def publish(version: int, verdict: Verdict, *, promoted: bool) -> None:
 
 
 def ended_without_promotion(result: _Result, why: str) -> _Result:
-    """The result of a run that ended well and promoted nothing, under a state that a person tells from success.
+    """The result of a run that ended well and promoted nothing, under a state that a person can tell from success.
 
     Prefect takes the state for the run's end, and gives its caller the result in it.
     """

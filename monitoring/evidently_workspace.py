@@ -91,7 +91,7 @@ def keep_run(folder: Path, project: str, snapshot: "Snapshot", day: dt.date, ver
         try:
             _add(folder, project, snapshot, f"{day} version {version}", damaged)
         finally:
-            # Where the disk is full, what was begun must not be in the way of the nights to come.
+            # If the disk is full, a half-written run must not be in the way of later ones.
             remove_torn(folder)
 
 

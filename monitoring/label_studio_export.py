@@ -34,7 +34,7 @@ _CONFIG = f"""<View>
 
 _README = """# To annotate in Label Studio
 
-1. Label Studio shows files of this machine only below a folder that it is told when it starts:
+1. Label Studio shows files of this machine only below a folder that is given when it starts:
 
        export LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true
        export LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={root}
@@ -64,7 +64,7 @@ class Exported:
 
 @dataclass(frozen=True)
 class _Item:
-    """An image that somebody should look at."""
+    """An image that somebody should check."""
 
     key: str
     rings: Sequence[Ring]

@@ -99,7 +99,7 @@ def _is_plain(tracking_uri: str) -> bool:
 
 
 def _has_credentials() -> bool:
-    """Whether there is a file of names and passwords; one that we may not look at is none to MLflow's client, too."""
+    """Whether there is a file of names and passwords; MLflow's client ignores one that may not be read, too."""
     try:
         return Path("~/.mlflow/credentials").expanduser().exists()
     except (OSError, RuntimeError):

@@ -181,7 +181,7 @@ class Registry:
         """
         expected = version.tags.get("sha256", "")
         file = version_folder(into, self.model_name, version.number) / MODEL_FILE
-        # Before it is looked at: from now on nobody takes it for one that may go.
+        # Before it is read: from now on no other process may remove it.
         mark_used(file)
         if file.is_file() and _sha256(file) == expected:
             return file

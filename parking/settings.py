@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     """When the scheduled retrain runs (cron, UTC). Empty, or with generated `data`: only on demand."""
 
     monitor_cron: str = "30 2 * * *"
-    """When the nightly monitor looks at the day before (cron, UTC). Empty: only on demand."""
+    """When the monitoring run reports on the day before (cron, UTC). Empty: only on demand."""
 
     mlflow_tracking_uri: str = ""
     """MLflow's address. Empty: SQLite in `<state_dir>`, which needs no server but only serves one machine."""
@@ -150,14 +150,14 @@ class Settings(BaseSettings):
     scored but teach nothing: there is no scene to train on."""
 
     report_images: bool = False
-    """Show in the nightly report and on the page /monitoring, small, the images least like those of the training. It
+    """Show in the drift report and on the page /monitoring, small, the images least like those of the training. It
     needs `keep_images`, ends with what that keeps, and shows them to everybody who may open these pages."""
 
     feedback_floor: float = Field(0.0, ge=0, le=1)
-    """F1 of a version's corrected answers below which a night counts as drift. 0: corrections are only shown."""
+    """F1 of a version's corrected answers below which the verdict is `drift`. 0: corrections are only shown."""
 
     retrain_on_drift: bool = False
-    """Whether a night that finds `drift` starts the `retrain` deployment."""
+    """Whether the verdict `drift` starts the `retrain` deployment."""
 
     retrain_cooldown_days: float = Field(7.0, ge=0)
     """Days after a training in which drift starts no other, so that one bad week is one retrain."""

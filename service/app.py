@@ -114,13 +114,13 @@ def main(host: str = "127.0.0.1", port: int = 8000) -> None:
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
-        # uvicorn raises the signal once more when it is done; to have been told to stop is no failure.
+        # uvicorn raises the signal once more when it is done; a requested stop is no failure.
         signal.signal(number, _stopped_as_told)
     StoppingServer(config, app.state.service).run()
 
 
 class StoppingServer(uvicorn.Server):
-    """Says that it is not ready from the moment that it is told to stop: uvicorn takes requests a little longer."""
+    """Reports "not ready" as soon as a signal comes: uvicorn accepts requests a little longer."""
 
     def __init__(self, config: uvicorn.Config, state: ServiceState) -> None:
         super().__init__(config)

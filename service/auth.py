@@ -1,4 +1,4 @@
-"""Who may ask: a bearer token, where the settings want one, or a link that somebody was given who has it."""
+"""Authentication: a bearer token, if the settings ask for one, or a link that was signed for a caller who has it."""
 
 import hmac
 import time
@@ -12,7 +12,7 @@ from parking.errors import SettingsError
 from parking.settings import Settings
 
 LINK_SECONDS = 3600
-"""How long a signed link opens what it names: as long as somebody may look at the page that it stands on."""
+"""How long a signed link is valid: about as long as somebody reads the page that it is on."""
 
 _bearer = HTTPBearer(auto_error=False, description="The token that PARKING_TOKEN holds.")
 Shown = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
@@ -20,7 +20,7 @@ Shown = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
 def check_guard(settings: Settings) -> None:
-    """Refuse to start unguarded where a guard is wanted.
+    """Refuse to start without a token if authentication is on.
 
     Raises:
         SettingsError: auth is on, and there is no token.

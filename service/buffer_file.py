@@ -95,7 +95,7 @@ class BufferFile:
         return sqlite3.connect(self.path, timeout=_BUSY_SECONDS, check_same_thread=False, isolation_level="IMMEDIATE")
 
     def _move_aside(self, error: sqlite3.Error) -> None:
-        """Keep a damaged file for a person to look at, and begin anew."""
+        """Move a damaged file aside, so that a person can examine it, and begin with a new one."""
         self.close()
         if self.path is None:
             return

@@ -1,4 +1,4 @@
-"""What the nightly looks found: for people on a page, for Prometheus as numbers."""
+"""The drift history: for people on a page, for Prometheus as numbers."""
 
 import re
 import threading
@@ -26,7 +26,7 @@ REPORTS = "monitoring/reports/"
 """Where reports are, relative to the service's address."""
 SHOWN_DAYS = 30
 EVERY_SECONDS = 300.0
-"""How often the metrics follow the store: nights come once a day."""
+"""How often the metrics follow the store: there is one report a day."""
 
 _REPORT = re.compile(r"\d{4}-\d\d-\d\d/v\w+(-from-\d{6})?(-to-\d{6})?\.html")
 _REPORT_HEADERS = {
@@ -44,10 +44,10 @@ router = APIRouter()
 
 
 class DriftMetrics(Collector):
-    """Shows one night at a time, and always a whole one: a scrape may come at any moment.
+    """Shows one day at a time, and always a whole one: a scrape may come at any moment.
 
-    Gauges that are cleared and set again are for a while those of no night, or of half of one. So a night is put
-    together aside, and then takes the place of the one before by one reference.
+    Gauges that are cleared and set again are incomplete for a moment. So the metrics of a day are made first, and then
+    replace those of the day before by one assignment.
     """
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class DriftMetrics(Collector):
 
 
 class NightShown(DaySummary):
-    """A night, and where to read more."""
+    """One day and version, with a link to the full report."""
 
     report: str
     """The full report, relative to this service's address. Where callers need a token, this link opens it without one,
@@ -84,23 +84,23 @@ class DriftHistory:
         self._thread = threading.Thread(target=self._follow, name="drift-history", daemon=True)
 
     def start(self) -> None:
-        """Begin to follow."""
+        """Start the thread that updates the metrics."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End; a read that is under way is not waited for."""
+        """Stop the thread; it does not wait for a read that is under way."""
         self._stopped.set()
         self._thread.join(timeout=1.0)
 
     def read(self) -> list[DaySummary]:
-        """The nights of the last thirty days, oldest first; the metrics follow them.
+        """The reports of the last thirty days, oldest first; the metrics follow them.
 
         Raises:
             StoreError: the store is out of reach.
         """
         today = datetime.now(UTC).date()
         since = today - timedelta(days=SHOWN_DAYS)
-        # A clock that was wrong may have left nights of days to come.
+        # A clock that was wrong may have left reports of future days.
         nights = [night for night in read_history(self._open_store(), since) if night.day <= today]
         self._metrics.show(nights)
         return nights
@@ -137,12 +137,12 @@ class DriftHistory:
 def _families(nights: Sequence[DaySummary], reported: datetime) -> Iterator[Metric]:
     verdict = GaugeMetricFamily(
         "parking_drift_verdict",
-        "1 for the verdict of the last night that was looked at.",
+        "1 for the verdict of the newest drift report.",
         labels=["model_version", "verdict"],
     )
     score = GaugeMetricFamily(
         "parking_drift_score",
-        "How far a column moved in that night, in units of its limit.",
+        "How far a column moved on that day, in units of its limit.",
         labels=["model_version", "column"],
     )
     f1 = GaugeMetricFamily(
@@ -158,7 +158,7 @@ def _families(nights: Sequence[DaySummary], reported: datetime) -> Iterator[Metr
     yield from (verdict, score, f1)
     yield GaugeMetricFamily(
         "parking_drift_reported_timestamp_seconds",
-        "End of the last day that was looked at; the start of the process where none was.",
+        "End of the last day with a drift report; the start of the process if there is none.",
         value=reported.timestamp(),
     )
 
@@ -175,20 +175,20 @@ def _key(name: str) -> str:
 
 @router.get("/monitoring", include_in_schema=False)
 async def page() -> FileResponse:
-    """The nights, for a person."""
+    """The page with the drift history."""
     return FileResponse(WEB / "monitoring.html", headers=HEADERS)
 
 
 @router.get("/monitoring/nights", dependencies=[Depends(caller)])
 def nights(request: Request) -> list[NightShown]:
-    """What the nightly looks of the last thirty days found, by day and version, oldest first."""
+    """The drift reports of the last thirty days, by day and version, oldest first."""
     settings: Settings = request.app.state.service.settings
     return [_with_link(night, settings) for night in _history(request).read()]
 
 
 @router.get("/monitoring/reports/{day}/{name}", include_in_schema=False)
 def report(request: Request, shown: Shown, day: str, name: str, until: int = 0, proof: str = "") -> Response:
-    """A full report, as the nightly look wrote it."""
+    """A full report, as the monitoring run wrote it."""
     check_reader(request, shown, f"{REPORTS}{day}/{name}", until, proof)
     try:
         return Response(_history(request).report(f"{day}/{name}"), media_type="text/html", headers=_REPORT_HEADERS)

@@ -24,9 +24,9 @@ from parking.errors import (
 )
 
 FAILED = "The service failed. Report it with this request id; the log says more."
-"""What a caller is told where the code fails."""
+"""Detail of the answer if the code fails."""
 STOPPING = "The service is stopping and cannot finish this request. Send it again: another one answers."
-"""What a caller is told whose request outlasts the grace of a process that was told to stop."""
+"""Detail of the answer to a request that takes longer than a stopping process may wait."""
 
 
 class NotReadyError(ParkingError):

@@ -125,7 +125,7 @@ class Answers:
     def _done(self, working: "asyncio.Future[Scored]") -> None:
         self._under_way -= 1
         if not working.cancelled():
-            # Where nobody waits for it any more, a failure is still looked at.
+            # If nobody waits for it any more, a failure is still logged.
             working.exception()
 
     def _send_on(self) -> None:

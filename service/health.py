@@ -20,9 +20,9 @@ class Health(BaseModel):
     loaded_at: datetime | None
     """Since when it does."""
     confirmed: bool
-    """Whether the registry named this version since the start; false while it is only remembered."""
+    """Whether the registry has named this version since the start; false while it is only the one that served last."""
     last_error: str | None
-    """What went wrong with the latest look at the registry; it may serve well all the same."""
+    """What went wrong when the registry was asked last; the service may answer all the same."""
     registry_ok: bool
     """Whether the registry answered last time."""
     rejected: dict[str, str]

@@ -59,7 +59,7 @@ class ModelInfo(BaseModel):
     rejected: dict[str, str]
     """Versions that failed their checks, and why."""
     last_error: str | None
-    """What went wrong with the latest look at the registry."""
+    """What went wrong when the registry was asked last."""
     registry_ok: bool
     """Whether the registry answered last time."""
     limits: Limits

@@ -116,7 +116,7 @@ class ModelSlot:
             threads: CPU threads of all inferences together; 0 for all cores.
             at_once: inferences that may be under way.
             runtime: what runs the model.
-            every_seconds: time between two looks at the alias.
+            every_seconds: time between two requests for the alias.
         """
         self._registry = registry
         self._cache = cache

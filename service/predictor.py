@@ -38,7 +38,7 @@ T = TypeVar("T")
 LARGE_SHARE = 0.25
 """Of the largest image that is taken; from there on an image runs beside smaller ones only."""
 PREVIEW_SIDE = 2048
-"""Longest side of a preview, in pixels: enough to look at, and little to send."""
+"""Longest side of a preview, in pixels: enough for a person, and little to send."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class Predictor:
         return await self._in_a_slot(deadline, lambda: self._draw(upload), self._is_large(upload))
 
     def close(self, seconds: float = 2.0) -> None:
-        """Wait a little for what runs: its callers have been told that the service stops."""
+        """Wait a little for running work; its callers have had their answer that the service stops."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         end = time.monotonic() + seconds
         while self._running and time.monotonic() < end:
@@ -134,7 +134,7 @@ class Predictor:
             self._running.discard(running)
 
     def _answer(self, question: Question, deadline: Deadline) -> tuple[Prediction, bytes]:
-        # Not before: a new version may have come while this request waited.
+        # Only now: a new version may have been loaded while this request waited.
         loaded = self._slot.current
         if loaded is None:
             raise NotReadyError(self._slot.reason)
@@ -163,7 +163,7 @@ class Predictor:
         for spot in detection.spots:
             self._metrics.answers.confidence.observe(spot.confidence)
         body = render(prediction, question.form)
-        # Before the answer goes out: whoever has one finds its row in the log, and may correct it.
+        # Before the answer is sent: a caller who has one can rely on its log row, and can correct it.
         self._record(prediction)
         self._answers.keep(prediction, question.upload)
         return prediction, body

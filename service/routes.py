@@ -116,7 +116,7 @@ async def model(request: Request) -> ModelInfo:
     responses=openapi_examples.RELOAD,
 )
 async def reload(request: Request) -> ModelInfo:
-    """Look at the registry now, without waiting for the next time; the answer says what came of it."""
+    """Ask the registry for the production version now, instead of at the next interval, and say what came of it."""
     state = _state(request)
     await asyncio.to_thread(state.slot.poll)
     return model_info(state.slot, state.settings)
@@ -130,7 +130,7 @@ async def reload(request: Request) -> ModelInfo:
     openapi_extra=signed_body(),
 )
 async def webhook(request: Request) -> dict[str, str]:
-    """For MLflow's webhooks: look at the registry now. What the message says is not believed, only that it came."""
+    """For MLflow's webhooks: ask the registry now. What the message says is not used, only that it came."""
     _state(request).slot.wake()
     return {"status": "the registry is asked"}
 

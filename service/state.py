@@ -27,7 +27,7 @@ class ServiceState:
         self.settings = settings
         self.started = datetime.now(UTC)
         self.stopping = False
-        """Whether the process was told to stop: it ends what runs, and no more should come."""
+        """Whether the process is stopping: it finishes the requests that run, and takes no more."""
         self.metrics = Metrics()
         self.rate_limit = RateLimit(settings.rate_limit)
         self.slot = ModelSlot(
@@ -72,6 +72,6 @@ class ServiceState:
             await asyncio.gather(*(asyncio.to_thread(stop) for stop in stops))
 
     def stop(self) -> None:
-        """The process was told to stop: say so, and send the log before all else; nothing is waited for."""
+        """Note that the process stops, and start to write the log; returns at once."""
         self.stopping = True
         self._log.wake()

@@ -144,7 +144,7 @@ def run_entry(entry: Entry, samples: Sequence[Sample], folds: int, work: Path, p
         samples: all scenes.
         folds: the same for every entry, whatever it is: they depend on the scenes alone.
         work: folder for checkpoints and out-of-fold maps.
-        progress: told of steps.
+        progress: called after every step.
     """
     seen = [squeezed(sample, entry.resize) for sample in samples] if entry.resize else list(samples)
     folder = work / (f"squeezed-{entry.resize}" if entry.resize else "checkpoints")

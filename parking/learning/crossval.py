@@ -97,10 +97,10 @@ def run_folds(
         recipe: to try.
         samples: training scenes, all of them.
         folds: how many.
-        on_fold: told the scores of each fold as it ends, with the threshold best for the folds so far.
+        on_fold: called with the scores of each fold as it ends, with the threshold best for the folds so far.
         checkpoint_dir: where fits and the maps of finished folds are kept; a run that was killed goes on from them.
         flips: whether scenes are predicted in all eight orientations, as the detector's `tta` does.
-        progress: told of steps, counted over all folds.
+        progress: called after every step, counted over all folds.
 
     Returns:
         The predictions of each fold; fewer folds where `on_fold` stopped them.

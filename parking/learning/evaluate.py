@@ -221,7 +221,7 @@ def evaluate_model(
     Args:
         detector: the loaded model.
         samples: scenes, at the contract's ground resolution where their own is known.
-        progress: told of every scene.
+        progress: called after every scene.
     """
     contract, predictions = detector.contract, []
     for done, sample in enumerate(samples, 1):

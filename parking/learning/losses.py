@@ -10,7 +10,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from parking.detection.contract import MapName
 
 IGNORED = 255
-"""Label of a pixel that no loss looks at."""
+"""Label of a pixel that no loss counts."""
 
 LossName = Literal["bce", "dice", "bce+dice", "tversky", "focal"]
 

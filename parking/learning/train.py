@@ -36,7 +36,7 @@ _ONE_AT_A_TIME = Lock()
 """Trials in threads wait for the weights that all of them start from, and do not each make them."""
 
 _READ_EVERY = {"cpu": 1, "cuda": 20}
-"""Steps between looks at the loss: each look makes a GPU wait."""
+"""Steps between two reads of the loss: each read makes a GPU wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def fit(
         validation: scenes to choose the best round by, and to stop early by; never the test scenes.
         checkpoint: file to go on from where it fits this recipe and these scenes, and to save to; a finished fit is
             restored from it at once.
-        progress: told of every step.
+        progress: called after every step.
 
     Raises:
         TrainingError: no scenes, a GPU asked for and absent, weights that cannot be had, or a loss that is no number.
@@ -156,7 +156,7 @@ def _single_threaded(worker: int) -> None:
 
 
 def _read(state: TrainingState, pending: list[Tensor], kept: Path | None) -> None:
-    """Look at the losses since the last look, and note their mean.
+    """Read the losses since the last time, and record their mean.
 
     Raises:
         TrainingError: one is no number.

@@ -22,7 +22,7 @@ def read_scenes(
         source: folder or s3://bucket/prefix of annotated images.
         recipe: whose ground resolution the scenes are read at.
         work: folder that keeps the snapshot.
-        progress: told of scenes.
+        progress: called after every scene.
     """
     store = open_store(str(work / "store"))
     snapshot = ingest(source, store, test_share=0.0, progress=progress).snapshot
@@ -38,7 +38,7 @@ def train_file(source: str, recipe: Recipe, folds: int, work: Path, out: Path, p
         folds: of the cross-validation.
         work: folder for the snapshot, checkpoints and maps; a run that was killed goes on from it.
         out: the model file.
-        progress: told of steps and scenes.
+        progress: called after every step and scene.
 
     Raises:
         FolderError: another training runs in `work`.

@@ -24,16 +24,16 @@ def run_trial(
     checkpoint_dir: Path | None = None,
     progress: Progress = silent,
 ) -> TrialResult:
-    """Cross-validate a trial's recipe. The study is not told how it ended.
+    """Cross-validate a trial's recipe. It does not record the result in the study.
 
     Args:
         trial: what to try.
         samples: training scenes.
         folds: of the cross-validation.
         goes_on: asked after each fold, as `Study.pruning` is; without it every fold is run.
-        on_fold: told the scores of each fold.
+        on_fold: called with the scores of each fold.
         checkpoint_dir: see `run_folds`.
-        progress: told of steps.
+        progress: called after every step.
     """
     ious: list[float] = []
 

@@ -60,10 +60,10 @@ export const feedback = async (correction) => {
   return (await ask("feedback", { method: "POST", headers, body: JSON.stringify(correction) })).json();
 };
 
-/** What the nightly looks found, oldest first. */
+/** The drift reports, oldest first. */
 export const nights = async () => (await ask("monitoring/nights")).json();
 
-/** Small copies of the images that a night's report shows; none where images are not kept. */
+/** Small copies of the images that a report shows; none where images are not kept. */
 export const examples = async (night) => (await ask(`${night.report.split("?")[0]}/examples`)).json();
 
 /** Which model serves, and what the service takes. */

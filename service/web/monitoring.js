@@ -1,4 +1,4 @@
-// The last thirty nights: a strip of verdicts, the columns that moved, and what people said.
+// The last thirty days: a strip of verdicts, the columns that moved, and the scores of corrected answers.
 
 import * as api from "./api.js";
 
@@ -51,7 +51,7 @@ function strip(nights) {
 }
 
 function latest(night) {
-  if (!night) return [element("p", "No night has been looked at yet: the monitor runs once a day.")];
+  if (!night) return [element("p", "There is no drift report yet: the monitoring runs once a day.")];
   const line = element("p");
   line.append(
     element("strong", `${SIGNS[night.verdict]} ${told(night)} on ${night.day}`),
@@ -61,7 +61,7 @@ function latest(night) {
   return [line];
 }
 
-/** Nights of the version that was looked at last: against another's training the numbers mean something else. */
+/** Days of one version: compared with another version's training the numbers mean something else. */
 function sparkline(name, nights) {
   const points = nights.filter((night) => night.columns[name]).map((night) => ({ day: night.day, ...night.columns[name] }));
   const last = points.at(-1);

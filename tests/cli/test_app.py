@@ -45,12 +45,18 @@ def test_help_shows_an_example(parking: Command, name: str) -> None:
         (("--data", "annotated", "--out", "model.onnx", "--minutes", "3"), "--minutes does not go with --out"),
     ],
 )
-def test_a_training_to_a_file_refuses_what_it_would_not_heed(
+def test_a_training_to_a_file_refuses_options_that_it_cannot_follow(
     parking: Command, words: tuple[str, ...], said: str
 ) -> None:
     answer = parking("train", *words)
     assert answer.status == 1
     assert said in answer.err
+
+
+def test_addresses_of_a_platform_that_does_not_run_are_a_sentence(parking: Command) -> None:
+    answer = parking("up", "--addresses")
+    assert answer.status == 1
+    assert "No platform runs on" in answer.err
 
 
 def test_help_imports_nothing_heavy() -> None:
