@@ -1,4 +1,4 @@
-"""`parking demo`: the whole promise in minutes, on real servers, ending in what was measured."""
+"""`parking demo`: the whole loop in minutes, on real servers, with the measured scores at the end."""
 
 import os
 import shutil
@@ -19,8 +19,8 @@ from parking.errors import PlatformError
 from parking.optional import need
 
 MARK = ".made-by-parking-demo"
-MINUTES, OWN_MINUTES = 2.2, 8.0
-"""To tune and train: on drawn scenes, which are easy, and on real ones, which teach nothing in two minutes."""
+STEPS, OWN_STEPS = 40, 120
+"""Of the last training: on drawn scenes, which are easy, and on real ones, which teach little in so few."""
 
 OF_ITS_OWN = {
     "PARKING_STORE": "",
@@ -32,19 +32,22 @@ OF_ITS_OWN = {
 }
 """Settings of a platform elsewhere, emptied: a demo promotes what it trained in minutes, and only in its own folder."""
 
-TUNE_SHARE = 0.4
+TUNING_SHARE = 0.4
 """Part of the time for learning that the tuning takes; the rest trains the new version."""
 
 
 def demo(
     data: options.Data = "generated",
-    minutes: Annotated[
-        float | None,
+    steps: Annotated[
+        int | None,
         typer.Option(
-            min=0.1,
-            help=f"Time to tune and train (default {MINUTES:g}, on your own images {OWN_MINUTES:g}).",
+            min=4,
+            help=f"Steps of a training; trials make a quarter (default {STEPS}, on your own images {OWN_STEPS}).",
             show_default=False,
         ),
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.1, help="Time to tune and train, instead of steps; refused if too short.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for everything; that of an earlier demo is replaced.")] = Path(
         "parking-demo"
@@ -52,25 +55,25 @@ def demo(
 ) -> None:
     """See the whole loop in minutes: ingest, tune, train, promote, serve, predict, monitor.
 
-    Example: [bold]parking demo --data ../my-annotated-images --minutes 10[/bold]
+    Example: [bold]parking demo --data ../my-annotated-images[/bold]
     """
     for module in ("prefect", "torch"):
         need(module, "`parking demo`")
     make_folder(out)
     os.environ |= OF_ITS_OWN | {"PARKING_LOG_FLUSH_SECONDS": "1", "PARKING_REGISTER_SHIPPED": "false"}
     started = time.monotonic()
-    kept = f"A demo does not go on: the same command begins anew. What this one wrote is in {out}."
+    kept = f"A stopped demo cannot be continued: the same command starts a new one. Its files are in {out}."
     with (
         stops_soon(kept),
         (out / "servers.log").open("a", encoding="utf-8", buffering=1) as log,
         Servers(writer(log)) as servers,
     ):
-        play(servers, data, minutes or (MINUTES if data == "generated" else OWN_MINUTES), out)
+        play(servers, data, steps or (STEPS if data == "generated" else OWN_STEPS), minutes, out)
     console.print(f"\n[dim]{(time.monotonic() - started) / 60:.1f} minutes in all.[/dim]")
 
 
 def writer(log: TextIO) -> Sink:
-    """Keeps the servers' lines in a file; a person in front of the demo would drown in them."""
+    """Writes the servers' lines to a file; on the terminal they would hide the demo's own."""
 
     def write(name: str, line: str) -> None:
         log.write(f"{name:8} {line}\n")
@@ -101,7 +104,7 @@ def step(title: str) -> Iterator[None]:
     console.print(f"  [dim]took {time.monotonic() - started:.0f} s[/dim]")
 
 
-def play(servers: Servers, data: str, minutes: float, out: Path) -> None:
+def play(servers: Servers, data: str, steps: int, minutes: float | None, out: Path) -> None:
     """Every step in turn, then the summary."""
     settings = session.start(out)
     prefect, service = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
@@ -112,17 +115,17 @@ def play(servers: Servers, data: str, minutes: float, out: Path) -> None:
         from cli.demo_loop import Loop
 
         servers.wait_ready("prefect")
-        loop = Loop(settings, service, out)
+        loop = Loop(settings, service, out, steps)
         loop.ingest(data)
-    with step("2/7  Train and promote a first, hasty version, and serve it"):
+    with step("2/7  Train and promote a first, quick version, and serve it"):
         loop.train_first()
         servers.start(service_server(service, "127.0.0.1", env))
         servers.wait_ready("service")
         loop.see_serving()
     with step("3/7  Tune by cross-validation"):
-        loop.tune(minutes * TUNE_SHARE)
+        loop.tune(minutes and minutes * TUNING_SHARE)
     with step("4/7  Train the best settings, score, register"):
-        loop.train(minutes * (1 - TUNE_SHARE))
+        loop.train(minutes and minutes * (1 - TUNING_SHARE))
     with step("5/7  Promote through the gate; the service reloads"):
         loop.promote()
     with step("6/7  Ask the service about images it has not seen"):

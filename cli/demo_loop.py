@@ -33,7 +33,7 @@ TRIALS, FOLDS = 2, 3
 FIRST_STEPS = 5
 """Of the first version: enough that it answers, and few enough that a busy machine takes no minutes."""
 BATCH = 16
-"""Images in each batch that the monitor looks at."""
+"""Images in each batch that is compared with the training."""
 PICTURES = 4
 DISCLAIMER = """
 The model trained here is a demo's: minutes of training show that the loop works, not how well it can learn.
@@ -44,8 +44,10 @@ Look around: the reports and pictures above; Prefect's and MLflow's pages: [bold
 class Loop:
     """One walk through the loop; remembers what each step measured."""
 
-    def __init__(self, settings: Settings, service: str, out: Path) -> None:
+    def __init__(self, settings: Settings, service: str, out: Path, steps: int) -> None:
         self._settings, self._out = settings, out
+        self._recipe = out / "recipe.json"
+        self._recipe.write_text(load_recipe("demo").model_copy(update={"steps": steps}).model_dump_json(indent=2))
         self._client = ServiceClient(service)
         self._batches: dict[str, DriftReport] = {}
 
@@ -71,11 +73,11 @@ class Loop:
         self._client.wait_for_version(self._first)
         console.print(f"  the service answers with version {self._client.version()}")
 
-    def tune(self, minutes: float) -> None:
+    def tune(self, minutes: float | None) -> None:
         """The best of a few settings."""
-        self._best: Recipe = tune(self._snapshot.version, TRIALS, FOLDS, minutes, "demo")
+        self._best: Recipe = tune(self._snapshot.version, TRIALS, FOLDS, minutes, str(self._recipe))
 
-    def train(self, minutes: float) -> None:
+    def train(self, minutes: float | None) -> None:
         """The version that should replace the first."""
         self._trained = train(self._snapshot.version, self._best, FOLDS, minutes)
         scores = self._trained.test_scores
@@ -94,7 +96,7 @@ class Loop:
         images = [(scene.name, png) for scene, png in self._images(None)][:PICTURES]
         since = dt.datetime.now(dt.UTC)
         self._overlays = self._client.save_answers(images, self._out / "predictions")
-        # A row is dated when it is logged, behind the answer: none of these may fall into the first batch.
+        # Rows are in the store a moment after the answer: none of these may fall into the first batch.
         self._wait_for_rows(since, len(images))
         for overlay in self._overlays:
             console.print(f"  {overlay} and .pixels.json", soft_wrap=True)
@@ -122,7 +124,7 @@ class Loop:
             console.print(f"  {name}: [bold]{report.verdict}[/bold]. {report.reason}")
 
     def summarise(self) -> None:
-        """One page: what was made, how well it does, what was seen, where to look."""
+        """One page: scores, versions, drift, and where the files are."""
         console.print()
         console.print(self._scores())
         console.print("\nWhat happened", style="bold")

@@ -23,7 +23,7 @@ def tune(
     minutes: options.Minutes = None,
     recipe: options.RecipeName = "default",
     finals: Annotated[
-        int, typer.Option(min=0, max=20, help="Best trials to run again for all the recipe's steps; 0 for none.")
+        int, typer.Option(min=0, max=20, help="How many of the best trials to run again with all the recipe's steps.")
     ] = 0,
     out: Annotated[Path, typer.Option(help="Where to write the best settings.")] = Path("recipe.json"),
     report: Annotated[Path | None, typer.Option(help="Folder for search.md and its picture: what was tried.")] = None,
@@ -35,7 +35,7 @@ def tune(
     """
     for file in (out, *([report / "search.md"] if report else [])):
         check_writable(file)
-    with flow_command(state, f"Trials that ended are kept, and those under way up to a checkpoint. {GO_ON}"):
+    with flow_command(state, f"Finished trials are kept, and unfinished ones up to their last checkpoint. {GO_ON}"):
         from flows.tune import searched
         from flows.tune import tune as flow
 
@@ -178,7 +178,7 @@ def promote(
 
     Example: [bold]parking promote 4[/bold]
     """
-    with flow_command(state, "What serves is either what served before or this version; `parking promote` says which."):
+    with flow_command(state, "Either the old or the new version serves. Run the same command again to see which."):
         from flows.promote import promote as flow
 
         verdict = flow(version, force, by, reason)
@@ -222,7 +222,7 @@ def retrain(
 
     Example: [bold]parking retrain --data s3://my-bucket/annotated --minutes 90[/bold]
     """
-    with flow_command(state, f"Snapshot, trials that ended and checkpoints are kept. {GO_ON}"):
+    with flow_command(state, f"Snapshot, finished trials and checkpoints are kept. {GO_ON}"):
         from flows.retrain import retrain as flow
 
         done = flow(";".join(data or ()), trials, folds, minutes, promote, recipe, labels=labels, group_by=group_by)

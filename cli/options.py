@@ -17,11 +17,13 @@ Sources = Annotated[
         "given several times.",
     ),
 ]
-Labels = Annotated[
-    str, typer.Option("--labels", help="What labels mean that are no usual words: 'pkw=vehicle,bucht=stall'.")
-]
+Labels = Annotated[str, typer.Option("--labels", help="What your own labels mean: 'pkw=vehicle,bucht=stall'.")]
 GroupBy = Annotated[
-    str, typer.Option("--group-by", help="Regular expression for the part of an image's path that names its place.")
+    str,
+    typer.Option(
+        "--group-by",
+        help="Regular expression for the part of an image's path that names its place: such images stay together.",
+    ),
 ]
 Data = Annotated[
     str,
@@ -35,7 +37,10 @@ Folds = Annotated[int, typer.Option("--folds", min=2, max=20, help="Parts that t
 Trials = Annotated[int, typer.Option("--trials", min=0, max=500, help="Settings to try by cross-validation.")]
 SomeTrials = Annotated[int, typer.Option("--trials", min=1, max=500, help="Settings to try by cross-validation.")]
 Minutes = Annotated[
-    float | None, typer.Option("--minutes", min=0.01, help="Time to spend. (default: what the recipe's steps take)")
+    float | None,
+    typer.Option(
+        "--minutes", min=0.01, help="Time for all of it; refused if too short. (default: what the steps take)"
+    ),
 ]
 RecipeName = Annotated[
     str, typer.Option("--recipe", help="Settings to start from: 'default', 'demo', 'search', 'shipped', or a file.")

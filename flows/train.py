@@ -1,5 +1,6 @@
 """From a snapshot and settings to a registered version, with everything that is needed to make it again."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 from uuid import uuid4
@@ -13,13 +14,13 @@ from pydantic import BaseModel, Field
 from flows.progress import shown_in_run
 from monitoring.reference import reference_parquet
 from parking.files import write_whole
+from parking.learning.budget import Budget, fitting, last_fit
 from parking.learning.evaluate import Scores
 from parking.learning.plots import release_plots, scene_sheet
 from parking.learning.recipe import Recipe, load_recipe
 from parking.learning.release import Release, build_version
 from parking.learning.scene_cache import find_snapshot, samples_of
-from parking.learning.timing import seconds_besides, shortened
-from parking.learning.train import seconds_per_step
+from parking.learning.timing import costs_of
 from parking.progress import report
 from parking.registry import REFERENCE_FILE, Version
 from parking.tracking import Run
@@ -41,18 +42,30 @@ class Trained(BaseModel):
 
 
 @task(cache_policy=NO_CACHE)
-def build(recipe: Recipe, dataset: str, folds: int, workdir: Path) -> Release:
+def build(recipe: Recipe, dataset: str, folds: int, workdir: Path, budget: Budget | None = None) -> Release:
     """Cross-validate, train on every training scene, export, score the exported file on the test scenes."""
-    train_samples = samples_of(dataset, "train", recipe.gsd)
-    test_samples = samples_of(dataset, "test", recipe.gsd)
+
+    def choose_last() -> Recipe:
+        return recipe if budget is None else kept(workdir / "last.json", lambda: last_in_time(budget))
+
+    def last_in_time(budget: Budget) -> Recipe:
+        return last_fit(recipe, costs_of(dataset, recipe, folds), budget)
+
     return build_version(
-        recipe, train_samples, test_samples, folds=folds, dataset_version=dataset, workdir=workdir, progress=report
+        recipe,
+        samples_of(dataset, "train", recipe.gsd),
+        samples_of(dataset, "test", recipe.gsd),
+        folds=folds,
+        dataset_version=dataset,
+        workdir=workdir,
+        progress=report,
+        choose_last=choose_last,
     )
 
 
 @task(cache_policy=NO_CACHE)
 def document(release: Release, run: Run, dataset: str) -> None:
-    """Keep beside the run what made it and how well it does: settings, dataset, scores of each fold, pictures."""
+    """Log to the MLflow run what made the version and how good it is: settings, dataset, scores, pictures."""
     run.params(release.recipe.model_dump() | {"dataset_version": dataset, "threshold": release.contract.threshold})
     run.metrics({f"test_{name}": value for name, value in release.test_scores.model_dump().items()})
     tracker = open_workspace().tracker
@@ -69,7 +82,7 @@ def document(release: Release, run: Run, dataset: str) -> None:
 def register(release: Release, run: Run, dataset: str, workdir: Path) -> Version:
     """Put the model into the registry, with the reference that drift will be measured against.
 
-    A training that was killed after that, and goes on, finds its version there.
+    A training that was killed after that, and is continued, finds its version there.
     """
     registry, training = open_workspace().registry, identify(workdir)
     made = next((version for version in registry.history() if version.tags.get(TRAINING) == training), None)
@@ -84,7 +97,7 @@ def register(release: Release, run: Run, dataset: str, workdir: Path) -> Version
 
 
 def identify(workdir: Path) -> str:
-    """What tells this training from all others, however often it is stopped and goes on."""
+    """An id of this training, which stays the same however often it is stopped and continued."""
     kept = workdir / "training"
     if not kept.exists():
         write_whole(kept, uuid4().hex.encode())
@@ -107,17 +120,18 @@ def train(
         dataset: version of the snapshot to train on, or `latest`.
         recipe: settings: `default`, `demo`, a file, or all of them in full.
         folds: parts of the training scenes, for honest scores, the threshold and the calibration of the count.
-        minutes: time for all folds and the final training, with validation, export and pictures. Empty: as long as the
-            recipe's steps take.
+        minutes: time for all of it: folds and the last training, validation, export, pictures and registration. What
+            cannot fit is refused before it begins. Empty: as long as the recipe's steps take.
     """
+    budget = Budget.of(minutes) if minutes else None
     settings = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     snapshot = find_snapshot(dataset)
     tags = {"dataset_version": snapshot.version, "code_version": code_version()}
-    name = f"train-{snapshot.version}-{settings.fingerprint()}-{folds}folds" + (f"-{minutes:g}min" if minutes else "")
+    name = f"train-{snapshot.version}-{settings.fingerprint()}-{folds}folds" + ("-in-time" if budget else "")
     with shown_in_run(), until_done(name) as folder, open_workspace().tracker.run("train", tags=tags) as run:
-        if minutes is not None:
-            settings = in_time(settings, minutes, snapshot.version, folds, folder)
-        release = build(settings, snapshot.version, folds, folder)
+        if budget is not None:
+            settings = in_time(settings, budget, snapshot.version, folds, folder)
+        release = build(settings, snapshot.version, folds, folder, budget)
         document(release, run, snapshot.version)
         version = register(release, run, snapshot.version, folder)
     publish(release, version)
@@ -129,19 +143,20 @@ def train(
     )
 
 
-def in_time(recipe: Recipe, minutes: float, dataset: str, folds: int, folder: Path) -> Recipe:
-    """The recipe with the steps that fit into so many minutes; a run that goes on keeps those it began with."""
-    chosen = folder / "recipe.json"
-    if not chosen.exists():
-        learnt, tested = samples_of(dataset, "train", recipe.gsd), samples_of(dataset, "test", recipe.gsd)
-        pace, besides = seconds_per_step(recipe, learnt), seconds_besides(recipe, learnt, tested)
-        fitting = shortened(recipe, minutes, folds + 1, pace, besides=besides)
-        write_whole(chosen, fitting.model_dump_json(indent=2).encode())
-    return load_recipe(str(chosen))
+def in_time(recipe: Recipe, budget: Budget, dataset: str, folds: int, folder: Path) -> Recipe:
+    """The recipe with the steps that fit into the budget; a run that goes on keeps those it began with."""
+    return kept(folder / "recipe.json", lambda: fitting(recipe, costs_of(dataset, recipe, folds), budget, folds))
+
+
+def kept(file: Path, choose: Callable[[], Recipe]) -> Recipe:
+    """The recipe in a file; chosen, and written there, where there is none."""
+    if not file.exists():
+        write_whole(file, choose().model_dump_json(indent=2).encode())
+    return load_recipe(str(file))
 
 
 def publish(release: Release, version: Version) -> None:
-    """Show in Prefect how well the new version does, and where its predictions are best and worst."""
+    """Show in Prefect how good the new version is, and where its predictions are best and worst."""
     rows = [{"part": f"fold {n}", **scores.model_dump()} for n, scores in enumerate(release.fold_scores)]
     rows.append({"part": "test", **release.test_scores.model_dump()})
     create_table_artifact(key="scores", table=rows, description=f"Version {version.number}.")

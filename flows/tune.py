@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from loguru import logger
@@ -13,13 +14,13 @@ from pydantic import Field
 
 from flows.progress import shown_in_run
 from flows.runner import task_runner
+from parking.learning.budget import Budget, final_seconds, searching, stop_in_time, trial_steps
 from parking.learning.evaluate import Scores
 from parking.learning.recipe import Recipe, load_recipe
 from parking.learning.scene_cache import find_snapshot, samples_of
 from parking.learning.study import Study, Trial, TrialResult, find_study, open_study
 from parking.learning.study_report import PAGE, PICTURE, search_page, search_picture
-from parking.learning.timing import steps_within
-from parking.learning.train import seconds_per_step
+from parking.learning.timing import costs_of
 from parking.learning.tune import run_trial
 from parking.progress import report
 from parking.settings import get_settings
@@ -37,6 +38,7 @@ def try_recipe(
     folds: int,
     parent_run: str,
     kind: Literal["trial", "final"] = "trial",
+    budget: Budget | None = None,
 ) -> TrialResult:
     """Cross-validate one recipe, each fold a run under the trial's run in MLflow."""
     tracker = open_workspace().tracker
@@ -50,6 +52,8 @@ def try_recipe(
 
         known, folder = find_study(get_settings().optuna_url, study), workdir(study)
         goes_on = known.pruning(number) if kind == "trial" else None
+        if goes_on is not None and budget is not None:
+            goes_on = stop_in_time(goes_on, budget, folds, may_stop=lambda: known.has_best)
 
         def tell(done: int, total: int, what: str) -> None:
             report(done, total, f"{kind} {number}, {what}")
@@ -57,7 +61,7 @@ def try_recipe(
         result = run_trial(
             Trial(number, recipe), samples, folds, goes_on=goes_on, on_fold=keep, checkpoint_dir=folder, progress=tell
         )
-        # Told here, not where the search is led, which may have ended meanwhile; and before the files go.
+        # Recorded here, not in the flow, which may have ended meanwhile; and before the files are deleted.
         if kind == "trial":
             known.tell(result)
         else:
@@ -68,17 +72,38 @@ def try_recipe(
     return result
 
 
+@dataclass
+class Timed:
+    """A search in a budget."""
+
+    budget: Budget
+    """Of the trials; the finals have their own time after it."""
+
+    trial_seconds: float
+    """That a whole trial takes."""
+
+    def allows_another(self, study: Study) -> bool:
+        """Whether one more trial may begin; the first may, for without one no settings can be named."""
+        return self.budget.allows(self.trial_seconds) or not study.tried()
+
+
 def trials_in_flight(
-    study: Study, base: Recipe, trials: int, dataset: str, folds: int, run_id: str
+    study: Study, base: Recipe, trials: int, dataset: str, folds: int, run_id: str, timed: Timed | None = None
 ) -> Iterator[TrialResult]:
-    """Keep as many trials running as there are workers; yield each as it ends."""
+    """Keep as many trials running as there are workers, as long as the time does; yield each as it ends."""
     workers, running = get_settings().task_workers, list[PrefectFuture[TrialResult]]()
     started = study.finished
+    budget = timed.budget if timed else None
     while running or started < trials:
-        while started < trials and len(running) < workers:
+        while started < trials and len(running) < workers and (timed is None or timed.allows_another(study)):
             trial = study.ask(base)
-            running.append(try_recipe.submit(study.name, trial.number, trial.recipe, dataset, folds, run_id))
+            running.append(
+                try_recipe.submit(study.name, trial.number, trial.recipe, dataset, folds, run_id, budget=budget)
+            )
             started += 1
+        if not running:
+            logger.warning("{} of {} trials were made: the next would not fit into the time.", started, trials)
+            return
         done = next(iter(as_completed(running)))
         running.remove(done)
         yield done.result()
@@ -112,19 +137,22 @@ def tune(
         dataset: version of the snapshot to tune on, or `latest`.
         trials: how many settings to try in all, those of an earlier, interrupted run included.
         folds: parts that the training scenes are cut into.
-        minutes: time for all trials; fixes the steps of each fold. Empty: a quarter of the recipe's own steps.
+        minutes: time for all of it, finals included; fixes the steps of each fold. A trial that would not fit is
+            stopped or not begun, and a search that cannot fit is refused before it begins. Empty: a quarter of the
+            recipe's own steps.
         recipe: settings to start from: one by name, or a file.
         finals: how many of the best trials are run again for all the recipe's steps, beside the settings that the
-            search began with, before the best is named. 0: the best trial is taken at its word.
+            search began with, before the best is named. 0: the best trial is named as it is.
     """
+    budget = Budget.of(minutes) if minutes else None
     space, full = open_workspace(), load_recipe(recipe)
     snapshot = find_snapshot(dataset)
     name = study_name(snapshot.version, full, folds)
     tags = {"dataset_version": snapshot.version, "code_version": code_version(), "study": name}
     with shown_in_run(), until_done(name), space.tracker.run("tune", tags=tags) as run:
         study = open_study(get_settings().optuna_url, name, seed=full.seed)
-        base = with_steps(study, full, snapshot.version, trials * folds, minutes)
-        for _ in trials_in_flight(study, base, trials, snapshot.version, folds, run.id):
+        base, timed = with_steps(study, full, snapshot.version, trials, folds, finals, budget)
+        for _ in trials_in_flight(study, base, trials, snapshot.version, folds, run.id, timed):
             report(study.finished, trials, "trials")
         if finals:
             run_finals(study, full, finals, snapshot.version, folds, run.id)
@@ -139,7 +167,7 @@ def tune(
 
 
 def study_name(dataset: str, recipe: Recipe, folds: int) -> str:
-    """What the study of a search goes by; the same search asked for again goes on with it."""
+    """Name of the study of a search; the same search started again continues it."""
     return f"tune-{dataset}-{recipe.fingerprint()}-{folds}folds"
 
 
@@ -167,16 +195,16 @@ def publish(files: dict[str, bytes], study: Study) -> None:
     create_markdown_artifact(key="search", markdown=files[PAGE].decode().replace(PICTURE, inline))
 
 
-def with_steps(study: Study, full: Recipe, dataset: str, fits: int, minutes: float | None) -> Recipe:
+def with_steps(
+    study: Study, full: Recipe, dataset: str, trials: int, folds: int, finals: int, budget: Budget | None
+) -> tuple[Recipe, Timed | None]:
     """The recipe with the steps of a fold of a trial, which the study's first run fixed, so that all compare."""
-    if study.steps and minutes:
-        logger.info("The search goes on with {} steps a fold, as it began: minutes change nothing.", study.steps)
-    return study.fix_steps(full, study.steps or trial_steps(full, dataset, fits, minutes))
-
-
-def trial_steps(full: Recipe, dataset: str, fits: int, minutes: float | None) -> int:
-    """Steps of one fold of one trial."""
-    if minutes is None:
-        return max(1, full.steps // 4)
-    pace = seconds_per_step(full, samples_of(dataset, "train", full.gsd))
-    return steps_within(minutes, fits, pace, before=full.pretrain_steps)
+    if budget is None:
+        return study.fix_steps(full, study.steps or max(1, full.steps // 4)), None
+    costs = costs_of(dataset, full, folds)
+    if study.steps:
+        logger.info("The search goes on with {} steps a fold, as it began.", study.steps)
+    base = study.fix_steps(full, study.steps or trial_steps(full, costs, budget, trials, folds, finals))
+    if not study.tried():
+        budget.check(costs.trial(base.steps, folds), searching(1, folds))
+    return base, Timed(budget.without(final_seconds(full, costs, folds, finals)), costs.trial(base.steps, folds))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -67,6 +67,7 @@ def build_version(
     workdir: Path,
     progress: Progress = silent,
     cross_validation: CrossValidation | None = None,
+    choose_last: Callable[[], Recipe] | None = None,
 ) -> Release:
     """Make a model of a recipe, and measure it.
 
@@ -80,8 +81,9 @@ def build_version(
         folds: of the cross-validation.
         dataset_version: snapshot that the scenes are of.
         workdir: folder for checkpoints and the file; a run that was killed goes on from it.
-        progress: told of steps and scenes.
+        progress: called after every step and scene.
         cross_validation: of this recipe and these scenes, if it was made already.
+        choose_last: called after the folds; gives the recipe of the fit on every scene, which may have other steps.
 
     Raises:
         DatasetError: too few scenes for so many folds.
@@ -93,6 +95,7 @@ def build_version(
     validated = cross_validation or cross_validate(
         recipe, samples_train, folds, checkpoint_dir=workdir / "checkpoints", progress=progress
     )
+    recipe = choose_last() if choose_last else recipe
     fitted = fit(recipe, samples_train, checkpoint=_checkpoint(recipe, workdir), progress=progress)
     contract = _contract(recipe, validated, fitted, dataset_version).model_copy(
         update={"learnt_from": learnt_from(samples_train)}

@@ -1,4 +1,4 @@
-"""A search as it is remembered: an Optuna study in a database, led by one process while trials run in any."""
+"""A search for settings: an Optuna study in a database, led by one process while its trials run in any."""
 
 import warnings
 from collections.abc import Callable
@@ -64,7 +64,7 @@ class TrialResult:
 
 @dataclass(frozen=True, slots=True)
 class FinishedTrial:
-    """A trial that ended, as the study remembers it."""
+    """A trial that ended, as the study has recorded it."""
 
     number: int
     outcome: TrialOutcome
@@ -125,6 +125,11 @@ class Study:
         return len(self.tried())
 
     @property
+    def has_best(self) -> bool:
+        """Whether a trial was completed."""
+        return any(one.complete for one in self.tried())
+
+    @property
     def steps(self) -> int:
         """Steps of each fold of a trial; 0 before they are fixed."""
         return int(self._study.user_attrs.get(_STEPS, 0))
@@ -155,8 +160,8 @@ class Study:
         """Share of the differences between trials that each setting explains, the largest first.
 
         Of the differences in `FinishedTrial.first_iou`, by fANOVA (Hutter, Hoos and Leyton-Brown, ICML 2014). Trials
-        that were stopped count too: without them what makes a trial bad would look as if it did not matter. Empty where
-        there are too few to say, or all alike.
+        that were stopped count too: without them what makes a trial bad would seem not to matter. Empty where there
+        are too few to say, or all alike.
         """
         states = (TrialState.COMPLETE, TrialState.PRUNED)
         began = [one for one in self._study.get_trials(deepcopy=False, states=states) if 0 in one.intermediate_values]
@@ -273,7 +278,7 @@ class Study:
 
 
 def find_study(url: str, name: str) -> Study:
-    """A study that there is, to look at it or to tell it something, whoever leads it.
+    """An existing study, to read it or to record a result, whichever process leads it.
 
     Args:
         url: SQLAlchemy URL of the studies' database.

@@ -1,28 +1,26 @@
-"""How long things take: how many steps fit into the minutes that a person gives, and what a network costs to serve."""
+"""How long things take on this machine: the parts of a training, and a network that serves."""
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from loguru import logger
 
 from parking.data.imagery import Raster
 from parking.detection.detector import Detector
-from parking.learning.recipe import Recipe
+from parking.learning.recipe import SEARCHED, Recipe
+from parking.learning.scene_cache import samples_of
 from parking.learning.training_scenes import Sample
 
-LEAST_STEPS = 4
-"""Steps of a training that still ends in a model of some sort."""
+ALLOWANCE_SECONDS = 30.0
+"""For what does not grow with the scenes: export, pictures, registration."""
 
-
-PRETRAINING_SHARE = 0.5
-"""Largest part of the time that learning from generated scenes may take; else it is left out."""
-
-ALLOWANCE_SECONDS = 20.0
-"""For what is neither a step nor a prediction: export, pictures, registration."""
+REHEARSED = 3
+"""Scenes that are predicted to see how long it takes."""
 
 _SIDE = 1024
 _GSD = 0.1
@@ -31,69 +29,126 @@ _GSD = 0.1
 _ROUNDS = 3
 
 
-def shortened(recipe: Recipe, minutes: float, fits: int, seconds_per_step: float, *, besides: float = 0.0) -> Recipe:
-    """The recipe with as many steps as fit into a time, and without pretraining where that would take most of it.
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Seconds that the parts of a training take on this machine, with whatever else goes on there."""
+
+    step: float
+    """One optimiser step."""
+
+    folds: float
+    """All folds of one recipe without their steps: validation, prediction and scores of each training scene."""
+
+    rules: float
+    """Thresholds and calibrations from the predictions of the folds."""
+
+    test: float
+    """Prediction and scores of the test scenes."""
+
+    def trial(self, steps: int, folds: int) -> float:
+        """Seconds of one trial."""
+        return folds * steps * self.step + self.folds
+
+    def training(self, steps: int, folds: int) -> float:
+        """Seconds of one training with its folds, without learning from generated scenes first."""
+        return (folds + 1) * steps * self.step + self.folds + self.rules + self.after_last_fit
+
+    @property
+    def after_last_fit(self) -> float:
+        """Seconds of a training after its last step."""
+        return self.test + ALLOWANCE_SECONDS
+
+
+def costs_of(dataset: str, recipe: Recipe, folds: int) -> Costs:
+    """The costs of training a recipe on a snapshot; all but the step are measured once a process.
 
     Args:
-        recipe: as it was asked for.
-        minutes: time for everything.
-        fits: trainings that share it.
-        seconds_per_step: as measured on this machine.
-        besides: seconds for what is no step, see `seconds_besides`.
+        dataset: version of the snapshot.
+        recipe: to be trained.
+        folds: of the cross-validation.
     """
-    if recipe.pretrain_steps * seconds_per_step > PRETRAINING_SHARE * (minutes * 60 - besides):
-        took = recipe.pretrain_steps * seconds_per_step / 60
-        logger.warning(
-            "Generated scenes are left out: to learn from them first takes {:.1f} of {:g} minutes.", took, minutes
-        )
-        recipe = recipe.model_copy(update={"pretrain_steps": 0, "pretrain_scenes": 0})
-    steps = steps_within(minutes, fits, seconds_per_step, before=recipe.pretrain_steps, besides=besides)
-    return recipe.model_copy(update={"steps": steps})
+    from parking.learning.train import seconds_per_step
+
+    alike = {name: Recipe.model_fields[name].default for name in SEARCHED} | {"steps": 1}
+    rest = _measured(dataset, recipe.model_copy(update=alike).model_dump_json(), folds)
+    return replace(rest, step=seconds_per_step(recipe, samples_of(dataset, "train", recipe.gsd)))
 
 
-def seconds_besides(recipe: Recipe, train: Sequence[Sample], test: Sequence[Sample]) -> float:
-    """How long validation, test scores, export and pictures of one training with its folds take on this machine.
+@lru_cache(maxsize=4)
+def _measured(dataset: str, recipe: str, folds: int) -> Costs:
+    read = Recipe.model_validate_json(recipe)
+    return measure_costs(read, samples_of(dataset, "train", read.gsd), samples_of(dataset, "test", read.gsd), folds)
 
-    One scene is predicted to see how long that takes: each training scene is in as many validation rounds as the recipe
-    has, and each test scene is scored once.
+
+def measure_costs(recipe: Recipe, train: Sequence[Sample], test: Sequence[Sample], folds: int) -> Costs:
+    """How long the parts of a training take: a few steps are made and a few scenes predicted, and nothing is kept.
+
+    The network is untrained. A trained one outlines less that is not there, so the time after the steps is rather
+    shorter than what is said here.
+
+    Args:
+        recipe: to be trained.
+        train: scenes to learn from.
+        test: scenes to score on.
+        folds: of the cross-validation.
+
+    Returns:
+        The costs, with a step that takes no time: see `costs_of`.
     """
-    # Imported late: torch takes seconds, and steps are counted without it.
+    # Imported late: torch takes seconds, and budgets are kept without it.
+    from parking.learning.crossval import calibrated
+    from parking.learning.evaluate import score
     from parking.learning.network import build_network
-    from parking.learning.predict import predict
+    from parking.learning.oof_cache import coarse
+    from parking.learning.predict import detector_of, predict
+    from parking.learning.rules import draft_contract
+    from parking.learning.scene_embedding import COMPONENTS, fit_heads
+    from parking.learning.scene_prediction import predict_scene
 
-    scene = sorted(train, key=lambda sample: sample.mask.size)[len(train) // 2]
-    network = build_network(recipe.model_copy(update={"encoder_weights": "none"})).eval()
-    start = time.perf_counter()
-    predict(network, recipe, scene.pixels)
-    pixels = recipe.evaluations * sum(sample.mask.size for sample in train) + sum(sample.mask.size for sample in test)
-    return ALLOWANCE_SECONDS + (time.perf_counter() - start) * pixels / scene.mask.size
+    scenes = rehearsal(train, REHEARSED)
+    pixels = sum(sample.mask.size for sample in scenes)
+    learnt, tested = (sum(sample.mask.size for sample in samples) / pixels for samples in (train, test))
+    network = build_network(recipe).eval()
+    embedded, embedding = rehearsal(train, COMPONENTS), _Stopwatch()
+    heads = fit_heads(recipe, embedded)
+    embed = embedding.seconds / sum(sample.mask.size for sample in embedded) * pixels
+    validating = _Stopwatch()
+    for sample in scenes:
+        predict(network, recipe, sample.pixels)
+    validate = validating.seconds
+    detector, predicting = detector_of(network, recipe, heads), _Stopwatch()
+    predictions = [coarse(predict_scene(detector, sample)) for sample in scenes]
+    prediction, scoring = predicting.seconds, _Stopwatch()
+    contract = draft_contract(recipe)
+    score(predictions, contract)
+    scored, choosing = scoring.seconds, _Stopwatch()
+    calibrated(contract, predictions)
+    chosen = choosing.seconds
+    return Costs(
+        step=0.0,
+        folds=learnt * (recipe.evaluations * validate + embed + prediction + scored),
+        # Each fold is scored by what the others choose, and all choose once more: every scene counts `folds` times.
+        rules=learnt * (folds * chosen + scored),
+        test=tested * (prediction + scored),
+    )
 
 
-def steps_within(minutes: float, fits: int, seconds_per_step: float, *, before: int = 0, besides: float = 0.0) -> int:
-    """Steps for each of `fits` trainings that together take about `minutes`, and never fewer than a few.
+class _Stopwatch:
+    """Seconds since it was made."""
 
-    A machine that is busy when its pace is measured must not fail the night's retrain: where the time does not do
-    for the fewest steps, they are taken all the same, and a warning says how long that takes.
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
 
-    Args:
-        minutes: time for all of them.
-        fits: trainings that share it.
-        seconds_per_step: as measured on this machine.
-        before: steps that are made once, for all of them: on generated scenes.
-        besides: seconds that are no steps: validation, export, pictures.
-    """
-    steps = int(((minutes * 60 - besides) / seconds_per_step - before) / fits)
-    if steps < LEAST_STEPS:
-        need = ((LEAST_STEPS * fits + before) * seconds_per_step + besides) / 60
-        logger.warning(
-            "{:g} minutes are too few for {} trainings on this machine: with {} steps each they take {:.1f} minutes. "
-            "Give more time, or ask for fewer trials or folds.",
-            minutes,
-            fits,
-            LEAST_STEPS,
-            need,
-        )
-    return max(LEAST_STEPS, steps)
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self._began
+
+
+def rehearsal(samples: Sequence[Sample], count: int) -> list[Sample]:
+    """A few scenes that stand for all: evenly drawn from the smallest to the largest."""
+    by_size = sorted(samples, key=lambda sample: sample.mask.size)
+    count = min(count, len(by_size))
+    return [by_size[(2 * n + 1) * len(by_size) // (2 * count)] for n in range(count)]
 
 
 def serving_speed(recipe: Recipe, flips: bool = False, threads: int = 2) -> float:

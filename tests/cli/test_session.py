@@ -84,7 +84,7 @@ def test_a_demo_works_in_its_own_folder_whatever_platform_the_settings_name(tmp_
     script = (
         "import sys; from pathlib import Path; from cli import demo, session\n"
         "from parking.settings import get_settings\n"
-        "demo.play = lambda servers, data, minutes, out: session.start(out)\n"
+        "demo.play = lambda servers, data, steps, minutes, out: session.start(out)\n"
         "demo.demo(data='generated', minutes=1.0, out=Path(sys.argv[1]))\n"
         "found = get_settings()\n"
         "print(found.tracking_uri, found.store_url, found.optuna_url, found.task_runner, found.auth)\n"

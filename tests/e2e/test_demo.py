@@ -1,4 +1,4 @@
-"""`parking demo` as a newcomer starts it, on fewer and smaller scenes and with less time to learn."""
+"""`parking demo` as a newcomer starts it, on fewer and smaller scenes and with fewer steps to learn."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     scenes = generate_dataset(tmp_path_factory.mktemp("scenes"), 60, seed=900, size=192)
     folder = tmp_path_factory.mktemp("demo") / "demo"
     printed = folder.with_name("printed.txt")
-    words = ("demo", "--data", str(scenes), "--minutes", "0.5", "--out", str(folder))
+    words = ("demo", "--data", str(scenes), "--steps", "8", "--out", str(folder))
     servers: set[int] = set()
     with printed.open("w") as output:
         running = subprocess.Popen(

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
 from flows.retrain import retrain
+from parking.errors import TrainingError
 from parking.workspace import Workspace
 from tests.flows.conftest import Shelf
 
@@ -42,3 +45,11 @@ def test_with_promotion_the_gate_decides(
     assert done.verdict is not None
     assert not done.verdict.promote, "a model of four steps cannot beat one that is right"
     assert shelf.serving() == before
+
+
+def test_a_retrain_that_cannot_fit_into_its_time_is_refused_before_its_first_trial(
+    space: Workspace, annotated: Path, recipe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.retrain.tune", lambda *_: pytest.fail("it searches"))
+    with pytest.raises(TrainingError, match=r"minutes are too few for 1 trial in 2 folds and a training in 2 folds"):
+        retrain(str(annotated), trials=1, folds=2, minutes=0.05, recipe=recipe)

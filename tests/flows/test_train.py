@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import pytest
 from flows.train import build, train
 from monitoring.schema import table_from_parquet
 from parking.errors import FolderError, RegistryError, TrainingError
+from parking.learning.budget import Budget
 from parking.learning.recipe import load_recipe
 from parking.learning.release import Release
+from parking.learning.timing import Costs
 from parking.registry import REFERENCE_FILE, Registry, Version
 from parking.settings import get_settings
 from parking.workdir import until_done
@@ -109,12 +112,20 @@ def test_a_training_that_goes_on_keeps_the_steps_it_chose_for_its_time(
 ) -> None:
     from flows.train import in_time
 
-    monkeypatch.setattr("flows.train.seconds_per_step", lambda *_: 0.5)
-    monkeypatch.setattr("flows.train.seconds_besides", lambda *_: 0.0)
-    first = in_time(load_recipe(recipe), 1.0, dataset, 2, tmp_path)
-    monkeypatch.setattr("flows.train.seconds_per_step", lambda *_: 0.1)
-    assert in_time(load_recipe(recipe), 1.0, dataset, 2, tmp_path) == first
+    costs = Costs(step=0.5, folds=0.0, rules=0.0, test=0.0)
+    monkeypatch.setattr("flows.train.costs_of", lambda *_: costs)
+    first = in_time(load_recipe(recipe), Budget.of(1.5, clock=lambda: 0.0), dataset, 2, tmp_path)
+    monkeypatch.setattr("flows.train.costs_of", lambda *_: replace(costs, step=0.1))
+    assert in_time(load_recipe(recipe), Budget.of(1.5, clock=lambda: 0.0), dataset, 2, tmp_path) == first
     assert first.steps == 40
+
+
+def test_minutes_that_cannot_do_are_refused_before_anything_is_trained(
+    dataset: str, recipe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.train.build", lambda *_: pytest.fail("it is trained"))
+    with pytest.raises(TrainingError, match=r"0\.01 minutes are too few for a training in 2 folds .* at least"):
+        train(dataset, recipe, folds=2, minutes=0.01)
 
 
 def test_a_recipe_that_is_not_there_is_a_sentence(dataset: str) -> None:

@@ -14,9 +14,10 @@ from optuna.trial import FrozenTrial, TrialState
 from prefect.settings import PREFECT_API_URL
 
 from flows.tune import searched, study_name, tune
-from parking.errors import FolderError
+from parking.errors import FolderError, TrainingError
 from parking.learning.recipe import load_recipe
 from parking.learning.study import find_study, open_study
+from parking.learning.timing import Costs
 from parking.lock import alone_in
 from parking.workdir import workdir
 from parking.workspace import Workspace
@@ -87,6 +88,24 @@ def test_a_search_beside_the_same_one_is_refused_and_takes_nothing_from_it(
     with alone_in(workdir(name)), pytest.raises(FolderError, match="same work is under way"):
         tune(dataset, trials=1, folds=5, recipe=recipe)
     assert [trial.state for trial in trials(space, "5folds")] == [TrialState.RUNNING]
+
+
+def test_trials_that_would_not_fit_into_the_time_are_not_begun_and_the_best_so_far_is_named(
+    space: Workspace, dataset: str, recipe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.tune.costs_of", lambda *_: Costs(step=0.01, folds=1.0, rules=0.0, test=0.0))
+    monkeypatch.setattr("flows.tune.Timed.allows_another", lambda timed, study: len(study.tried()) < 1)
+    best = tune(dataset, trials=3, folds=6, minutes=10, recipe=recipe)
+    (only,) = trials(space, "6folds")
+    assert best.learning_rate == pytest.approx(only.params["learning_rate"])
+
+
+def test_a_search_that_cannot_fit_into_its_time_is_refused_before_a_trial(
+    space: Workspace, dataset: str, recipe: str
+) -> None:
+    with pytest.raises(TrainingError, match=r"0\.01 minutes are too few for 2 trials in 7 folds"):
+        tune(dataset, trials=2, folds=7, minutes=0.01, recipe=recipe)
+    assert not trials(space, "7folds")
 
 
 def start(space: Workspace, dataset: str, recipe: str, out: Path, *words: str, **env: str) -> "subprocess.Popen[str]":
