@@ -1,4 +1,4 @@
-"""How likely a known bay is taken, learnt from and judged by annotated bays of scenes that the network has not seen."""
+"""Calibration of how likely a known bay is taken, on annotated bays of scenes that the network has not seen."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -43,7 +43,7 @@ BASELINE = Recipe(
 """The earlier recipe: VGG11 from scratch, weighted cross-entropy, Adam, rotations and contrast, no averaging."""
 
 SHORT = Recipe(crop=192, batch=8, steps=200, gsd=0.11, evaluations=1, encoder_weights="none")
-"""The present network from scratch, for the minutes that a laptop has: such rows compare with each other alone."""
+"""The present network from scratch, trained for minutes: such rows compare with each other only."""
 
 SHORT_FOLDS = 3
 """Folds that short rows are trained on."""
@@ -112,14 +112,14 @@ def choose_entries(names: str) -> tuple[Entry, ...]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:
-    """What came of an entry."""
+    """Scores and costs of an entry."""
 
     entry: Entry
     validated: CrossValidation
 
     @property
     def is_short(self) -> bool:
-        """Whether it was trained for minutes on some of the folds, to compare with its like alone."""
+        """Whether it was trained for minutes on some of the folds, and compares with such rows only."""
         return self.entry.most_folds is not None
 
     def mean(self, name: str) -> float:

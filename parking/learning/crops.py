@@ -116,7 +116,7 @@ class Crops(Dataset[Crop]):
         return np.ascontiguousarray(changed["image"]), np.ascontiguousarray(changed["mask"])
 
     def choose(self, random: np.random.Generator) -> tuple[View, Window]:
-        """A scene and where to look in it."""
+        """A scene and the window to cut from it."""
         recipe = self._recipe
         low, high = np.log(recipe.scale_min), np.log(recipe.scale_max)
         zoom, turn = float(np.exp(random.uniform(low, high))), float(random.uniform(0, 2 * np.pi))

@@ -1,4 +1,4 @@
-"""Which scenes a model has learnt from: it says so in its contract, and none of them ever judges it."""
+"""Which scenes a model has learnt from: its contract lists them, and it is never scored on them."""
 
 import base64
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _DIGITS = 16
 
 
 def learnt_from(samples: Sequence[Sample]) -> LearntFrom:
-    """What a model that was trained on these scenes says of them, for its contract.
+    """The entry for a contract of a model that was trained on these scenes.
 
     It holds no imagery: 64 bits of each image's checksum, and its difference hash of 256 bits, 54 characters a scene.
 

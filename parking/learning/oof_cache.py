@@ -20,7 +20,7 @@ LEVELS = 255
 
 
 def coarse(prediction: ScenePrediction) -> ScenePrediction:
-    """A prediction as it will be after keeping it: probabilities in steps of 1/255."""
+    """A prediction as it is after it was saved and loaded: probabilities in steps of 1/255."""
     maps = {name: _from_bytes(_to_bytes(values)) for name, values in _maps(prediction).items()}
     return _with_maps(prediction, maps)
 

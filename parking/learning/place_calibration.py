@@ -18,7 +18,7 @@ Evidence = NDArray[np.float64]
 
 
 def place_evidence(prediction: ScenePrediction, contract: Contract) -> Evidence:
-    """What a scene says of how sure places are; nothing where nobody looked for free places."""
+    """The evidence of one scene; empty if free places were not annotated in it."""
     spots = found_spots(prediction, uncalibrated(contract)) if prediction.sample.judges else ()
     seen = [(log_odds(spot.confidence), is_free(spot, prediction)) for spot in spots]
     return np.array(seen, np.float64).reshape(-1, 2)

@@ -1,4 +1,4 @@
-"""Pictures of how well a model does, for the run that made it."""
+"""Pictures of the quality of a model, for its run in MLflow."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""Maps from a network that is still torch's, through the detector that will serve it."""
+"""Maps from a network in torch, through the same detector that will serve it."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ _TILES_AT_ONCE = {"cpu": 2, "cuda": 16}
 
 
 class TorchModel:
-    """A network as the detector runs it, before there is a file: scenes are judged through the code that serves."""
+    """A network in torch as the detector runs it, so that scenes are scored with the code that serves."""
 
     metadata: dict[str, str] = {}  # noqa: RUF012 - part of the protocol
     tolerance = TOLERANCE

@@ -83,8 +83,8 @@ class Recipe(BaseModel):
     """Largest zoom of a crop."""
 
     pasted_share: float = Field(0.0, ge=0, le=1)
-    """Share of crops from scenes in which vehicles were pasted onto some free places. Larger teaches more of what makes
-    a place taken, from pictures that nobody took."""
+    """Share of crops from scenes in which vehicles were pasted onto some free places. Larger: more examples of taken
+    places, but artificial ones."""
 
     light: float = Field(0.5, ge=0, le=1)
     """Strength of changes in light, colour, sharpness and shadow. 0 leaves the pixels as they are."""

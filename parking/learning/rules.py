@@ -34,7 +34,7 @@ _OVERLAP = 0.5
 """IoU from which an outline is the one that was drawn."""
 
 _LARGEST_BIAS = 0.1
-"""Share by which the number of outlines may differ from that annotated, before anything else is looked at."""
+"""Largest difference of the number of outlines from that annotated, as a share; checked before the F1."""
 
 
 def draft_contract(recipe: Recipe, dataset_version: str = "") -> Contract:
