@@ -12,9 +12,9 @@ from parking.storage import Store
 from service.buffer_file import BufferFile
 
 MOST_BYTES = 256 * 2**20
-"""Of answers and images that wait for the store; beyond them the oldest are given up."""
+"""Of answers and images that wait for the store; beyond them the oldest are dropped."""
 MOST_BYTES_IN_MEMORY = 64 * 2**20
-"""The same where the disk takes none."""
+"""The same in memory, if the disk is full."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, request TEXT NOT NULL, size INTEGER NOT NULL,
@@ -32,7 +32,7 @@ class AnswerTable:
         self._most = most_bytes
 
     def add(self, answer: Answer, image: bytes | None) -> int:
-        """Take an answer; returns how many older ones were given up for it."""
+        """Take an answer; returns how many older ones were dropped for it."""
         body = answer.model_dump_json()
         row = (answer.answer_id, answer.request_id, len(body) + len(image or b""), body, image)
         with self.file.transaction() as database:
@@ -56,8 +56,8 @@ class AnswerTable:
                 # Twice, from here and from another thread, it is the same.
                 keep_answer(store, Answer.model_validate_json(found[0]), found[1])
             except ValidationError as error:
-                # Of a version that we do not know: it must not hold up the others.
-                logger.error("The answer {} cannot be read and is given up: {}", answer_id, error)
+                # Of an unknown version: it must not block the others.
+                logger.error("The answer {} cannot be read and is dropped: {}", answer_id, error)
             with self.file.transaction() as database:
                 database.execute("DELETE FROM answers WHERE id = ?", (answer_id,))
 
@@ -69,7 +69,7 @@ class AnswerTable:
 
 
 class AnswerBuffer:
-    """Answers between the request and the store: on disk, or in memory for as long as the disk refuses."""
+    """Answers between the request and the store: on disk, or in memory for as long as the disk is full."""
 
     def __init__(self, folder: Path) -> None:
         """What the last process left in the folder."""
@@ -77,11 +77,11 @@ class AnswerBuffer:
         self._memory = AnswerTable(None, MOST_BYTES_IN_MEMORY)
 
     def add(self, answer: Answer, image: bytes | None) -> int:
-        """Take an answer; returns how many older ones, or itself, were given up for want of room."""
+        """Take an answer; returns how many older ones, or itself, were dropped for lack of space."""
         try:
             return self._disk.add(answer, image)
         except sqlite3.Error as error:
-            logger.warning("The answer {} waits in memory alone: {}", answer.answer_id, error)
+            logger.warning("The answer {} waits in memory only: {}", answer.answer_id, error)
             return self._memory.add(answer, image)
 
     def send(self, open_store: Callable[[], Store], named: str = "") -> int:
@@ -104,7 +104,7 @@ class AnswerBuffer:
         return sent
 
     def close(self) -> int:
-        """Let go of the files; returns how many waited in memory alone, and are lost."""
+        """Close the files; returns how many waited in memory only, and are lost."""
         lost = len(self._memory.waiting())
         for table in (self._disk, self._memory):
             table.file.close()

@@ -22,7 +22,7 @@ class BufferFile:
     """
 
     def __init__(self, path: Path | None, schema: str) -> None:
-        """Nothing is opened yet.
+        """Opens nothing yet.
 
         Args:
             path: of the file; None for one in memory, which ends with the process.
@@ -63,7 +63,7 @@ class BufferFile:
         return (pages - free) * size
 
     def close(self) -> None:
-        """Let go of the file; the next transaction opens it again."""
+        """Close the file; the next transaction opens it again."""
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
@@ -88,7 +88,7 @@ class BufferFile:
             return sqlite3.connect(":memory:", check_same_thread=False, isolation_level="IMMEDIATE")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # For the eyes of this user alone: request ids, and images where they are kept.
+            # Readable by this user only: it has request ids, and images where they are kept.
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
         except OSError as error:
             raise sqlite3.OperationalError(f"{self.path} cannot be opened: {error.strerror or error}") from error

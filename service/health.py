@@ -1,4 +1,4 @@
-"""What the service says of itself."""
+"""State of the service, for `/health`."""
 
 from datetime import UTC, datetime
 from typing import Literal

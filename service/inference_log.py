@@ -59,7 +59,7 @@ class InferenceLog:
     def flush(self) -> None:
         """Write what waits, of this process and of those that ended; on failure it goes on waiting."""
         with suppress(FolderError), alone_in(self._buffer.folder / "sender"):
-            # Where another process sends, it sends these rows, too.
+            # If another process is sending, it sends these rows, too.
             self._send()
         self._measure()
 
@@ -97,7 +97,7 @@ class InferenceLog:
                 logger.warning("Log rows cannot be read from {}: {}", self._buffer.folder, error)
 
     def _write(self, table: RowTable, segment: Segment) -> int:
-        """The whole segment again: then it is one file, and a crash in between costs and doubles nothing."""
+        """The whole segment again: then it is one file, and a crash in between loses no row and doubles none."""
         rows = table.rows_of(segment)
         store, found = self._open_store(), to_table(rows)
         before = _already_there(store, segment) if segment.partial else None

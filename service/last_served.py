@@ -38,26 +38,31 @@ class Remembered(BaseModel):
 
 
 class Memory:
-    """Remembers one version of one registry, in one file."""
+    """Keeps the version that served last, of one registry, in one file."""
 
     def __init__(self, file: Path, source: str) -> None:
         """A memory that outlives the process.
 
         Args:
             file: where it is kept.
-            source: registry and model; what another one served is not recalled.
+            source: registry and model; the version of another one is not used.
         """
         self._file = file
         self._source = source
 
     def keep(self, version: Version, file: Path, sha256: str) -> None:
-        """Remember this version instead of the one before; where the disk refuses, the next start is only slower."""
+        """Keep this version instead of the one before; if the disk is full, the next start is only slower."""
         remembered = Remembered(source=self._source, version=version, file=file.resolve(), sha256=sha256)
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             write_whole(self._file, remembered.model_dump_json(indent=1).encode())
         except OSError as error:
-            logger.warning("Version {} is not remembered: {} ({})", version.number, self._file, error.strerror or error)
+            logger.warning(
+                "Version {} is not kept for the next start: {} ({})",
+                version.number,
+                self._file,
+                error.strerror or error,
+            )
 
     def recall(self) -> Remembered | None:
         """What was kept last; None where there is nothing, or nothing of this registry that can be read."""
@@ -72,13 +77,13 @@ class Memory:
 
 
 def memory_of(settings: Settings) -> Memory:
-    """The memory of a deployment."""
+    """Where a deployment keeps its version."""
     source = f"{settings.model_name} at {without_password(settings.tracking_uri, settings.tracking_uri)}"
     return Memory(settings.state_dir / "remembered.json", source)
 
 
 def remember_shipped(settings: Settings) -> None:
-    """Remember the shipped model as version 1: that is what it becomes where there is no registry yet.
+    """Keep the shipped model as version 1: that is what it becomes where there is no registry yet.
 
     Raises:
         ModelError: this installation lacks it.

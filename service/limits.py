@@ -1,4 +1,4 @@
-"""What one process takes on: bytes of a body, inferences at once, requests that wait."""
+"""Limits of one process: bytes of a body, inferences at once, requests that wait."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -17,9 +17,9 @@ from service.buffer_file import BufferFile
 ROWS_PER_MIB = 1_000
 """What a row takes on disk with its keys is a little less than a thousandth of that."""
 SEGMENT_ROWS = 5_000
-"""Rows of one file in the store: it is written whole again as rows come, so it must not grow for ever."""
+"""Rows of one file in the store: it is written again as a whole when rows come, so its size is limited."""
 _SHARES = 8
-"""A segment is at most this part of the bound, so that giving up the oldest costs no more than one part."""
+"""A segment is at most this part of the bound, so that dropping the oldest costs no more than one part."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS segments (
     name TEXT PRIMARY KEY, hour TEXT NOT NULL, held INTEGER NOT NULL DEFAULT 0, sent INTEGER NOT NULL DEFAULT 0,
@@ -61,14 +61,14 @@ class RowTable:
 
         Args:
             path: of the file; None for memory.
-            most_rows: beyond them the oldest that wait are given up.
+            most_rows: beyond them the oldest waiting rows are dropped.
         """
         self.file = BufferFile(path, _SCHEMA)
         self._most = most_rows
         self._segment_rows = max(1, min(SEGMENT_ROWS, most_rows // _SHARES))
 
     def add(self, row: LogRow, key: str) -> int:
-        """Take a row, once by its key; returns how many older ones were given up for it."""
+        """Take a row, once by its key; returns how many older ones were dropped for it."""
         with self.file.transaction() as database:
             segment = self._segment_for(database, hour_of(row.time))
             _insert(database, segment, key, body_of(row))
@@ -121,7 +121,7 @@ class RowTable:
                 _drop(database, name)
 
     def move_to(self, other: "RowTable") -> None:
-        """Hand everything to another table; what it does not take stays. No row comes in between."""
+        """Move all rows to another table; rows that it does not take stay. No row comes in between."""
         with self.file.transaction() as database:
             for segment in self.unsent():
                 other.add_segment(segment, self.rows_of(segment))
@@ -150,7 +150,7 @@ class RowTable:
             name, hour, held, sent = segments[0]
             _drop(database, name)
             if sent < held:
-                logger.error("{} log rows of {} are given up: the buffer is full", held - sent, hour[:16])
+                logger.error("{} log rows of {} are dropped: the buffer is full", held - sent, hour[:16])
                 lost += held - sent
         return lost
 
@@ -166,7 +166,7 @@ class LogBuffer:
 
         Args:
             folder: where the file lies.
-            most_rows: beyond them the oldest rows that wait are given up.
+            most_rows: beyond them the oldest waiting rows are dropped.
         """
         self.folder = folder
         self._disk = RowTable(folder / "rows.db", most_rows)
@@ -179,26 +179,26 @@ class LogBuffer:
         return self._disk, self._memory
 
     def add(self, row: LogRow) -> int:
-        """Take a row; returns how many older ones were given up for it."""
+        """Take a row; returns how many older ones were dropped for it."""
         key = row.answer_id or uuid.uuid4().hex
         try:
             lost = self._disk.add(row, key)
         except sqlite3.Error as error:
             if not self._refused:
-                logger.warning("Log rows wait in memory alone: {} ({})", self.folder, error)
+                logger.warning("Log rows wait in memory only: {} ({})", self.folder, error)
             self._refused = True
             return self._memory.add(row, key)
         self._refused = False
         return lost
 
     def settle(self) -> None:
-        """Move to the disk what is in memory alone, if the disk takes it again; each segment keeps its name."""
+        """Move to the disk what is in memory only, if the disk takes it again; each segment keeps its name."""
         if not self.in_memory():
             return
         try:
             self._memory.move_to(self._disk)
         except sqlite3.Error as error:
-            logger.warning("{} log rows wait in memory alone: {}", self.in_memory(), error)
+            logger.warning("{} log rows wait in memory only: {}", self.in_memory(), error)
         else:
             self._refused = False
 
@@ -218,7 +218,7 @@ class LogBuffer:
         return sum(table.file.used_bytes() for table in self.tables)
 
     def close(self) -> int:
-        """Let go of the file; returns how many rows waited in memory alone, and are lost."""
+        """Close the file; returns how many rows waited in memory only, and are lost."""
         lost = self.in_memory()
         for table in self.tables:
             table.file.close()

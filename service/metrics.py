@@ -1,4 +1,4 @@
-"""What the service tells Prometheus."""
+"""The metrics of the service, for Prometheus."""
 
 from prometheus_client import (
     CollectorRegistry,
@@ -32,7 +32,7 @@ class Metrics:
 
 
 class RequestMetrics:
-    """How many were answered, and how soon."""
+    """Requests and their duration."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.answered = Counter(
@@ -48,7 +48,7 @@ class RequestMetrics:
 
 
 class RoomMetrics:
-    """How much of what the process takes on is taken; see `service.limits`."""
+    """How much of the limits is used; see `service.limits`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.slots = Gauge("parking_slots", "Inferences that may run at once.", registry=registry)
@@ -81,14 +81,14 @@ class ModelMetrics:
         )
         self.confirmed = Gauge(
             "parking_model_confirmed",
-            "1 where the registry named the serving version since the start, 0 where it is only remembered.",
+            "1 if the registry has named the serving version since the start, 0 if it is the one that served last.",
             registry=registry,
         )
-        self.registry_up = Gauge("parking_registry_up", "1 where the registry answered last time.", registry=registry)
+        self.registry_up = Gauge("parking_registry_up", "1 if the registry answered last time.", registry=registry)
 
 
 class AnswerMetrics:
-    """What was asked about, what was found, and what people said of it."""
+    """Images, answers and corrections."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.megapixels = Histogram(
@@ -113,15 +113,15 @@ class AnswerMetrics:
 
 
 class LogMetrics:
-    """Where the rows of the inference log are."""
+    """Rows of the inference log."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.written = Counter("parking_log_rows_written_total", "Log rows in the store.", registry=registry)
-        self.lost = Counter("parking_log_rows_lost_total", "Log rows given up.", registry=registry)
+        self.lost = Counter("parking_log_rows_lost_total", "Log rows dropped.", registry=registry)
         self.pending = Gauge("parking_log_rows_pending", "Log rows not yet in the store.", registry=registry)
         self.spool_bytes = Gauge(
             "parking_log_spool_bytes", "Size of the log rows kept on this machine.", registry=registry
         )
         self.spool_limit = Gauge(
-            "parking_log_spool_limit_bytes", "Size from which the oldest waiting rows are given up.", registry=registry
+            "parking_log_spool_limit_bytes", "Size from which the oldest waiting rows are dropped.", registry=registry
         )

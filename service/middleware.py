@@ -45,14 +45,14 @@ class RequestContext:
                 MutableHeaders(scope=message)[REQUEST_ID] = request_id
             await send(message)
             if message["type"] == "http.response.body" and not message.get("more_body", False):
-                # Now, not after the work that an answer leaves behind.
+                # Now, not after the work that follows an answer.
                 self._record(scope, status, time.perf_counter() - started)
 
         with logger.contextualize(request_id=request_id):
             try:
                 await self._app(scope, receive, named)
             except asyncio.CancelledError:
-                # uvicorn cancels what outlasts its grace, and would tell the caller 500.
+                # uvicorn cancels requests at the end of its grace period, and would answer 500.
                 if status:
                     raise
                 await problem(HTTPStatus.SERVICE_UNAVAILABLE, STOPPING, request_id, _RETRY)(scope, receive, named)

@@ -1,4 +1,4 @@
-"""What the service says of its model."""
+"""Description of the serving model."""
 
 from datetime import datetime
 from typing import Literal
@@ -14,17 +14,17 @@ _NOT_SHOWN = {"golden_tile", "golden_grid", "learnt_from"}
 
 
 class VersionChange(BaseModel):
-    """A version that came to this process."""
+    """A version that this process loaded or rejected."""
 
     time: datetime
     version: int
     result: Literal["remembered", "confirmed", "loaded", "rejected"]
     detail: str
-    """Why it was refused, or how it came."""
+    """Why it was rejected, or how it was loaded."""
 
 
 class Limits(BaseModel):
-    """What one request may bring."""
+    """Limits of one request."""
 
     upload_mb: float
     """Largest body, in MiB."""
@@ -35,7 +35,7 @@ class Limits(BaseModel):
 
 
 class ModelInfo(BaseModel):
-    """The model that answers, how it came, and what it declares of itself."""
+    """The serving model: its version, how it was loaded, and its contract."""
 
     model_config = ConfigDict(protected_namespaces=(), use_attribute_docstrings=True)
 
@@ -53,9 +53,9 @@ class ModelInfo(BaseModel):
     runtime: Runtime
     """What runs it."""
     contract: dict[str, object] | None
-    """What it declares, without the golden tile that proves it and the digests of what it learnt from."""
+    """Its contract, without the golden tile that checks the file and the digests of its training scenes."""
     history: list[VersionChange]
-    """What became of the versions that came to this process, newest first; at most 20."""
+    """The latest versions that this process loaded or rejected, newest first; at most 20."""
     rejected: dict[str, str]
     """Versions that failed their checks, and why."""
     last_error: str | None

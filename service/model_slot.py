@@ -19,11 +19,11 @@ from service.last_served import Memory
 from service.metrics import Metrics
 
 LONGEST_DELAY = 30.0
-"""Longest wait between two questions to a registry that does not answer, in seconds."""
+"""Longest interval between two requests to a registry that does not answer, in seconds."""
 
 
 class Versions(Protocol):
-    """What the slot asks of a registry."""
+    """What the slot needs from a registry."""
 
     def resolve(self, which: str = PRODUCTION) -> Version:
         """The version that an alias names."""
@@ -44,7 +44,7 @@ class Loaded:
     file: Path
     loaded_at: datetime
     confirmed: bool = True
-    """Whether the registry named this version since the process began; a remembered one serves before it does."""
+    """Whether the registry has named this version since the start; the one that served last may serve earlier."""
 
     @property
     def label(self) -> str:
@@ -54,7 +54,7 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A version that came."""
+    """A version that was loaded or rejected."""
 
     time: datetime
     version: int
@@ -64,23 +64,23 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why a version stays out."""
+    """Why a version was rejected."""
 
     reason: str
     sha256: str
-    """Of its file: a number alone may come again, in a registry that was made anew."""
+    """Of its file: a new registry may use the same number again."""
 
 
 @dataclass(slots=True)
 class SlotStatus:
-    """What the slot knows besides its model."""
+    """State of the slot besides its model."""
 
     registry_ok: bool = False
     last_error: str | None = None
     rejected: dict[int, Rejection] = field(default_factory=dict)
     """Versions that failed their checks; they are not tried again while their file is the same."""
     history: deque[Change] = field(default_factory=lambda: deque(maxlen=20))
-    """What became of the latest versions that came, oldest first."""
+    """The latest versions that were loaded or rejected, oldest first."""
 
     def reasons(self) -> dict[str, str]:
         """Why versions were rejected, by number; a copy, for the slot's own thread may reject another meanwhile."""
@@ -127,7 +127,7 @@ class ModelSlot:
         self._runtime: Runtime = runtime
         self._every = every_seconds
         self._failures = 0
-        self._random = random.Random()  # noqa: S311 - spreads load, guards nothing
+        self._random = random.Random()  # noqa: S311 - spreads load, needs no secrecy
         self._before: Loaded | None = None
         self._polling = threading.Lock()
         self._stopped = threading.Event()
@@ -137,17 +137,17 @@ class ModelSlot:
         self.current: Loaded | None = None
 
     def start(self) -> None:
-        """Begin to follow the alias."""
+        """Start to follow the alias."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End; a load that is under way is not waited for."""
+        """Stop; it does not wait for a load that is under way."""
         self._stopped.set()
         self._woken.set()
         self._thread.join(timeout=1.0)
 
     def wake(self) -> None:
-        """Look at the alias at once instead of at the next time; does not wait for it."""
+        """Poll the alias at once instead of at the next interval; does not wait for it."""
         self._woken.set()
 
     @property
@@ -156,7 +156,7 @@ class ModelSlot:
         return self.status.last_error or "The first model is being loaded. Try again in a few seconds."
 
     def poll(self) -> None:
-        """Look at the alias once, and load what it names if that is new."""
+        """Poll the alias once, and load the version that it names if that is new."""
         with self._polling:
             self._poll()
 
@@ -171,7 +171,7 @@ class ModelSlot:
             detector = self._load(remembered.file)
         except Exception as error:  # noqa: BLE001 - whatever it is, the registry can still be asked
             said = error if isinstance(error, ParkingError) else repr(error)
-            self._note(f"Version {version.number}, which served last, is asked of the registry again: {said}")
+            self._note(f"Version {version.number}, which served last, must be fetched from the registry again: {said}")
             return
         loaded = Loaded(detector, version, remembered.file, datetime.now(UTC), confirmed=False)
         self._serve(loaded, "remembered", "It served last; the registry is being asked.")
@@ -199,7 +199,7 @@ class ModelSlot:
             self._woken.wait(self._pause())
 
     def _pause(self) -> float:
-        """Longer after each failure, and never quite regular: many pods must not ask in step."""
+        """Longer after each failure, with jitter: many pods must not ask at the same time."""
         delay: float = min(self._every * 2.0 ** min(self._failures, 10), max(LONGEST_DELAY, self._every))
         return delay * self._random.uniform(0.8, 1.2)
 
@@ -249,7 +249,7 @@ class ModelSlot:
         return detector
 
     def _swap(self, loaded: Loaded, result: Literal["confirmed", "loaded"], detail: str) -> None:
-        """Serve what the registry names, and remember it."""
+        """Serve what the registry names, and keep it for the next start."""
         self._serve(loaded, result, detail)
         self._memory.keep(loaded.version, loaded.file, loaded.detector.sha256)
 
@@ -281,5 +281,5 @@ class ModelSlot:
 
 
 def _is_same(one: Version, other: Version) -> bool:
-    """A number alone may come again, in a registry that was made anew."""
+    """A new registry may use the same number again."""
     return (one.number, one.tags.get("sha256")) == (other.number, other.tags.get("sha256"))
