@@ -13,18 +13,18 @@ from parking.errors import SettingsError
 
 _FOREIGN = ("AWS_", "MLFLOW_TRACKING_", "MLFLOW_S3_", "PREFECT_API_")
 GENERATED = "generated"
-"""What stands in place of a folder of images where drawn scenes are wanted."""
+"""Given instead of a folder of images to use generated scenes."""
 
 
 class Settings(BaseSettings):
-    """Every knob of a deployment. What shapes a model is not here but in its recipe and its contract."""
+    """Settings of a deployment. What shapes a model is in its recipe and its contract instead."""
 
     model_config = SettingsConfigDict(
         env_prefix="PARKING_", env_file=".env", extra="ignore", use_attribute_docstrings=True, frozen=True
     )
 
     state_dir: Path = Path(".parking")
-    """Folder for everything that this machine keeps: databases, the default store, caches, logs."""
+    """Folder for everything that is kept on this machine: databases, the default store, caches, logs."""
 
     store: str = ""
     """Where datasets, inference logs and reports live: a folder or `s3://bucket/prefix`. Empty: `<state_dir>/store`."""
@@ -34,11 +34,11 @@ class Settings(BaseSettings):
     `generated`."""
 
     labels: str = ""
-    """What labels of annotations mean that are none of the usual words, as `pkw=vehicle,bucht=stall` (docs/data.md)."""
+    """Meanings of your own labels of annotations, as `pkw=vehicle,bucht=stall` (docs/data.md)."""
 
     group_by: str = ""
-    """Regular expression that finds in an image's path the place that it shows: images of one place are never on two
-    sides of a split. Empty: the usual names of tiles and frames (docs/data.md)."""
+    """Regular expression for the part of an image's path that names the place it shows. Images of one place are never
+    split between training and test. Empty: the usual names of tiles and frames (docs/data.md)."""
 
     retrain_cron: str = "0 3 * * 1"
     """When the scheduled retrain runs (cron, UTC). Empty, or with generated `data`: only on demand."""
@@ -47,10 +47,10 @@ class Settings(BaseSettings):
     """When the monitoring run reports on the day before (cron, UTC). Empty: only on demand."""
 
     mlflow_tracking_uri: str = ""
-    """MLflow's address. Empty: SQLite in `<state_dir>`, which needs no server but only serves one machine."""
+    """MLflow's address. Empty: SQLite in `<state_dir>`, which needs no server and works on one machine only."""
 
     register_shipped: bool = True
-    """Whether the model that ships becomes the first version of an empty registry, so that the service can answer."""
+    """Whether the shipped model becomes the first version of an empty registry, so that the service can answer."""
 
     model_name: str = "free-parking"
     """Name of the registered model, and of the MLflow experiment that its runs go to."""
@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     """Database of the tuning studies (an SQLAlchemy URL). Empty: SQLite in `<state_dir>`."""
 
     task_runner: str = Field("threads", pattern="^(threads|dask)$")
-    """What runs tuning trials: `threads` on this machine, or `dask`."""
+    """Where tuning trials run: in `threads` on this machine, or on `dask`."""
 
     task_workers: int = Field(1, ge=1)
     """Trials at once. A trial already uses every core, so more than one only helps on a larger machine or on Dask."""
@@ -75,50 +75,50 @@ class Settings(BaseSettings):
     """Requests at once to such servers, of all workers of a survey together; each worker has one at least."""
 
     assumed_gsd: float = Field(0.0, ge=0.0, lt=5.0)
-    """Metres per pixel of an image that does not say; it shapes areas in m², and the answer says `assumed`. 0: what
-    the model learnt with."""
+    """Metres per pixel of images whose file does not say it; the answer then says `assumed`. 0: it is estimated from
+    vehicles or texture."""
 
     runtime: Literal["onnxruntime", "openvino"] = "onnxruntime"
-    """What runs the model. `openvino` answers nearly twice as many callers at once on CPUs that compute in bfloat16, a
-    little differently (docs/performance.md); it needs the dependency group of that name."""
+    """Inference runtime. `openvino` is nearly twice as fast with several clients on CPUs that compute in bfloat16, and
+    its answers differ a little (docs/performance.md). It needs the dependency group of that name."""
 
     threads: int = Field(0, ge=0)
-    """CPU threads of all inferences together; one that is alone has them all. 0: all cores."""
+    """CPU threads of all inferences together; a single inference uses all of them. 0: all cores."""
 
     slots: int = Field(2, ge=1)
-    """Inferences at once in the service, which share the threads; further requests wait. With as many as there are
-    threads most requests are answered; each more wants memory for its image and for what the network computes."""
+    """Inferences at once in the service, which share the threads; further requests wait. Throughput is highest with as
+    many as there are threads; each needs memory for its image and for the network."""
 
     queue: int = Field(16, ge=0)
     """Requests that may wait for a slot; beyond them the service answers 503 at once."""
 
     request_seconds: float = Field(60.0, gt=0)
-    """Longest that a request may take, with its upload and its wait for a slot; then it is given up with 504."""
+    """Longest time of a request, with its upload and its wait for a slot; after that it gets 504."""
 
     reload_seconds: float = Field(2.0, gt=0)
     """How often the service asks the registry which version is `production`. Smaller: faster reload, more calls."""
 
     max_upload_mb: float = Field(32.0, gt=0)
-    """Largest request body, in MiB. All that are under way together may have as many times that as there are slots and
-    places in the queue."""
+    """Largest request body, in MiB. All requests together may have that much for each slot and each place in the
+    queue."""
 
     max_megapixels: float = Field(64.0, gt=0)
     """Largest image, in million pixels; checked before the image is decoded."""
 
     token: SecretStr = SecretStr("")
-    """Callers show it as `Authorization: Bearer …`: for `POST /model/reload`, and with `auth` for every image.
+    """Token that callers send as `Authorization: Bearer …`: for `POST /model/reload`, and with `auth` for every image.
     Empty: nobody can reload by hand."""
 
     webhook_secret: SecretStr = SecretStr("")
-    """What MLflow signs its webhooks with, so that `POST /model/webhook` makes a promotion felt at once.
-    Empty: that route refuses all; the service learns of a promotion when it asks next."""
+    """Secret with which MLflow signs its webhooks, so that the service reloads at once after a promotion
+    (`POST /model/webhook`). Empty: that route refuses all, and the service reloads at the next poll."""
 
     auth: bool = False
-    """Answer only callers that show the token. On without a token, the service refuses to start."""
+    """Answer only requests with the token. If it is on and there is no token, the service refuses to start."""
 
     rate_limit: float = Field(0.0, ge=0)
     """Images a minute that one caller (by its address) may send; ten seconds' worth may come at once. 0: no limit.
-    Behind a proxy, set uvicorn's FORWARDED_ALLOW_IPS to its address: else all callers are one."""
+    Behind a proxy, set uvicorn's FORWARDED_ALLOW_IPS to its address; otherwise all callers count as one."""
 
     cors_origins: str = ""
     """Pages of other hosts that may call the service from a browser: origins such as `https://example.org`, with
@@ -128,26 +128,26 @@ class Settings(BaseSettings):
     """How long a row of the inference log may wait on this machine before it is written to the store."""
 
     log_spool_mb: float = Field(64.0, gt=0)
-    """Log rows kept in `<state_dir>/inference-log` while the store is down, in MiB (1,000 rows each). Beyond it the
-    oldest are given up, and counted."""
+    """Log rows kept in `<state_dir>/inference-log` while the store is down, in MiB (1,000 rows each). Beyond that
+    the oldest are dropped, and counted."""
 
     drift_min_rows: int = Field(12, ge=2)
     """Rows below which a drift report says `insufficient_data` instead of guessing."""
 
     drift_share: float = Field(0.4, gt=0, le=1)
-    """Share of drifted columns from which the verdict is `drift`; half of it is a `warning`. One far out will do."""
+    """Share of drifted columns from which the verdict is `drift`; half of it is a `warning`. One far off is enough."""
 
     drift_threshold: float = Field(0.5, gt=0)
     """Effect size from which a column counts as drifted: Wasserstein distance in units of the reference's spread.
-    With few rows chance alone does more, and the limit is raised to it."""
+    With few rows chance alone gives larger distances, and the limit is raised to these."""
 
     feedback_days: float = Field(7.0, ge=0)
-    """Days that the outlines of an answer are kept in the store, so that people may correct it. 0: none are kept, and
+    """Days that the outlines of an answer are kept in the store, so that it can be corrected. 0: none are kept, and
     the service takes no corrections."""
 
     keep_images: bool = False
-    """Keep the image of a request as long as its answer, and for good once it was corrected. Off, corrections are
-    scored but teach nothing: there is no scene to train on."""
+    """Keep the image of a request as long as its answer, and permanently once it was corrected. If it is off,
+    corrections are scored, but there are no images to train on."""
 
     report_images: bool = False
     """Show in the drift report and on the page /monitoring, small, the images least like those of the training. It
@@ -160,10 +160,10 @@ class Settings(BaseSettings):
     """Whether the verdict `drift` starts the `retrain` deployment."""
 
     retrain_cooldown_days: float = Field(7.0, ge=0)
-    """Days after a training in which drift starts no other, so that one bad week is one retrain."""
+    """Days after a training in which drift starts no other."""
 
     log_json: bool = False
-    """One JSON object a log line, for machines; otherwise lines for people."""
+    """Write the log as JSON, one object a line; otherwise as text."""
 
     @field_validator("*", mode="before")
     @classmethod
@@ -199,17 +199,17 @@ class Settings(BaseSettings):
 
 
 def clean_environment() -> None:
-    """Take the white space from the ends of secrets and addresses that libraries read from the environment themselves.
+    """Strip white space from the ends of secrets and addresses that libraries read from the environment themselves.
 
-    Every Secret of Kubernetes that was made with `echo` ends in a line break, and a server only says that the key is
-    wrong. It is said here once, because programs that are not ours read the same Secret.
+    A Secret of Kubernetes that was made with `echo` ends in a line break, and servers then only say that the key is
+    wrong. A warning says so, because other programs read the same Secret.
     """
     for name, value in os.environ.items():
         if name.startswith(_FOREIGN) and value != value.strip():
             os.environ[name] = value.strip()
             logger.warning(
-                "{} begins or ends with white space, as Secrets do that were made with `echo`; it is taken without. "
-                "Make it anew with `printf %s`.",
+                "{} begins or ends with white space, as a Secret made with `echo` does; the white space is ignored. "
+                "Make the Secret again with `printf %s`.",
                 name,
             )
 
