@@ -17,7 +17,7 @@ from parking.learning.place_calibration import calibrate_places, place_evidence
 from parking.learning.predict import detector_of
 from parking.learning.recipe import Recipe
 from parking.learning.rules import choose_instance_rules, choose_threshold, draft_contract
-from parking.learning.scene_embedding import learn_glance
+from parking.learning.scene_embedding import fit_heads
 from parking.learning.scene_prediction import (
     ScenePrediction,
     histogram_of,
@@ -217,7 +217,7 @@ def _predict_fold(
     if predictions is None:
         checkpoint = kept.with_name(f"{kept.name}.pt") if kept else None
         fitted = fit(recipe, train, validation, checkpoint=checkpoint, progress=progress)
-        detector = detector_of(fitted.network, recipe, learn_glance(recipe, train))
+        detector = detector_of(fitted.network, recipe, fit_heads(recipe, train))
         predictions = [coarse(predict_scene(detector, sample, tta=flips)) for sample in validation]
         if maps_path:
             save_maps(maps_path, belongs_to, predictions)

@@ -113,7 +113,7 @@ def test_a_fold_that_is_alone_chooses_its_own(even: Fits) -> None:
 
 def test_a_fold_does_not_teach_what_texture_says_of_its_own_scenes(even: Fits, monkeypatch: pytest.MonkeyPatch) -> None:
     taught: list[set[str]] = []
-    monkeypatch.setattr(crossval, "learn_glance", lambda recipe, train: taught.append({s.name for s in train}))
+    monkeypatch.setattr(crossval, "fit_heads", lambda recipe, train: taught.append({s.name for s in train}))
     cross_validate(TINY, SAMPLES, 3)
     assert taught == [train for train, _ in even.seen]
 
