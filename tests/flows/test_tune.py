@@ -93,7 +93,7 @@ def test_a_search_beside_the_same_one_is_refused_and_takes_nothing_from_it(
 def test_trials_that_would_not_fit_into_the_time_are_not_begun_and_the_best_so_far_is_named(
     space: Workspace, dataset: str, recipe: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flows.tune.costs_of", lambda *_: Costs(step=0.01, folds=1.0, rules=0.0, test=0.0))
+    monkeypatch.setattr("flows.tune.costs_of", lambda *_: Costs(step=5.0, folds=1.0, rules=0.0, test=0.0))
     monkeypatch.setattr("flows.tune.Timed.allows_another", lambda timed, study: len(study.tried()) < 1)
     best = tune(dataset, trials=3, folds=6, minutes=10, recipe=recipe)
     (only,) = trials(space, "6folds")
