@@ -1,8 +1,11 @@
 """No request works on for nobody, or for ever."""
 
+import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 
 import cv2
@@ -121,4 +124,27 @@ def test_a_process_that_stops_waits_no_longer_than_its_grace(
             wait_until(lambda: len(slow) > 5)
         # The service has stopped, and the thread that worked for the request with it.
         assert len(slow) < 200
-        assert answer.exception() is not None or answer.result().status_code >= 500
+        told = answer.result()
+        assert_problem(told, 503, "The service is stopping")
+        assert told.headers["Retry-After"] == "1"
+
+
+@pytest.mark.parametrize("kind", ["image/png", "multipart/form-data; boundary=X"])
+def test_an_upload_that_stands_still_is_told_by_the_deadline(
+    models: dict[int, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    # Nothing more comes of this body: an early answer need not wait for it.
+    monkeypatch.setattr("service.limits._REST_SECONDS", 0.1)
+    settings = Settings(_env_file=None, state_dir=tmp_path / "state", threads=1, request_seconds=1)
+    with running(create_app(settings, FlippingRegistry(models, serving=1))) as address:
+        wait_until(lambda: httpx.get(f"{address}/health/ready").status_code == 200)
+        with closing(HTTPConnection(address.removeprefix("http://"), timeout=30)) as caller:
+            caller.putrequest("POST", "/predict")
+            caller.putheader("Content-Type", kind)
+            caller.putheader("Content-Length", "100000")
+            caller.endheaders(b"--X")
+            answer = caller.getresponse()
+            told = json.loads(answer.read())
+        assert (answer.status, told["status"]) == (504, 504)
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert "no answer after 1 s" in told["detail"]
