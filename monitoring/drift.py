@@ -14,7 +14,16 @@ from monitoring.outliers import Outliers
 from monitoring.reservoir import Reservoir
 from monitoring.schema import values
 
-__all__ = ["EMBEDDING_COLUMNS", "IMAGE_COLUMNS", "KINDS", "PREDICTION_COLUMNS", "Comparison", "Finding", "compare"]
+__all__ = [
+    "DRIFT_SHARE",
+    "EMBEDDING_COLUMNS",
+    "IMAGE_COLUMNS",
+    "KINDS",
+    "PREDICTION_COLUMNS",
+    "Comparison",
+    "Finding",
+    "compare",
+]
 
 # The size of an image changes nothing for a model that works in tiles, so it has no vote.
 IMAGE_COLUMNS: tuple[str, ...] = tuple(column.name for column in fields(Descriptors) if column.name != "megapixels")
@@ -25,6 +34,8 @@ KINDS: dict[str, Kind] = {
     **dict.fromkeys(EMBEDDING_COLUMNS, "embedding"),
     **dict.fromkeys(PREDICTION_COLUMNS, "prediction"),
 }
+DRIFT_SHARE = 0.4
+"""Share of drifted columns from which the verdict is `drift`; half of it is a `warning`. One far out will do."""
 _MAX_NAMED = 3
 """Columns that the reason names."""
 

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from loguru import logger
 
 from monitoring.corrections import read_feedback
-from monitoring.drift import Comparison, Finding
+from monitoring.drift import DRIFT_SHARE, Comparison, Finding
 from monitoring.evidently_workspace import WORKSPACE, evaluate, keep_run
 from monitoring.examples import Example, find_examples
 from monitoring.history import REPORT_PREFIX
@@ -173,7 +173,7 @@ class _Run:
         return batch.comparison.finding(
             min_rows=self.settings.drift_min_rows,
             threshold=self.settings.drift_threshold,
-            share=self.settings.drift_share,
+            share=DRIFT_SHARE,
         )
 
     def _examples(self, batch: _Batch, finding: Finding) -> list[Example]:
@@ -189,7 +189,7 @@ class _Run:
         if batch.comparison is None or not finding.columns:
             return bare_page(summary(report))
         sample = batch.comparison.sample.table
-        snapshot = evaluate(finding, batch.comparison.reference, sample, self.settings.drift_share, report.day)
+        snapshot = evaluate(finding, batch.comparison.reference, sample, DRIFT_SHARE, report.day)
         if self.window.is_whole_day:
             workspace = self.settings.state_dir / WORKSPACE
             try:

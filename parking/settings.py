@@ -134,9 +134,6 @@ class Settings(BaseSettings):
     drift_min_rows: int = Field(12, ge=2)
     """Rows below which a drift report says `insufficient_data` instead of guessing."""
 
-    drift_share: float = Field(0.4, gt=0, le=1)
-    """Share of drifted columns from which the verdict is `drift`; half of it is a `warning`. One far off is enough."""
-
     drift_threshold: float = Field(0.5, gt=0)
     """Effect size from which a column counts as drifted: Wasserstein distance in units of the reference's spread.
     With few rows chance alone gives larger distances, and the limit is raised to these."""

@@ -1,4 +1,9 @@
-"""How many images a caller may send: an even rate, with some at once."""
+"""How many images a caller may send: an even rate, with some at once.
+
+It counts in this process alone, so two pods let twice as many through; what holds for all of them belongs to the
+Ingress, which sees every request. The library `limits` would count in Redis, but by windows: a minute's worth may come
+at once, and a batch that is larger than a window is refused for ever. Here it is paid for afterwards.
+"""
 
 import time
 from collections import OrderedDict
