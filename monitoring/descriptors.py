@@ -179,7 +179,7 @@ def describe_embedding(embedding: Sequence[float]) -> EmbeddingDescriptors:
     """Names the components of an embedding; one of another length is unknown.
 
     Args:
-        embedding: see `parking.detection.detector.Detection`.
+        embedding: see `parking.detection.detection.Detection`.
     """
     names = [field.name for field in fields(EmbeddingDescriptors)]
     if len(embedding) != len(names):

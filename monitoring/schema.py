@@ -120,7 +120,7 @@ def make_row(
         gsd: metres per pixel.
         gsd_source: see `parking.detection.scale.GsdSource`.
         latency_ms: time of the inference, in milliseconds.
-        embedding: see `parking.detection.detector.Detection`; empty if the model has none.
+        embedding: see `parking.detection.detection.Detection`; empty if the model has none.
         time: when; now by default.
         answer_id: names the answer; empty in a reference.
     """

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from parking.data.imagery import Raster, encode_png
 from parking.detection.answer_files import write_answers
-from parking.detection.detector import Detection
+from parking.detection.detection import Detection
 from parking.detection.geojson import to_geojson
 from parking.detection.output import overlay
 from parking.detection.spots import Spot

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from parking.data.imagery import Raster, encode_png
-from parking.detection.detector import Detection
+from parking.detection.detection import Detection
 from parking.detection.geojson import closed, locate, to_geojson
 from parking.detection.output import overlay
 from parking.detection.scale import GsdSource

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from parking.data.imagery import Raster, encode_png
-from parking.detection.detector import Detection
+from parking.detection.detection import Detection
 from parking.detection.geojson import to_geojson, vehicles_to_geojson
 from parking.detection.output import overlay
 from parking.errors import OutputError

@@ -3,8 +3,7 @@
 import hashlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import date
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,14 +13,15 @@ from numpy.typing import NDArray
 from parking.data.imagery import Raster, resample
 from parking.data.polygons import Ring
 from parking.data.tiles import in_all_orientations, stitch
-from parking.detection.contract import Contract, MapName, parse_contract
+from parking.detection.contract import Contract, parse_contract
+from parking.detection.detection import Detection, Reading, ScaledReading
 from parking.detection.golden import check_golden, decode_tile
 from parking.detection.occupancy import Bay, read_bays
 from parking.detection.onnx_model import Signature
 from parking.detection.places import find_places, find_vehicles
 from parking.detection.runtime import Model, Runtime, open_model
-from parking.detection.scale import GsdSource, Scale, by_texture, by_vehicles, sure_vehicles
-from parking.detection.spots import Spot, count_interval, find_spots, never_stop, rules_for, stretch
+from parking.detection.scale import COARSE_GSD, COARSER, NEARLY, USUAL_GSD, Scale, estimate
+from parking.detection.spots import count_interval, find_spots, never_stop, rules_for, stretch
 from parking.errors import ImageTooLargeError, ModelError
 
 INPUT = ("tiles", "tensor(uint8)")
@@ -34,104 +34,8 @@ BATCH = 1
 
 ONE_SCALE = (1.0,)
 
-USUAL_GSD = 0.11
-"""Metres per pixel that an image is first taken to have where nobody says it: that of the usual screenshot of a map."""
-
-COARSE_GSD = 0.2
-"""Metres per pixel that an image without vehicles is then taken to have, where it may be coarse."""
-
-COARSER = 1.3
-"""Times the usual resolution from which texture says that an image may be coarse."""
-
 LARGEST = 64e6
 """Pixels at the model's resolution up to which an image is read at one that is only guessed."""
-
-NEARLY = 0.08
-"""Share by which an estimated resolution may differ from the one that an image was read at: less is not read again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Detection:
-    """What was found in one raster."""
-
-    spots: tuple[Spot, ...]
-    count: int
-    count_interval: tuple[int, int]
-    """Bounds for the number of places there are, at 80 %; as measured with the contract's threshold and least area."""
-
-    probability: NDArray[np.float32]
-    """(H, W) of the raster, the chance that a pixel is free parking."""
-
-    gsd: float
-    """Metres per pixel that the areas were computed with."""
-
-    gsd_source: GsdSource
-    """Who said so."""
-
-    imagery_date: date | None
-    threshold: float
-    seen: NDArray[np.uint8]
-    """(h, w, 3) RGB as the network saw it: the raster at the contract's ground resolution, where its own is known."""
-
-    embedding: tuple[float, ...] = ()
-    """Principal components of its features, in deviations of the training scenes; empty if the model has none."""
-
-    vehicles: tuple[Spot, ...] | None = None
-    """Cars, vans, buses and lorries; None if the model sees none."""
-
-    gsd_spread: float | None = None
-    """Standard error of an estimated `gsd`, as a share of it; None where it is no estimate."""
-
-    def in_file(self, raster: Raster) -> "Detection":
-        """The same in pixels of the file, where the raster is smaller than it; the maps stay as they are."""
-        frame = raster.file
-        if frame is None:
-            return self
-        across, down = frame.width / raster.width, frame.height / raster.height
-        vehicles = None if self.vehicles is None else stretch(self.vehicles, across, down)
-        spots = stretch(self.spots, across, down)
-        return replace(self, spots=spots, vehicles=vehicles, gsd=frame.gsd or self.gsd)
-
-    @property
-    def taken(self) -> int | None:
-        """Vehicles seen, each of which takes a place or drives; None if the model sees none."""
-        return None if self.vehicles is None else len(self.vehicles)
-
-    @property
-    def share_taken(self) -> float | None:
-        """Vehicles among vehicles and free places together; None where neither was found or looked for."""
-        together = self.count + (self.taken or 0)
-        return None if self.taken is None or not together else round(self.taken / together, 4)
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What the network says of one raster, at the contract's ground resolution."""
-
-    maps: dict[MapName, NDArray[np.float32]]
-    """(H, W) each, in [0, 1]; `probability` is the chance that a pixel is free."""
-
-    size_px: float | None
-    """Root of the area that places seem to have, in pixels that the network saw; None if it says nothing of it."""
-
-    embedding: tuple[float, ...]
-    """See `Detection`."""
-
-    @property
-    def probability(self) -> NDArray[np.float32]:
-        """(H, W), the chance that a pixel is free parking."""
-        return self.maps["probability"]
-
-
-@dataclass(frozen=True, slots=True)
-class ScaledReading:
-    """A raster at the contract's ground resolution, and what the network says of it."""
-
-    raster: Raster
-    scale: Scale
-    """The resolution of the raster before, and how it is known."""
-
-    reading: Reading
 
 
 class Detector:
@@ -352,17 +256,9 @@ class Detector:
         """Metres a pixel that a raster may be guessed to have: no guess makes it larger than `LARGEST`."""
         return self.contract.gsd * max(1.0, math.sqrt(LARGEST / (raster.width * raster.height)))
 
-    def _estimate(self, read: ScaledReading) -> Scale:
-        """The resolution of the raster that was read, by what was seen in it."""
-        contract, across = self.contract, read.scale.gsd / self.contract.gsd
-        if contract.vehicles and contract.vehicle_length_m:
-            vehicles = sure_vehicles(read.reading.maps, contract)
-            if seen := by_vehicles(vehicles, contract.vehicle_length_m):
-                return replace(seen, gsd=seen.gsd * across)
-        if read.reading.size_px and contract.usual_size_m:
-            guess = by_texture(read.reading.size_px, contract.usual_size_m)
-            return replace(guess, gsd=guess.gsd * across)
-        return read.scale
+    def _estimate(self, found: ScaledReading) -> Scale:
+        """The resolution of a raster that was read, by what was seen in it."""
+        return estimate(found.reading.maps, found.reading.size_px, self.contract, found.scale)
 
     def _read(self, pixels: NDArray[np.uint8], tta: bool, check: Callable[[], None]) -> Reading:
         """What the network says of pixels that have its resolution."""

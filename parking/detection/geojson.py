@@ -14,7 +14,7 @@ from shapely.geometry.base import BaseGeometry
 
 from parking.data.annotations import Ring
 from parking.data.raster import Frame, Raster
-from parking.detection.detector import Detection
+from parking.detection.detection import Detection
 from parking.detection.spots import Spot
 
 if TYPE_CHECKING:

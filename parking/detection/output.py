@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from parking.data.annotations import Ring
 from parking.data.imagery import Raster
-from parking.detection.detector import Detection
+from parking.detection.detection import Detection
 
 _UNSURE = np.array([255, 159, 28], np.float64)
 _SURE = np.array([46, 232, 134], np.float64)

@@ -1,7 +1,7 @@
 """The ground resolution of an image that does not say it: from its vehicles, else from its texture."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import cv2
@@ -13,6 +13,18 @@ from parking.detection.spots import Spot
 
 GsdSource = Literal["file", "caller", "vehicles", "texture", "assumed"]
 """Who says how large a pixel is on the ground: the image's file, the caller, an estimate, or nobody."""
+
+USUAL_GSD = 0.11
+"""Metres per pixel that an image is first taken to have where nobody says it: that of the usual screenshot of a map."""
+
+COARSE_GSD = 0.2
+"""Metres per pixel that an image without vehicles is then taken to have, where it may be coarse."""
+
+COARSER = 1.3
+"""Times the usual resolution from which texture says that an image may be coarse."""
+
+NEARLY = 0.08
+"""Share by which an estimated resolution may differ from the one that an image was read at: less is not read again."""
 
 LEAST_VEHICLES = 5
 """Vehicles below which their median length says less than the texture does."""
@@ -111,3 +123,23 @@ def by_texture(size_px: float, usual_size_m: float) -> Scale:
         usual_size_m: the same of a usual place, in metres.
     """
     return Scale(float(np.clip(usual_size_m / size_px, FINEST, COARSEST)), "texture", _TEXTURE_SPREAD)
+
+
+def estimate(maps: Maps, size_px: float | None, contract: Contract, taken: Scale) -> Scale:
+    """The resolution of an image by what a model saw in it: its vehicles, else its texture, else as it was taken.
+
+    Args:
+        maps: of the model, at the contract's resolution.
+        size_px: root of the area that places seem to have in them, in pixels; None if the model says nothing of it.
+        contract: of the model.
+        taken: what the image was taken to have when it was read.
+    """
+    across = taken.gsd / contract.gsd
+    if contract.vehicles and contract.vehicle_length_m:
+        vehicles = sure_vehicles(maps, contract)
+        if seen := by_vehicles(vehicles, contract.vehicle_length_m):
+            return replace(seen, gsd=seen.gsd * across)
+    if size_px and contract.usual_size_m:
+        guess = by_texture(size_px, contract.usual_size_m)
+        return replace(guess, gsd=guess.gsd * across)
+    return taken

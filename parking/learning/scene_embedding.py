@@ -21,7 +21,7 @@ from timm.models.efficientnet import EfficientNetFeatures
 from torch import Tensor, nn
 
 from parking.data.tiles import cut_tiles
-from parking.detection.detector import USUAL_GSD
+from parking.detection.scale import USUAL_GSD
 from parking.learning.network import Normalisation, build_network
 from parking.learning.recipe import Recipe
 from parking.learning.scene_scale import PLACE_SIZE_M

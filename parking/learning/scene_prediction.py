@@ -14,7 +14,8 @@ from parking.data.polygons import Ring
 from parking.data.raster import Raster
 from parking.detection.confidence import mean_inside
 from parking.detection.contract import AS_PREDICTED, Contract, MapName
-from parking.detection.detector import Detector, ScaledReading
+from parking.detection.detection import ScaledReading
+from parking.detection.detector import Detector
 from parking.detection.places import find_places, find_vehicles
 from parking.detection.scale import GsdSource
 from parking.detection.spots import Spot, find_spots, rules_for, stretch
@@ -39,7 +40,7 @@ class ScenePrediction:
     """Root of the area that places are expected to have in the scene, where that was guessed."""
 
     embedding: tuple[float, ...] = ()
-    """See `parking.detection.detector.Detection`."""
+    """See `parking.detection.detection.Detection`."""
 
     maps: Mapping[MapName, Half] = field(default_factory=dict)
     """(h, w) each, at the model's ground resolution; none of a model that gives the probability alone."""

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from parking.data.polygons import Ring
 from parking.data.snapshot import Scene
-from parking.detection.detector import USUAL_GSD
-from parking.detection.scale import LEAST_VEHICLES
+from parking.detection.scale import LEAST_VEHICLES, USUAL_GSD
 
 VEHICLE_LENGTH_M = 4.6
 """Length of the median vehicle: European cars are 4.3 m, North American ones 4.8 m."""

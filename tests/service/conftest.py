@@ -11,7 +11,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from parking.data.imagery import encode_png
-from parking.detection.detector import Detection, Detector
+from parking.detection.detection import Detection
+from parking.detection.detector import Detector
 from parking.settings import Settings
 from service.app import create_app
 from service.model_slot import Versions

@@ -14,7 +14,8 @@ from starlette.testclient import TestClient
 
 from monitoring.schema import read_rows
 from parking.data.imagery import Raster, read_raster
-from parking.detection.detector import Detection, Detector
+from parking.detection.detection import Detection
+from parking.detection.detector import Detector
 from parking.storage import open_store
 from service.batch import BatchAnswer
 from tests.service.conftest import Serve

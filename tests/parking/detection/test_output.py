@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from parking.data.imagery import Raster
-from parking.detection.detector import Detection
+from parking.detection.detection import Detection
 from parking.detection.output import overlay
 from parking.detection.spots import Spot
 

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from parking.data.imagery import Raster
-from parking.detection.detector import USUAL_GSD, Detector
+from parking.detection.detector import Detector
 from parking.detection.golden import decode_tile
+from parking.detection.scale import USUAL_GSD
 from parking.learning import scene_embedding
 from parking.learning.export import export_onnx, golden_grid
 from parking.learning.network import PixelNetwork, build_network

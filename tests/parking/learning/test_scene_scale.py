@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from parking.data.polygons import Ring
-from parking.detection.detector import USUAL_GSD
+from parking.detection.scale import USUAL_GSD
 from parking.learning.scene_scale import (
     PLACE_SIZE_M,
     VEHICLE_LENGTH_M,
