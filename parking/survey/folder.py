@@ -1,5 +1,6 @@
 """The folder of a survey: its files, and below `.survey` what it keeps for itself to go on from."""
 
+import errno
 import hashlib
 import shutil
 import tempfile
@@ -10,7 +11,7 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter
 
-from parking.errors import MissingKeyError, SurveyError
+from parking.errors import MissingKeyError, ParkingError, SurveyError
 from parking.lock import alone_in
 from parking.storage import FolderStore, Store
 from parking.workdir import workdir
@@ -19,6 +20,8 @@ WORK = ".survey"
 """What a survey keeps for itself, below its folder."""
 SUMMARY = "survey.json"
 FRAME, CHECKSUMS = f"{WORK}/frame.json", f"{WORK}/checksums.json"
+_LEAST_FREE = 2**20
+"""Bytes: with less than this, what failed has most likely failed for want of space."""
 T = TypeVar("T")
 
 
@@ -70,12 +73,34 @@ def staging(store: Store) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         try:
-            yield folder
+            with _told_if_full(folder):
+                yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         return
-    with tempfile.TemporaryDirectory(prefix="parking-survey-") as name:
+    with tempfile.TemporaryDirectory(prefix="parking-survey-") as name, _told_if_full(Path(name)):
         yield Path(name)
+
+
+@contextmanager
+def _told_if_full(folder: Path) -> Iterator[None]:
+    """Arrow, GDAL and SQLite each have their own error for a disk that is full: see it by the disk.
+
+    Raises:
+        SurveyError: it is.
+    """
+    try:
+        yield
+    except ParkingError:
+        raise
+    except Exception as error:
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        if full or shutil.disk_usage(folder).free < _LEAST_FREE:
+            raise SurveyError(
+                f"No space is left for the survey's files in {folder.parent}: they are as they were before. Free some "
+                "space and run the same command again; the blocks are kept."
+            ) from error
+        raise
 
 
 def publish(store: Store, folder: Path, files: list[str]) -> None:

@@ -24,6 +24,7 @@ from parking.survey.records import PLACE, VEHICLE, cell_step, decode
 from parking.survey.report import Density, district_features, report_page
 from parking.survey.results import Gatherer, write_density, write_districts
 from parking.survey.sources import Source
+from parking.survey.stretch import Stretch
 from parking.survey.style import DENSITY_STYLE, TAKEN_STYLE, VEHICLES_STYLE
 
 
@@ -120,11 +121,11 @@ def _summary(
             "failed": sorted(finished.failed, key=lambda one: (one["row"], one["column"])),
         },
         "tiles": totals.tiles,
-        "sources": [_described(source) for source in sources],
+        "sources": [_described(source, layer.stretch) for layer in plan.layers for source in layer.sources],
     }
 
 
-def _described(source: Source) -> dict[str, Any]:
+def _described(source: Source, stretch: Stretch) -> dict[str, Any]:
     return {
         "name": source.name,
         # A signature in an address is a key.
@@ -134,6 +135,8 @@ def _described(source: Source) -> dict[str, Any]:
         "gsd": round(source.gsd, 4),
         "crs": source.crs,
         "attribution": source.attribution,
+        "bounds": list(source.bounds),
+        "stretch": [stretch.low, stretch.high],
     }
 
 

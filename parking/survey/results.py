@@ -27,8 +27,10 @@ from parking.survey.style import PLACES_STYLE
 
 ROW_GROUP = 5_000
 """Rows of a Parquet file that are read together: a reader of a small box skips the rest."""
-_CHANGED = "2000-01-01T00:00:00Z"
+_CHANGED = "2000-01-01T00:00:00.000Z"
 """What a GeoPackage says of when it was changed: with the time of writing no two would ever be equal."""
+_GEOPACKAGE = "1.2"
+"""Version of the format: the newest that GDAL 3.6, Debian's and many a QGIS's, opens without a warning."""
 _BBOX = pa.struct([(side, pa.float64()) for side in ("xmin", "ymin", "xmax", "ymax")])
 _ROWS = pa.schema([field for field in SCHEMA if field.name != "kind"] + [("district", pa.string())])
 _SHOWN = [field.name for field in _ROWS if field.name not in ("x", "y", "longitude", "latitude", "geometry")]
@@ -164,8 +166,9 @@ def save_layer(reader: pa.RecordBatchReader, path: Path, layer: str, crs: str, k
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": _CHANGED})
     try:
         pyogrio.write_arrow(
-            reader, path, layer=layer, driver="GPKG", geometry_name="geometry", geometry_type=kind, crs=crs
-        )
+            reader, path, layer=layer, driver="GPKG", geometry_name="geometry", geometry_type=kind, crs=crs,
+            dataset_options={"VERSION": _GEOPACKAGE},
+        )  # fmt: skip
     finally:
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
 

@@ -4,18 +4,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from distributed import LocalCluster
 
 from tests.doubles import write_bright_model, write_colour_model
+from tests.parking.survey.surveying import threads_cluster
 
 
 @pytest.fixture(scope="session")
 def dask() -> Iterator[str]:
     """The address of a scheduler with two threads."""
-    with LocalCluster(
-        n_workers=1, threads_per_worker=2, processes=False, protocol="tcp://", dashboard_address=None
-    ) as cluster:
-        yield cluster.scheduler_address
+    with threads_cluster() as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

@@ -3,12 +3,14 @@
 import csv
 import io
 import json
+import logging
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,30 +21,23 @@ import pyogrio
 import pytest
 import rasterio
 import shapely
+from distributed import Client, LocalCluster
 
-from parking.errors import FolderError, SurveyError
+from parking.errors import FolderError, StoreError, SurveyError
 from parking.lock import alone_in
 from parking.survey.compare import compare_surveys
 from parking.survey.folder import WORK
 from parking.survey.inputs import find_imagery
-from parking.survey.request import SurveyRequest
+from parking.survey.request import Progress, SurveyRequest
 from parking.survey.run import run_survey
 from tests.doubles import write_inverted_model
 from tests.parking.survey.drawing import GSD, LAMBERT, NORTH, WEST, at, cut, draw, write
+from tests.parking.survey.surveying import layer
 from tests.servers import S3Server
 
 OUTPUTS = ("places.parquet", "places.gpkg", "density.tif", "districts.gpkg", "districts.csv", "districts.geojson")
 HALVES = {"West": (0, 30), "East </script>": (30, 63)}
 """Districts by the metres from the mosaic's west that they reach."""
-
-
-def layer(path: Path, boxes: Mapping[str, tuple[float, float]] = HALVES, column: str = "name") -> Path:
-    """Districts in the mosaic's CRS, as strips from north to south."""
-    shapes = [shapely.box(WEST + a, NORTH - 100, WEST + b, NORTH) for a, b in boxes.values()]
-    names = np.array([*boxes], object)
-    wkb = np.array(shapely.to_wkb(shapes), object)
-    pyogrio.raw.write(path, wkb, [names], [column], geometry_type="Polygon", crs=LAMBERT, driver="GPKG")
-    return path
 
 
 def request(source: Path, out: Path | str, **more: Any) -> SurveyRequest:
@@ -57,7 +52,7 @@ def mosaic(tmp_path: Path) -> tuple[Path, int]:
 
 def test_every_file_opens_and_tells_the_same(mosaic: tuple[Path, int], tmp_path: Path, model: Path, dask: str) -> None:
     source, bays = mosaic
-    out, districts = tmp_path / "out", layer(tmp_path / "districts.gpkg")
+    out, districts = tmp_path / "out", layer(tmp_path / "districts.gpkg", HALVES)
     told = run_survey(request(source, out, districts=str(districts)), model, dask=dask)
     assert (told["places"], told["vehicles"], told["blocks"]["failed"]) == (bays, None, [])
     assert told["km2"] == pytest.approx(250 * 420 * GSD**2 / 1e6, rel=0.01)
@@ -105,7 +100,7 @@ def test_vehicles_are_counted_beside_the_places(tmp_path: Path, colour_model: Pa
 def test_a_run_again_computes_nothing_and_gives_the_same_bytes(
     mosaic: tuple[Path, int], tmp_path: Path, model: Path, dask: str
 ) -> None:
-    asked = request(mosaic[0], tmp_path / "out", districts=str(layer(tmp_path / "districts.gpkg")))
+    asked = request(mosaic[0], tmp_path / "out", districts=str(layer(tmp_path / "districts.gpkg", HALVES)))
     run_survey(asked, model, dask=dask)
     before = {name: (tmp_path / "out" / name).read_bytes() for name in OUTPUTS}
     # A scheduler that nobody runs: it is not needed.
@@ -192,7 +187,9 @@ def test_what_a_user_can_get_wrong_is_said_in_a_sentence(
     with pytest.raises(SurveyError, match="holds other files"):
         run_survey(request(source, tmp_path / "full"), model, dask=dask)
     with pytest.raises(SurveyError, match="--district-name"):
-        run_survey(request(source, tmp_path / "a", districts=str(layer(tmp_path / "n.gpkg", column="zzz"))), model)
+        run_survey(
+            request(source, tmp_path / "a", districts=str(layer(tmp_path / "n.gpkg", HALVES, column="zzz"))), model
+        )
     with pytest.raises(SurveyError, match="No Dask scheduler answers"):
         run_survey(request(source, tmp_path / "b"), model, dask="tcp://127.0.0.1:1")
     run_survey(request(source, tmp_path / "c"), model, dask=dask)
@@ -209,7 +206,7 @@ def test_two_surveys_are_compared_by_place_and_district(tmp_path: Path, model: P
     new = old.copy()
     rows, columns = np.nonzero((old == 240).all(axis=2))
     new[rows[0] : rows[0] + 33, columns[0] : columns[0] + 33] = 20
-    districts = str(layer(tmp_path / "districts.gpkg"))
+    districts = str(layer(tmp_path / "districts.gpkg", HALVES))
     for name, pixels in (("before", old), ("after", new)):
         write(tmp_path / f"{name}.tif", pixels)
         run_survey(request(tmp_path / f"{name}.tif", tmp_path / name, districts=districts), model, dask=dask)
@@ -245,7 +242,7 @@ def test_a_survey_from_bucket_to_bucket(
 KILLED = """
 import json, os, signal, sys
 from pathlib import Path
-from parking.survey.request import SurveyRequest
+from parking.survey.request import Progress, SurveyRequest
 from parking.survey.run import run_survey
 
 if __name__ == "__main__":
@@ -260,7 +257,7 @@ if __name__ == "__main__":
 def test_killed_twice_and_resumed_it_gives_the_bytes_of_an_unbroken_run(
     mosaic: tuple[Path, int], tmp_path: Path, model: Path, dask: str
 ) -> None:
-    districts = str(layer(tmp_path / "districts.gpkg"))
+    districts = str(layer(tmp_path / "districts.gpkg", HALVES))
     broken = request(mosaic[0], tmp_path / "broken", districts=districts)
     script = tmp_path / "killed.py"
     script.write_text(KILLED)
@@ -280,3 +277,70 @@ def test_killed_twice_and_resumed_it_gives_the_bytes_of_an_unbroken_run(
     for one in told:
         del one["seconds"], one["started"]
     assert told[0] == told[1]
+
+
+def test_a_worker_process_that_is_killed_changes_nothing(
+    mosaic: tuple[Path, int], tmp_path: Path, model: Path, dask: str
+) -> None:
+    """A scheduler and two worker processes of their own, one of them killed after the first block."""
+    run_survey(request(mosaic[0], tmp_path / "whole"), model, dask=dask)
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, protocol="tcp://", dashboard_address="127.0.0.1:0",
+        silence_logs=logging.CRITICAL,
+    ) as cluster, Client(cluster) as client:  # fmt: skip
+        before = set(client.run(os.getpid).values())
+        killed = list[int]()
+
+        def kill_one(now: Progress) -> None:
+            if now.done and not killed:
+                killed.append(min(before))
+                os.kill(killed[0], signal.SIGKILL)
+
+        told = run_survey(
+            request(mosaic[0], tmp_path / "broken"), model, dask=cluster.scheduler_address, progress=kill_one
+        )
+        now = set(client.run(os.getpid).values())
+    assert killed
+    assert killed[0] in before - now
+    assert told["blocks"]["failed"] == []
+    for name in ("places.parquet", "places.gpkg", "density.tif"):
+        assert (tmp_path / "broken" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of eight mebibytes."""
+    there = tmp_path / "disk"
+    there.mkdir()
+    mount = shutil.which("mount")
+    if os.getuid() != 0 or mount is None or subprocess.run(
+        [mount, "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(there)], capture_output=True
+    ).returncode:  # fmt: skip
+        pytest.skip("a disk of its own needs root, and leave to mount")
+    try:
+        yield there
+    finally:
+        subprocess.run(["umount", str(there)], check=True)
+
+
+def test_a_full_disk_ends_in_a_sentence_and_leaves_every_file_as_it_was(
+    mosaic: tuple[Path, int], tmp_path: Path, model: Path, dask: str, small_disk: Path
+) -> None:
+    asked = request(mosaic[0], small_disk / "out", districts=str(layer(tmp_path / "districts.gpkg", HALVES)))
+    run_survey(asked, model, dask=dask)
+    out, ballast = small_disk / "out", small_disk / "ballast"
+    before = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    largest, refused = sum(len(data) for data in before.values()), 0
+    for room in (0, 4_096, *(largest * part // 8 for part in range(1, 8))):
+        free = shutil.disk_usage(small_disk).free
+        ballast.write_bytes(bytes(free - room))
+        # Nothing is left to compute: the files are written anew.
+        with pytest.raises((SurveyError, StoreError), match="No space is left"):
+            run_survey(asked, model, dask="tcp://127.0.0.1:1")
+        refused += 1
+        ballast.unlink()
+        assert {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
+        assert not (out / WORK / "staging").exists()
+    assert refused == 9
+    run_survey(asked, model, dask="tcp://127.0.0.1:1")
+    assert {name: (out / name).read_bytes() for name in OUTPUTS} == {name: before[name] for name in OUTPUTS}
