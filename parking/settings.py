@@ -92,6 +92,10 @@ class Settings(BaseSettings):
     queue: int = Field(16, ge=0)
     """Requests that may wait for a slot; beyond them the service answers 503 at once."""
 
+    survey_imagery: str = ""
+    """Folders and `s3://bucket/prefix` whose imagery the service shows below the places of surveys, separated by `;`.
+    Empty: none, for whoever may see the surveys then sees this imagery."""
+
     request_seconds: float = Field(60.0, gt=0)
     """Longest time of a request, with its upload and its wait for a slot; after that it gets 504."""
 

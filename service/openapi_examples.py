@@ -218,6 +218,13 @@ SURVEYS: Responses = {
     422: failure(422, "A query that is not as it should be.", "limit: Input should be less than or equal to 10000."),
 }
 
+SURVEY_IMAGERY: Responses = {
+    200: {"content": {"image/png": {}}, "description": "A tile, clear where there is no imagery."},
+    404: failure(404, "No such survey or tile, or imagery that is not shown.", "There is no survey 'lyon-2025'."),
+    503: failure(503, "Too many tiles.", "64 tiles of imagery are asked for already. Try again in a second."),
+    504: failure(504, "It took too long.", "There is no answer after 60 s. Zoom in, or ask again later."),
+}
+
 RELOAD: Responses = {
     **UNAUTHORISED,
     403: failure(403, "The service has no token.", "This needs a token, and the service has none. Set PARKING_TOKEN."),

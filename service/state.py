@@ -18,6 +18,7 @@ from service.metrics import Metrics
 from service.model_slot import ModelSlot, Versions
 from service.predictor import Predictor
 from service.rate_limit import RateLimit
+from service.survey_imagery import TileReader
 
 
 class ServiceState:
@@ -54,6 +55,7 @@ class ServiceState:
         self.metrics.registry.register(drift_metrics)
         self.drift_history = DriftHistory(store, drift_metrics, every_seconds=EVERY_SECONDS)
         self.answers = Answers(store, AnswerBuffer(folder), settings, self.metrics)
+        self.tiles = TileReader()
         self.predictor = Predictor(settings, self.slot, self._log, self.answers, self.metrics)
 
     @asynccontextmanager
@@ -68,6 +70,7 @@ class ServiceState:
         finally:
             # Each gives up after a few seconds, all of them in less than Kubernetes leaves after the requests' grace.
             await asyncio.to_thread(self.predictor.close)
+            self.tiles.close()
             stops = (self._log.close, self.answers.close, self.slot.stop, self.drift_history.stop)
             await asyncio.gather(*(asyncio.to_thread(stop) for stop in stops))
 

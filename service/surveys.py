@@ -4,22 +4,25 @@ import json
 import re
 from functools import lru_cache
 from importlib.resources import files
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import Annotated, Any
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import shapely
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from parking.errors import MissingKeyError
 from parking.storage import Store, open_store
+from parking.survey.imagery import DEEPEST, ShownSource, read_tile, shown_sources
 from parking.survey.local import local_file
 from service import openapi_examples
 from service.auth import Shown, caller
+from service.deadline import Deadline, while_wanted
 from service.pages import HEADERS, WEB
+from service.survey_imagery import LATER
 
 PREFIX = "surveys/"
 """Where surveys lie in the store, each under its name."""
@@ -27,6 +30,7 @@ MOST = 10_000
 """Places in one answer."""
 _MAPLIBRE = files("parking.survey") / "web"
 _VENDORED = ("maplibre-gl.js", "maplibre-gl.css", "survey-map.js")
+_TILES = "imagery/{z}/{x}/{y}.png"
 _GEOJSON = "application/geo+json"
 _SHOWN = ["id", "confidence", "area_m2", "length_m", "direction", "source", "date", "district"]
 _PAGE_HEADERS = {
@@ -60,7 +64,10 @@ def survey(request: Request, name: str, shown: Shown) -> Response | dict[str, An
         return FileResponse(WEB / "survey.html", headers=_PAGE_HEADERS)
     caller(request, shown)
     summary = _summary(_store(request), name)
-    return _collection(name, summary) | summary
+    collection = _collection(name, summary)
+    if shown_sources(summary, _shown_places(request)):
+        collection["links"].append({"rel": "tiles", "type": "image/png", "href": f"surveys/{name}/{_TILES}"})
+    return collection | summary
 
 
 @router.get("/{name}/items", dependencies=[Depends(caller)], include_in_schema=False)
@@ -80,8 +87,7 @@ def places(
     store = _store(request)
     _summary(store, name)
     west, south, east, north = (float(part) for part in bbox.split(","))
-    cache = request.app.state.service.settings.state_dir / "cache" / "surveys"
-    file = local_file(store, f"{PREFIX}{_checked(name)}/places.parquet", cache)
+    file = _file(request, name, "places.parquet")
     features = read_places(file, (west, south, east, north), limit, offset)
     links = [{"rel": "self", "type": _GEOJSON, "href": str(request.url)}]
     if len(features) == limit:
@@ -103,7 +109,50 @@ def districts(request: Request, name: str) -> JSONResponse:
     return JSONResponse(answer, media_type=_GEOJSON)
 
 
-def read_places(file: Path, bbox: tuple[float, float, float, float], limit: int, offset: int) -> list[dict[str, Any]]:
+@router.get(
+    f"/{{name}}/{_TILES}",
+    dependencies=[Depends(caller)],
+    response_class=Response,
+    responses=openapi_examples.SURVEY_IMAGERY,
+)
+async def survey_imagery(
+    request: Request,
+    name: str,
+    z: Annotated[int, Path(ge=0, le=DEEPEST)],
+    x: Annotated[int, Path(ge=0, lt=2**DEEPEST)],
+    y: Annotated[int, Path(ge=0, lt=2**DEEPEST)],
+) -> Response:
+    """The imagery that a survey was made of, as a tile of a web map, where PARKING_SURVEY_IMAGERY lets it be shown."""
+    if max(x, y) >= 2**z:
+        raise HTTPException(404, f"There is no tile {z}/{x}/{y}: columns and rows of zoom {z} end at {2**z - 1}.")
+    state = request.app.state.service
+    deadline = Deadline(state.settings.request_seconds, LATER)
+
+    def work() -> bytes:
+        deadline.check()
+        file = _file(request, name, "survey.json")
+        sources = _shown(file, file.stat().st_mtime_ns, _shown_places(request))
+        if not sources:
+            raise HTTPException(404, f"The imagery of '{name}' is not shown here: see PARKING_SURVEY_IMAGERY.")
+        return read_tile(sources, z, x, y, deadline.check)
+
+    body = await while_wanted(request, deadline, state.tiles.read(work, deadline))
+    return Response(body, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
+
+
+@lru_cache(maxsize=8)
+def _shown(file: FilePath, changed: int, places: tuple[str, ...]) -> tuple[ShownSource, ...]:
+    return shown_sources(json.loads(file.read_bytes()), places)
+
+
+def _shown_places(request: Request) -> tuple[str, ...]:
+    named: str = request.app.state.service.settings.survey_imagery
+    return tuple(place.strip() for place in named.split(";") if place.strip())
+
+
+def read_places(
+    file: FilePath, bbox: tuple[float, float, float, float], limit: int, offset: int
+) -> list[dict[str, Any]]:
     """Features of a GeoParquet file in a box.
 
     Only the row groups whose boxes touch it are read, one after the other until the page is full: memory holds one.
@@ -130,7 +179,7 @@ def read_places(file: Path, bbox: tuple[float, float, float, float], limit: int,
 
 
 @lru_cache(maxsize=64)
-def _group_boxes(file: Path, changed: int) -> list[tuple[float, float, float, float]]:
+def _group_boxes(file: FilePath, changed: int) -> list[tuple[float, float, float, float]]:
     """West, south, east and north of each row group, by the file's own statistics."""
     about = pq.ParquetFile(file).metadata
     if not about.num_row_groups:
@@ -193,6 +242,15 @@ def _checked(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise HTTPException(404, f"There is no survey '{name}'. /surveys lists those that there are.")
     return name
+
+
+def _file(request: Request, name: str, file: str) -> FilePath:
+    """A file of a survey on this machine."""
+    cache = request.app.state.service.settings.state_dir / "cache" / "surveys"
+    try:
+        return local_file(_store(request), f"{PREFIX}{_checked(name)}/{file}", cache)
+    except MissingKeyError as error:
+        raise HTTPException(404, f"There is no survey '{name}'. /surveys lists those that there are.") from error
 
 
 def _store(request: Request) -> Store:

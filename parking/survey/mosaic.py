@@ -26,7 +26,7 @@ _VRT_TYPES = {"uint8": "Byte", "uint16": "UInt16", "int16": "Int16", "uint32": "
     "int8": "Int8", "float32": "Float32", "float64": "Float64",
 }  # fmt: skip
 
-_ONE_READ = threading.Lock()
+ONE_READ = threading.Lock()
 """rasterio 1.4 loses the error of a VRT that two threads read at once: missing files were then answered as no data."""
 
 
@@ -128,7 +128,7 @@ def _read_layer(
     if not sources:
         return np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.bool_)
     name, options = _dataset(sources)
-    with _ONE_READ, rasterio.open(name, **options) as dataset:
+    with ONE_READ, rasterio.open(name, **options) as dataset:
         if fits_exactly(first, grid):
             values, alpha = _read_as_it_is(dataset, target, width, height)
         else:
@@ -283,7 +283,7 @@ def sample_windows(
     At full resolution and on places of the layer's own, so that one file and the same cut in forty give the same.
     """
     name, options = _dataset(sources)
-    with _ONE_READ, gdal_env(), rasterio.open(name, **options) as dataset:
+    with ONE_READ, gdal_env(), rasterio.open(name, **options) as dataset:
         across = max(1, min(8, dataset.width // side))
         down = max(1, min(most // across, dataset.height // side))
         for index in range(across * down):

@@ -4,9 +4,13 @@ const PLACES_FROM = 15, MOST = 5000, WAIT_MS = 150;
 const byId = (id) => document.getElementById(id);
 const here = window.location.pathname.replace(/\/$/, "");
 
-async function ask(path) {
+function authorised() {
   const token = sessionStorage.getItem("token");
-  const headers = { Accept: "application/geo+json, application/json", ...(token && { Authorization: `Bearer ${token}` }) };
+  return token ? { Authorization: `Bearer ${token}` } : {};
+}
+
+async function ask(path) {
+  const headers = { Accept: "application/geo+json, application/json", ...authorised() };
   const answer = await fetch(path, { headers });
   const body = await answer.json().catch(() => ({}));
   if (!answer.ok) throw Object.assign(new Error(body.detail ?? answer.statusText), { status: answer.status });
@@ -78,11 +82,12 @@ try {
   const [summary, districts] = await Promise.all([ask(here), ask(`${here}/districts`)]);
   tell(summary);
   list(districts);
-  const map = surveyMap(byId("map"), summary.bounds, (made) => {
+  const tiles = summary.links.some(({ rel }) => rel === "tiles");
+  surveyMap(byId("map"), summary.bounds, (made) => {
+    if (tiles) addImagery(made, `${window.location.origin}${here}/imagery/{z}/{x}/{y}.png`, summary.bounds);
     if (districts.features.length) addDistricts(made, districts);
     followView(made);
-  });
-  window.surveyShown = map;
+  }, { transformRequest: (url) => ({ url, headers: authorised() }) });
 } catch (error) {
   fail(error);
 }

@@ -12,6 +12,7 @@ from parking.settings import Settings
 from parking.storage import FolderStore
 from service.app import create_app
 from tests.doubles import write_bright_model
+from tests.parking.survey.surveying import survey_car_park
 from tests.service.doubles import FlippingRegistry
 from tests.service.running import running
 from tests.service.test_drift_history import fill
@@ -22,8 +23,15 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state folder, whose store has a survey."""
     folder = tmp_path_factory.mktemp("service")
+    survey_car_park(folder, folder / "store" / "surveys" / "car-park")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path) -> Iterator[str]:
     registry = FlippingRegistry({1: write_bright_model(folder / "1.onnx")}, serving=1)
     store = fill(FolderStore(folder / "store"))
     settings = Settings(_env_file=None, state_dir=folder, store=store.url, reload_seconds=0.05, threads=1)
@@ -63,6 +71,12 @@ def with_the_api(page: "Page", picture: Path) -> None:
     page.get_by_text("/predict/batch").wait_for()
 
 
+def with_a_survey(page: "Page", picture: Path) -> None:
+    page.goto("/surveys/car-park")
+    page.locator("#map[data-ready=yes]").wait_for()
+    page.get_by_text("places in view").wait_for()
+
+
 @pytest.fixture
 def picture(tmp_path: Path) -> Path:
     pixels = np.full((120, 160, 3), 20, np.uint8)
@@ -73,16 +87,25 @@ def picture(tmp_path: Path) -> Path:
     return tmp_path / "bays.png"
 
 
-@pytest.mark.parametrize("look", [with_an_answer, with_a_problem, with_nights, with_the_api])
+@pytest.mark.parametrize("look", [with_an_answer, with_a_problem, with_nights, with_the_api, with_a_survey])
 def test_no_barrier_is_found(page: "Page", picture: Path, look: Callable[["Page", Path], None]) -> None:
-    axe = node_tool("axe-core/axe.min.js").read_text()
     look(page, picture)
-    page.evaluate(axe)
+    assert barriers(page) == []
+
+
+def test_no_barrier_is_found_in_the_report_of_a_survey(page: "Page", folder: Path) -> None:
+    page.goto((folder / "store" / "surveys" / "car-park" / "report.html").as_uri())
+    page.locator("#map[data-ready=yes]").wait_for()
+    assert barriers(page) == []
+
+
+def barriers(page: "Page") -> list[str]:
+    """What axe-core finds wrong."""
+    page.evaluate(node_tool("axe-core/axe.min.js").read_text())
     found: dict[str, Any] = page.evaluate("axe.run()")
     assert len(found["passes"]) > 10
-    violations = [
+    return [
         f"{one['id']}: {one['help']}: {node['html'][:200]}: {node['failureSummary']}"
         for one in found["violations"]
         for node in one["nodes"]
     ]
-    assert violations == []

@@ -12,7 +12,8 @@ function surveyColour(column) {
   return ["case", ["==", value, null], "#999999", ["step", ["to-number", value], first, ...steps]];
 }
 
-function surveyMap(container, bounds, layers) {
+/** `more` are options of MapLibre, such as one that signs what the map asks for. */
+function surveyMap(container, bounds, layers, more = {}) {
   const [west, south, east, north] = bounds;
   const map = new maplibregl.Map({
     container,
@@ -21,7 +22,9 @@ function surveyMap(container, bounds, layers) {
     fitBoundsOptions: { padding: 20 },
     attributionControl: false,
     maxZoom: 22,
+    ...more,
   });
+  window.surveyShown = map;
   map.addControl(new maplibregl.NavigationControl({ showCompass: false }));
   map.addControl(new maplibregl.ScaleControl());
   map.on("load", () => {
@@ -29,6 +32,14 @@ function surveyMap(container, bounds, layers) {
     container.dataset.ready = "yes";
   });
   return map;
+}
+
+/** Imagery below all else, as tiles. Near the ground only: from far away it would read whole files. */
+function addImagery(map, tiles, bounds) {
+  const [west, south, east, north] = bounds;
+  const within = east < west ? {} : { bounds: [west, south, east, north] };
+  map.addSource("imagery", { type: "raster", tiles: [tiles], tileSize: 256, minzoom: 13, maxzoom: 21, ...within });
+  map.addLayer({ id: "imagery", type: "raster", source: "imagery" });
 }
 
 function addDistricts(map, data) {
