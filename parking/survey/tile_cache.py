@@ -94,7 +94,13 @@ def _ask(service: TileService, url: str, place: Path) -> Path:
     answer = fetch(url, service.access)
     data, suffix = (b"", _EMPTY) if answer is None else _checked(answer, service, url)
     path = place.with_name(f"{place.name}{suffix}")
-    write_whole(path, data)
+    try:
+        write_whole(path, data)
+    except OSError as error:
+        raise SurveyError(
+            f"A tile cannot be kept in {service.cache}: {error.strerror}. Free some space, and run the "
+            "same command again."
+        ) from None
     return path
 
 

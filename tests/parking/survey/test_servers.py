@@ -1,5 +1,6 @@
 """Imagery of servers: what it shows is what a file shows, and what goes wrong with it is said."""
 
+import errno
 import json
 import threading
 import time
@@ -305,6 +306,18 @@ def test_what_is_no_tile_is_said_and_not_kept(server: MapServer, tmp_path: Path,
     # Where the server has no such zoom, the next one is taken.
     server.fault = lambda asked: Reply("404 Not Found") if "/20/" in asked else None
     assert find_imagery([server.xyz], GSD, wanted(server, tmp_path / "next"))[0].gsd == pytest.approx(0.1964, abs=1e-3)
+
+
+def test_a_full_disk_is_said_and_leaves_no_half_tile(
+    server: MapServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("parking.survey.tile_cache.write_whole", full)
+    with pytest.raises(SurveyError, match=r"No space left on device\. Free some space"):
+        find_imagery([server.xyz], GSD, wanted(server, tmp_path / "cache"))
+    assert not list((tmp_path / "cache").rglob("*.png"))
 
 
 def test_what_may_be_a_key_is_not_shown() -> None:
