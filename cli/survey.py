@@ -49,6 +49,8 @@ def run(
     bbox: Annotated[str, typer.Option(help="West,south,east,north in degrees, instead of --area.")] = "",
     districts: Annotated[str, typer.Option(help="Layer of polygons to sum up by.")] = "",
     district_name: Annotated[str, typer.Option(help="Column with the districts' names.")] = "",
+    bays: Annotated[str, typer.Option(help="Layer of polygons, each a bay to be said free or occupied.")] = "",
+    kerbs: Annotated[str, typer.Option(help="Layer of lines: districts tell places by the km of it, too.")] = "",
     threshold: Annotated[
         float | None, typer.Option(min=0, max=1, help="Least probability. (default: the model's)")
     ] = None,
@@ -81,6 +83,8 @@ def run(
         bbox=parse_bbox(bbox),
         districts=districts,
         district_name=district_name,
+        bays=bays,
+        kerbs=kerbs,
         threshold=threshold,
         block=block,
         crs=crs,
@@ -106,6 +110,9 @@ def run(
         markup=False,
         soft_wrap=True,
     )
+    if bays_found := found["bays"]:
+        states = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in bays_found.items())
+        console.print(f"Known bays: {states} (bays.gpkg, bays.csv).", markup=False, soft_wrap=True)
     if failed := found["blocks"]["failed"]:
         console.print(
             f"{len(failed)} of {found['blocks']['count']} blocks could not be computed, as of: {failed[0]['reason']}. "

@@ -66,6 +66,8 @@ def survey(
     area: str = "",
     bbox: tuple[float, float, float, float] | None = None,
     districts: str = "",
+    bays: str = "",
+    kerbs: str = "",
     model: str = "",
     workers: Annotated[int, Field(ge=1, le=256)] = 1,
 ) -> Surveyed:
@@ -78,11 +80,15 @@ def survey(
         area: layer of polygons; only what lies in them is surveyed.
         bbox: west, south, east and north in degrees, instead of an area.
         districts: layer of polygons to sum up by.
+        bays: layer of polygons, each a bay that is to be said free or occupied.
+        kerbs: layer of lines, by whose length in a district its places are counted, too.
         model: a model file, a version number or an alias. Empty: what serves.
         workers: processes on this machine, where the settings name no Dask scheduler.
     """
     out = f"{get_settings().store_url}/{SURVEYS}/{name}"
-    request = SurveyRequest(sources=tuple(sources), out=out, area=area, bbox=bbox, districts=districts)
+    request = SurveyRequest(
+        sources=tuple(sources), out=out, area=area, bbox=bbox, districts=districts, bays=bays, kerbs=kerbs
+    )
     found = compute(request, model, workers)
     publish(found, name)
     return found

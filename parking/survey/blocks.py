@@ -16,8 +16,10 @@ from pydantic import BaseModel, ConfigDict
 from shapely import Polygon
 
 from parking.data.tiles import tile_weight
+from parking.detection.confidence import mean_inside
 from parking.detection.contract import Contract
 from parking.detection.detector import Detector
+from parking.detection.occupancy import read_bays
 from parking.detection.places import Maps, find_places, find_vehicles
 from parking.detection.spots import Spot, find_spots, rules_for
 from parking.survey.grid import Grid
@@ -27,6 +29,8 @@ MARGIN_METRES = 24.0
 """How far a block looks beyond its core: further than a place or a vehicle is long. It looks further where one is not
 seen whole."""
 _MOST_DOUBLINGS = 3
+_SEEN = 0.99
+"""Share of a known bay that the imagery must show: what stands beside a hole may reach into it."""
 _OFF_GRID = 0.123
 """Cores begin between pixels: a place that is drawn on pixels then never lies on the line between two blocks, where
 its coordinates, rounded otherwise in each, would give it to both or to none."""
@@ -105,6 +109,29 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownBay:
+    """A bay that somebody knows."""
+
+    key: str
+    """Follows from its outline."""
+    polygon: Polygon
+    """In pixels of the grid."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBay:
+    """A known bay, and what stands in it."""
+
+    key: str
+    occupied: float
+    """Probability that it is taken."""
+    point: tuple[float, float]
+    """Inside, in pixels of the grid."""
+    layer: int
+    """Of what it was seen in, counted from 1."""
+
+
+@dataclass(frozen=True, slots=True)
 class BlockContent:
     """What a block's core holds."""
 
@@ -114,6 +141,14 @@ class BlockContent:
     """(H, W) of the core: where there is data."""
     tiles: int
     """Run by the network."""
+    bays: tuple[ReadBay, ...] = ()
+    """Known bays, as far as the imagery shows the whole of each."""
+
+
+def owner_of(x: float, y: float, tiling: Tiling) -> Block:
+    """The block whose core holds a point."""
+    column, row = (math.floor((at - _OFF_GRID - tiling.tile // 2) / tiling.side) for at in (x, y))
+    return Block(row, column)
 
 
 def plan_blocks(boxes: Sequence[tuple[float, float, float, float]], tiling: Tiling) -> list[Block]:
@@ -133,11 +168,18 @@ def core_of(block: Block, tiling: Tiling) -> tuple[int, int, int, int]:
 
 
 def survey_block(
-    detector: Detector, layers: Sequence[Layer], grid: Grid, tiling: Tiling, block: Block, threshold: float | None
+    detector: Detector,
+    layers: Sequence[Layer],
+    grid: Grid,
+    tiling: Tiling,
+    block: Block,
+    threshold: float | None,
+    bays: Sequence[KnownBay] = (),
 ) -> BlockContent:
     """Find what a block's core holds.
 
-    A place that is cut by the margin's edge, and reaches into the core, is looked at again with twice the margin.
+    A place that is cut by the margin's edge, and reaches into the core, is looked at again with twice the margin; so is
+    a known bay.
 
     Args:
         detector: a model whose tiles and contract the tiling is of.
@@ -146,10 +188,11 @@ def survey_block(
         tiling: of the survey.
         block: which.
         threshold: instead of the contract's.
+        bays: known ones whose points lie in the core.
     """
     margin = tiling.margin
     for _ in range(_MOST_DOUBLINGS):
-        content, whole = _content(detector, layers, grid, tiling, block, margin, threshold)
+        content, whole = _content(detector, layers, grid, tiling, block, margin, threshold, bays)
         if whole:
             break
         margin *= 2
@@ -164,6 +207,7 @@ def _content(
     block: Block,
     margin: int,
     threshold: float | None,
+    bays: Sequence[KnownBay],
 ) -> tuple[BlockContent, bool]:
     """What the core holds, and whether all that reaches into it was seen whole."""
     left, top, right, bottom = core_of(block, tiling)
@@ -183,7 +227,28 @@ def _content(
     core = (left, top, right, bottom)
     places, whole = _owned(_places(detector.contract, part, near, grid, threshold), part, region, core)
     vehicles, all_whole = _owned(find_vehicles(near, detector.contract, grid.gsd), part, region, core)
-    return BlockContent(places, vehicles, valid, tiles), whole and all_whole
+    read, all_read = _read_bays(detector.contract, near, part, region, bays)
+    return BlockContent(places, vehicles, valid, tiles, read), whole and all_whole and all_read
+
+
+def _read_bays(
+    contract: Contract, maps: Maps, part: Pixels, region: tuple[int, int, int, int], bays: Sequence[KnownBay]
+) -> tuple[tuple[ReadBay, ...], bool]:
+    """The bays of which the whole is seen, and whether all lie well inside the region."""
+    if not bays or contract.known_bays is None:
+        return (), True
+    polygons = np.array([bay.polygon for bay in bays], dtype=object)
+    inside = shapely.within(polygons, shapely.box(*region))
+    local = shapely.transform(polygons, lambda at: at - region[:2])
+    valid = part.layer > 0
+    chosen = [int(n) for n in np.flatnonzero(inside) if mean_inside(local[n], valid) >= _SEEN]
+    rings = [tuple(map(tuple, shapely.get_coordinates(local[n])[:-1])) for n in chosen]
+    read = []
+    for n, bay in zip(chosen, read_bays(maps, rings, contract.known_bays), strict=True):
+        x, y = shapely.get_coordinates(shapely.point_on_surface(polygons[n]))[0]
+        layer = _layer_at(part, x - region[0], y - region[1])
+        read.append(ReadBay(bays[n].key, bay.occupied, (float(x), float(y)), layer))
+    return tuple(read), bool(inside.all())
 
 
 def _maps(detector: Detector, seen: Pixels, tiling: Tiling) -> tuple[NDArray[np.float32], int]:

@@ -42,6 +42,16 @@ class District(BaseModel):
     share_low: float | None
     share_high: float | None
     free_per_ha: float
+    kerb_km: float | None = None
+    """Length of the lines of the layer of kerbs in it; empty where there is no such layer."""
+    free_per_km: float | None = None
+    """Free places a kilometre of them; empty, too, where there are none."""
+    bays: int | None = None
+    """Known bays; empty, with those below, where there is no layer of bays."""
+    bays_free: int | None = None
+    bays_occupied: int | None = None
+    bays_unsure: int | None = None
+    """Unsure, or not seen."""
 
 
 @dataclass
@@ -52,6 +62,10 @@ class DistrictCounter:
     shapes: NDArray[np.object_]
     free: NDArray[np.int64] = field(init=False)
     taken: NDArray[np.int64] = field(init=False)
+    bays: NDArray[np.int64] | None = None
+    """(districts, 3): known bays that are free, occupied, and neither for sure; None without a layer of bays."""
+    kerb_km: NDArray[np.float64] | None = None
+    """Kilometres of kerb in each district; None without a layer of kerbs."""
 
     def __post_init__(self) -> None:
         """Prepare to find districts by points."""
@@ -72,6 +86,13 @@ class DistrictCounter:
         inside = districts != NOWHERE
         for counts, which in ((self.free, places), (self.taken, ~places)):
             np.add.at(counts, districts[inside & which], 1)
+
+    def add_bays(self, districts: NDArray[np.int64], states: NDArray[np.str_]) -> None:
+        """Count known bays: the district and the state of each."""
+        self.bays = np.zeros((len(self.names), 3), np.int64)
+        column = np.select([states == "free", states == "occupied"], [0, 1], 2)
+        inside = districts != NOWHERE
+        np.add.at(self.bays, (districts[inside], column[inside]), 1)
 
 
 def summarise(
@@ -115,9 +136,34 @@ def summarise(
                 share_low=share[1],
                 share_high=share[2],
                 free_per_ha=round(free / max(float(areas[number]), 1e-9), 3),
+                **_of_layers(counter, number, free),
             )
         )
     return rows
+
+
+def _of_layers(counter: DistrictCounter, number: int, free: int) -> dict[str, float | int | None]:
+    """What layers of kerbs and bays add to a district's row."""
+    found: dict[str, float | int | None] = {}
+    if counter.kerb_km is not None:
+        length = float(counter.kerb_km[number])
+        found |= {"kerb_km": round(length, 3), "free_per_km": round(free / length, 3) if length else None}
+    if counter.bays is not None:
+        counts = [int(count) for count in counter.bays[number]]
+        found |= {"bays": sum(counts)} | dict(zip(("bays_free", "bays_occupied", "bays_unsure"), counts, strict=True))
+    return found
+
+
+def columns_of(rows: Sequence[District]) -> list[str]:
+    """The columns that are written: those of layers that nobody gave are left out."""
+    optional = [name for name, field_of in District.model_fields.items() if not field_of.is_required()]
+    empty = {name for name in optional if all(getattr(row, name) is None for row in rows)}
+    return [name for name in District.model_fields if name not in empty]
+
+
+def plain_text(text: str) -> str:
+    """A text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text[:1] in "=+-@" else text
 
 
 def share_taken(free: int, taken: int, dispersion: float) -> tuple[float | None, float | None, float | None]:
@@ -144,11 +190,8 @@ def true_areas(shapes: NDArray[np.object_], grid: Grid) -> NDArray[np.float64]:
 def to_csv(rows: Sequence[District]) -> bytes:
     """The rows as a table with a header, as spreadsheets read it."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(District.model_fields), lineterminator="\n")
+    writer = csv.DictWriter(text, columns_of(rows), extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        values = row.model_dump()
-        # A spreadsheet would take a name that begins so for a formula.
-        values["name"] = f"'{row.name}" if row.name[:1] in "=+-@" else row.name
-        writer.writerow(values)
+        writer.writerow(row.model_dump() | {"name": plain_text(row.name)})
     return text.getvalue().encode()

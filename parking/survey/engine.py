@@ -9,7 +9,7 @@ from distributed import Client, LocalCluster, as_completed
 from loguru import logger
 
 from parking.errors import ParkingError, SurveyError
-from parking.survey.blocks import Block
+from parking.survey.blocks import Block, KnownBay
 from parking.survey.mosaic import Layer
 from parking.survey.sources import threads_of_machine
 from parking.survey.worker import Job, ModelPlugin, VersionError, run_block
@@ -20,7 +20,8 @@ _AHEAD = 2
 """Blocks in flight for each thread of the cluster: enough that none waits, few enough that memory stays flat."""
 _SECONDS_TO_CONNECT = 15
 
-Task = tuple[Block, tuple[Layer, ...]]
+Task = tuple[Block, tuple[Layer, ...], tuple[KnownBay, ...]]
+"""A block with the layers and the known bays that lie there."""
 
 
 @contextmanager
@@ -83,7 +84,7 @@ def run_blocks(
         client: of the cluster.
         job: what they have in common.
         model: bytes of the model file.
-        tasks: the blocks, each with the layers that lie there; taken as they are needed.
+        tasks: the blocks, each with what lies there; taken as they are needed.
         done: called with each that ended well.
         failed: called with each that failed three times, and why.
 
@@ -98,8 +99,8 @@ def run_blocks(
     def fill() -> None:
         most = max(1, _AHEAD * sum(client.ncores().values()))
         while len(blocks) < most and (task := next(waiting, None)) is not None:
-            block, layers = task
-            future = client.submit(run_block, job, block, layers, pure=False, retries=TRIES - 1)
+            block, layers, bays = task
+            future = client.submit(run_block, job, block, layers, bays, pure=False, retries=TRIES - 1)
             blocks[future.key] = block
             under_way.add(future)
 

@@ -15,6 +15,7 @@ from parking.detection.spots import count_interval
 from parking.errors import SurveyError
 from parking.storage import Store
 from parking.survey import districts as by_district
+from parking.survey.bays import BayLayer, write_bays
 from parking.survey.blocks import Block
 from parking.survey.folder import SUMMARY, block_key, forget_other_blocks, publish, staging
 from parking.survey.grid import Grid
@@ -42,6 +43,7 @@ def write_outputs(
     finished: Finished,
     area: shapely.Geometry | None,
     counter: by_district.DistrictCounter | None,
+    bays: BayLayer | None,
     contract: Contract,
     about: dict[str, Any],
     begun: float,
@@ -64,6 +66,10 @@ def write_outputs(
         density = Density(gatherer.seen, gatherer.places_in, plan.grid)
         write_density(folder / "density.tif", density, plan.grid)
         files.append("density.tif")
+        states: dict[str, int] | None = None
+        if bays is not None:
+            names, states = write_bays(folder, bays, gatherer.bays, counter, plan.grid)
+            files += names
         rows: list[by_district.District] = []
         shapes = np.empty(0, object)
         if counter is not None:
@@ -75,6 +81,7 @@ def write_outputs(
             (folder / "districts.csv").write_bytes(by_district.to_csv(rows))
             files += ["districts.gpkg", "districts.csv"]
         summary = _summary(plan, finished, gatherer, contract, about, knows_vehicles=knows_vehicles)
+        summary["bays"] = states
         summary["seconds"] = round(time.monotonic() - begun, 1)
         outlines = in_degrees(shapes, plan.grid)
         (folder / "report.html").write_bytes(report_page(summary, rows, outlines, folder / "places.parquet", density))

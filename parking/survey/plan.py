@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from parking.detection.contract import Contract
 from parking.errors import SurveyError
-from parking.survey.blocks import Block, Tiling, core_of, plan_blocks
+from parking.survey.blocks import Block, KnownBay, Tiling, core_of, plan_blocks
 from parking.survey.grid import SAME_GSD, Bounds, Grid, grid_at, grid_on, is_true_to_scale, local_crs, width
 from parking.survey.mosaic import Layer, footprint, group_sources, sample_windows, touch
 from parking.survey.sources import Source
@@ -58,7 +58,14 @@ class Plan:
         return tuple(found)
 
 
-def fingerprint(block: Block, layers: Sequence[Layer], plan: Plan, model: str, threshold: float | None) -> str:
+def fingerprint(
+    block: Block,
+    layers: Sequence[Layer],
+    plan: Plan,
+    model: str,
+    threshold: float | None,
+    bays: Sequence[KnownBay] = (),
+) -> str:
     """What a block follows from: the same content gives the same name, and a finished block is known by it."""
     seen = [
         {
@@ -72,6 +79,7 @@ def fingerprint(block: Block, layers: Sequence[Layer], plan: Plan, model: str, t
         for layer in layers
     ]
     parts = [FORMAT, plan.grid.model_dump(), plan.tiling.model_dump(), block.row, block.column, seen, model, threshold]
+    parts += [[bay.key for bay in bays]] if bays else []
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:24]
 
 

@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,7 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import Proj
 
-from parking.survey.blocks import BlockContent, Found
+from parking.survey.blocks import BlockContent
 from parking.survey.grid import Grid
 from parking.survey.mosaic import Layer, footprint
 
@@ -43,6 +43,15 @@ SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True, slots=True)
+class BayRecord:
+    """What stands in a known bay, and where that was seen."""
+
+    occupied: float
+    source: str
+    date: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class BlockRecord:
     """A block as it is kept."""
 
@@ -52,6 +61,8 @@ class BlockRecord:
     seconds: float
     cells: dict[tuple[int, int], int]
     """Pixels with data in each cell of the density, by row and column; see `cell_step`."""
+    bays: dict[str, BayRecord] = field(default_factory=dict)
+    """Known bays, by their keys."""
 
 
 def cell_step(grid: Grid) -> int:
@@ -67,7 +78,7 @@ def rows_of(content: BlockContent, layers: Sequence[Layer], grid: Grid) -> pa.Ta
     points = _to_crs(np.array([one.point for _, one in found], float).reshape(-1, 2), grid)
     longitudes, latitudes = grid.to_wgs84().transform(points[:, 0], points[:, 1])
     area, length, direction = _measure(polygons, longitudes, latitudes, grid)
-    seen = [_seen_in(one, point, layers, grid) for (_, one), point in zip(found, points, strict=True)]
+    seen = [_seen_in(one.layer, point, layers, grid) for (_, one), point in zip(found, points, strict=True)]
     ids = [_id(kind, lon, lat) for (kind, _), lon, lat in zip(found, longitudes, latitudes, strict=True)]
     columns = {
         "kind": [kind for kind, _ in found],
@@ -85,6 +96,13 @@ def rows_of(content: BlockContent, layers: Sequence[Layer], grid: Grid) -> pa.Ta
         "geometry": shapely.to_wkb(polygons).tolist(),
     }
     return pa.table(columns, schema=SCHEMA)
+
+
+def bays_of(content: BlockContent, layers: Sequence[Layer], grid: Grid) -> dict[str, BayRecord]:
+    """What a block read of known bays."""
+    points = _to_crs(np.array([bay.point for bay in content.bays], float).reshape(-1, 2), grid)
+    seen = [_seen_in(bay.layer, point, layers, grid) for bay, point in zip(content.bays, points, strict=True)]
+    return {bay.key: BayRecord(bay.occupied, *where) for bay, where in zip(content.bays, seen, strict=True)}
 
 
 def _to_crs(pixels: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
@@ -114,9 +132,9 @@ def _measure(
     return shapely.area(polygons) * scale**2, lengths.max(axis=1) * scale, bearing % 180
 
 
-def _seen_in(one: Found, point: NDArray[np.float64], layers: Sequence[Layer], grid: Grid) -> tuple[str, str | None]:
+def _seen_in(number: int, point: NDArray[np.float64], layers: Sequence[Layer], grid: Grid) -> tuple[str, str | None]:
     """Name and date of the source that a place was seen in; on the edge of the data, of what lies on top."""
-    layer = layers[max(0, one.layer - 1)]
+    layer = layers[max(0, number - 1)]
     x, y = point
     boxes = ((source, footprint(source, grid)) for source in layer.sources)
     source = next((s for s, (w, south, e, n) in boxes if w <= x <= e and south <= y <= n), layer.sources[0])
@@ -127,6 +145,7 @@ def encode(record: BlockRecord) -> bytes:
     """A block as a Parquet file."""
     cells = [[row, column, pixels] for (row, column), pixels in sorted(record.cells.items())]
     about = {"pixels": record.pixels, "tiles": record.tiles, "seconds": round(record.seconds, 3), "cells": cells}
+    about["bays"] = {key: astuple(bay) for key, bay in sorted(record.bays.items())}
     file = io.BytesIO()
     pq.write_table(record.rows.replace_schema_metadata({"block": json.dumps(about)}), file, compression="zstd")
     return file.getvalue()
@@ -137,7 +156,9 @@ def decode(data: bytes) -> BlockRecord:
     rows = pq.read_table(pa.BufferReader(data))
     about = json.loads(rows.schema.metadata[b"block"])
     cells = {(row, column): pixels for row, column, pixels in about["cells"]}
-    return BlockRecord(rows.replace_schema_metadata(None), about["pixels"], about["tiles"], about["seconds"], cells)
+    bays = {key: BayRecord(*values) for key, values in about.get("bays", {}).items()}
+    plain = rows.replace_schema_metadata(None)
+    return BlockRecord(plain, about["pixels"], about["tiles"], about["seconds"], cells, bays)
 
 
 def cells_of(valid: NDArray[np.bool_], left: int, top: int, grid: Grid) -> dict[tuple[int, int], int]:

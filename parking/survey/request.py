@@ -22,6 +22,10 @@ class SurveyRequest(BaseModel):
     """Layer of polygons to sum up by."""
     district_name: str = ""
     """Column with their names."""
+    bays: str = ""
+    """Layer of polygons, each a bay that is to be said free or taken."""
+    kerbs: str = ""
+    """Layer of lines, by whose length in a district its places are counted, too."""
     threshold: float | None = None
     """Least probability, instead of the model's."""
     block: int = 4096

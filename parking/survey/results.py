@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 from rasterio.transform import Affine
 
-from parking.survey.districts import NOWHERE, District, DistrictCounter
+from parking.survey.districts import NOWHERE, District, DistrictCounter, columns_of
 from parking.survey.grid import Grid
-from parking.survey.records import PLACE, SCHEMA, VEHICLE, BlockRecord, cell_step, of_kind
+from parking.survey.records import PLACE, SCHEMA, VEHICLE, BayRecord, BlockRecord, cell_step, of_kind
 from parking.survey.report import Density
 from parking.survey.style import PLACES_STYLE
 
@@ -61,6 +61,7 @@ class Gatherer:
             kind: pq.ParquetWriter(folder / f".{kind}.parquet", _ROWS, compression="zstd") for kind in (PLACE, VEHICLE)
         }
         self.totals = Totals()
+        self.bays: dict[str, BayRecord] = {}
         self.seen: dict[tuple[int, int], int] = {}
         self.places_in: dict[tuple[int, int], int] = {}
 
@@ -105,6 +106,7 @@ class Gatherer:
         totals.pixels += record.pixels
         totals.tiles += record.tiles
         totals.seconds += record.seconds
+        self.bays.update(record.bays)
         for cell, pixels in record.cells.items():
             self.seen[cell] = self.seen.get(cell, 0) + pixels
         edge = cell_step(self._grid) * self._grid.step
@@ -207,7 +209,7 @@ def write_density(path: Path, density: Density, grid: Grid) -> None:
 def write_districts(path: Path, rows: list[District], shapes: NDArray[np.object_], grid: Grid, style: str) -> None:
     """Districts as a GeoPackage, with a style by the share that is taken, or by density where that is not known."""
     values = [row.model_dump() for row in rows]
-    kinds = {name: _ARROW[kind] for name, kind in _column_types().items()}
+    kinds = {name: _ARROW[_column_type(name)] for name in columns_of(rows)}
     table = pa.Table.from_pylist(values, schema=pa.schema(list(kinds.items())))
     many = shapely.multipolygons([_parts(shape) for shape in shapes]) if len(shapes) else shapes
     table = table.append_column("geometry", pa.array(shapely.to_wkb(many), pa.binary()))
@@ -218,9 +220,11 @@ def write_districts(path: Path, rows: list[District], shapes: NDArray[np.object_
 _ARROW = {"name": pa.string(), "int": pa.int64(), "float": pa.float64()}
 
 
-def _column_types() -> dict[str, str]:
-    whole = ("free", "free_low", "free_high", "taken")
-    return {name: "name" if name == "name" else "int" if name in whole else "float" for name in District.model_fields}
+_WHOLE = {"free", "free_low", "free_high", "taken", "bays", "bays_free", "bays_occupied", "bays_unsure"}
+
+
+def _column_type(name: str) -> str:
+    return "name" if name == "name" else "int" if name in _WHOLE else "float"
 
 
 def _parts(shape: shapely.Geometry) -> list[shapely.Polygon]:

@@ -16,12 +16,14 @@ from parking.detection.runtime import Runtime
 from parking.errors import SurveyError
 from parking.storage import Store, open_store
 from parking.survey import districts as by_district
-from parking.survey.blocks import Block
+from parking.survey.bays import BayLayer, read_bay_layer
+from parking.survey.blocks import Block, KnownBay
 from parking.survey.engine import Task, cluster, run_blocks, threads_per_worker
 from parking.survey.folder import CHECKSUMS, FRAME, WORK, alone_in_survey, block_key, imagery_folder, read_json
 from parking.survey.grid import Bounds, Grid
 from parking.survey.http import Access, shown
 from parking.survey.inputs import find_imagery
+from parking.survey.kerbs import kerb_lengths
 from parking.survey.mosaic import Layer
 from parking.survey.outputs import Finished, write_outputs
 from parking.survey.plan import Frame, Plan, fingerprint, make_frame, make_layers, make_plan, overlap, union
@@ -95,13 +97,14 @@ def _run(
     layers = make_layers(sources, stretches)
     area = _area(request, frame.grid.crs)
     plan = make_plan(frame.grid, layers, contract, request.block, area)
+    bays = read_bay_layer(request.bays, frame.grid, plan.tiling, contract) if request.bays else None
     counter = _counter(request, frame.grid)
     store.write(CHECKSUMS, _CHECKSUM_MAP.dump_json(known))
     bounds = union([frame.bounds, *(source.bounds for source in sources)])
     store.write(FRAME, Frame(grid=frame.grid, stretches=stretches, bounds=bounds).model_dump_json().encode())
     threads = threads_per_worker(dask, workers)
     job = Job(frame.grid, plan.tiling, request.threshold, detector.sha256, runtime, threads, code_version())
-    finished = _compute(store, plan, job, model, workers, dask, progress)
+    finished = _compute(store, plan, bays, job, model, workers, dask, progress)
     if not finished.names:
         reasons = "; ".join(dict.fromkeys(one["reason"] for one in finished.failed))
         raise SurveyError(f"No block of the survey could be computed: {reasons}")
@@ -113,12 +116,13 @@ def _run(
         # An address may hold a key.
         | {"sources": [shown(place) if "://" in place else place for place in request.sources]},
     }
-    return write_outputs(store, plan, finished, area, counter, contract, about, begun)
+    return write_outputs(store, plan, finished, area, counter, bays, contract, about, begun)
 
 
 def _compute(
     store: Store,
     plan: Plan,
+    bays: BayLayer | None,
     job: Job,
     model: Path,
     workers: int,
@@ -127,7 +131,14 @@ def _compute(
 ) -> Finished:
     """Compute the blocks that are not kept yet."""
     kept = {key.rpartition("/")[2].removesuffix(".parquet") for key in store.keys(f"{WORK}/blocks/")}
-    names = {block: fingerprint(block, plan.there(block), plan, job.model, job.threshold) for block in plan.blocks}
+
+    def known(block: Block) -> tuple[KnownBay, ...]:
+        return () if bays is None else bays.of(block)
+
+    names = {
+        block: fingerprint(block, plan.there(block), plan, job.model, job.threshold, known(block))
+        for block in plan.blocks
+    }
     finished = Finished({block: name for block, name in names.items() if name in kept})
     now = Progress(blocks=len(names), done=len(finished.names))
     progress(now)
@@ -151,7 +162,7 @@ def _compute(
 
     with cluster(dask, min(workers, len(due))) as client:
         at_once = sum(client.ncores().values())
-        tasks: Iterator[Task] = ((block, _sharing(plan.there(block), at_once)) for block in due)
+        tasks: Iterator[Task] = ((block, _sharing(plan.there(block), at_once), known(block)) for block in due)
         now.dashboard = str(client.dashboard_link)
         run_blocks(client, job, model.read_bytes(), tasks, done, failed)
     return finished
@@ -214,6 +225,10 @@ def _area(request: SurveyRequest, crs: str) -> shapely.Geometry | None:
 
 def _counter(request: SurveyRequest, grid: Grid) -> by_district.DistrictCounter | None:
     if not request.districts:
+        if request.kerbs:
+            raise SurveyError("--kerbs measures kerbs by district: give --districts, too.")
         return None
     polygons = read_polygons(request.districts, grid.crs)
-    return by_district.DistrictCounter(names_of(polygons, request.districts, request.district_name), polygons.shapes)
+    names = names_of(polygons, request.districts, request.district_name)
+    lengths = kerb_lengths(request.kerbs, polygons.shapes, grid) if request.kerbs else None
+    return by_district.DistrictCounter(names, polygons.shapes, kerb_km=lengths)

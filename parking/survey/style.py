@@ -75,6 +75,15 @@ DENSITY_STYLE = graduated(
     "60,60,60,255",
     "0.3",
 )
+BAYS_STYLE = f"""{_HEAD}<qgis version="3.22" styleCategories="Symbology"><renderer-v2 type="categorizedSymbol" \
+attr="state" symbollevels="0" enableorderby="0" forceraster="0"><categories>\
+<category symbol="0" value="free" label="free" render="true"/>\
+<category symbol="1" value="occupied" label="occupied" render="true"/>\
+<category symbol="2" value="unsure" label="unsure" render="true"/>\
+<category symbol="3" value="not seen" label="not seen" render="true"/></categories><symbols>\
+{_symbol(0, "46,232,134,180", "16,20,24,255", "0.1")}{_symbol(1, "215,48,39,180", "16,20,24,255", "0.1")}\
+{_symbol(2, "254,224,139,180", "16,20,24,255", "0.1")}{_symbol(3, "255,255,255,80", "120,120,120,255", "0.1")}\
+</symbols></renderer-v2></qgis>"""
 CHANGES_STYLE = f"""{_HEAD}<qgis version="3.22" styleCategories="Symbology"><renderer-v2 type="categorizedSymbol" \
 attr="change" symbollevels="0" enableorderby="0" forceraster="0"><categories>\
 <category symbol="0" value="stayed" label="stayed" render="true"/>\

@@ -1,4 +1,4 @@
-"""Polygons that a user brings: an area, districts, bays; from any layer that GDAL's vector drivers read."""
+"""Layers that a user brings: an area, districts, bays, kerbs; whatever GDAL's vector drivers read."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,40 +14,60 @@ from parking.errors import SurveyError
 from parking.survey.grid import Bounds
 
 _POLYGONS = {3, 6}
-"""Shapely's numbers for polygons and multipolygons."""
+"""Shapely's numbers for polygons and multipolygons; below those for lines."""
+_LINES = {1, 5}
 _OSM = (".osm.pbf", ".osm")
+Tags = dict[str, tuple[str, ...]]
+"""Keys of OSM with the values that are meant, all where there are none; one of them is enough."""
+PARKING_LOTS: Tags = {"amenity": ("parking",)}
+PARKING_SPACES: Tags = {"amenity": ("parking_space",)}
+_STREETS = ("primary", "secondary", "tertiary", "unclassified", "residential", "living_street", "pedestrian", "road")
+STREETS: Tags = {"highway": _STREETS, "parking:": ()}
+"""Streets along which people park, and whatever else says how they do."""
 _NAMES = ("name", "nom", "naam", "nombre", "nome", "label", "title", "libelle", "district", "quartier", "code", "id")
 """Columns that hold a name, in the order in which they are tried."""
 _DENSE_DEGREES = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Polygons:
-    """Polygons in one CRS, with the attributes of each by column."""
+class Shapes:
+    """Shapes, or lines, in one CRS, with the attributes of each by column."""
 
     shapes: NDArray[np.object_]
     columns: dict[str, NDArray[np.object_]]
 
 
-def read_polygons(path: str, crs: str, *, where: str = "") -> Polygons:
+def read_polygons(path: str, crs: str, *, osm: Tags = PARKING_LOTS) -> Shapes:
     """The polygons of a layer, brought to a CRS.
 
     Args:
-        path: GeoPackage, GeoJSON, Shapefile, OSM extract or whatever else; `file.gpkg#layer` names a layer.
+        path: GeoPackage, GeoJSON, Shapefile, OSM extract or whatever else; `file.gpkg#layer` names a layer, and
+            `file.osm.pbf#key=value` a tag instead of the usual ones.
         crs: of the survey, or any other.
-        where: condition on attributes, in OGR's SQL; for OSM extracts.
+        osm: which features of an OSM extract are meant.
 
     Raises:
         SurveyError: it cannot be read, has no CRS, or no polygon.
     """
+    return _read(path, crs, _POLYGONS, "polygon", osm)
+
+
+def read_lines(path: str, crs: str, *, osm: Tags = STREETS) -> Shapes:
+    """The lines of a layer, see `read_polygons`."""
+    return _read(path, crs, _LINES, "line", osm)
+
+
+def _read(path: str, crs: str, kinds: set[int], what: str, osm: Tags) -> Shapes:
     file, _, layer = path.partition("#")
-    is_osm = file.lower().endswith(_OSM)
+    where = ""
     if not Path(file).exists() and "://" not in file:
         raise SurveyError(f"There is no layer '{file}'. Correct the path.")
     try:
-        meta, _, geometry, fields = pyogrio.raw.read(
-            file, layer=layer or ("multipolygons" if is_osm else None), where=where or None, force_2d=True
-        )
+        if file.lower().endswith(_OSM):
+            key, given, value = layer.partition("=")
+            osm, layer = ({key: (value,)} if given else osm), osm_layer(what) if given or not layer else layer
+            where = _where(osm, set(pyogrio.read_info(file, layer=layer)["fields"]))
+        meta, _, geometry, fields = pyogrio.raw.read(file, layer=layer or None, where=where or None, force_2d=True)
     except (DataSourceError, DataLayerError, ValueError) as error:
         raise SurveyError(
             f"'{path}' cannot be read as a layer: {error}. Export it as GeoPackage or GeoJSON."
@@ -55,11 +75,36 @@ def read_polygons(path: str, crs: str, *, where: str = "") -> Polygons:
     if meta["crs"] is None:
         raise SurveyError(f"'{path}' does not say its CRS. Export it again with one, as GeoPackage does.")
     shapes = shapely.make_valid(shapely.from_wkb(geometry))
-    chosen = np.isin(shapely.get_type_id(shapes), [*_POLYGONS])
+    chosen = np.isin(shapely.get_type_id(shapes), [*kinds])
     if not chosen.any():
-        raise SurveyError(f"'{path}' holds no polygon. Name another layer as {file}#layer.")
+        tags = f" tagged {_told(osm)}" if where else ""
+        raise SurveyError(f"'{path}' holds no {what}{tags}. Name another layer as {file}#layer.")
     placed = _transformed(shapes[chosen], meta["crs"], crs)
-    return Polygons(placed, dict(zip(meta["fields"], (field[chosen] for field in fields), strict=True)))
+    return Shapes(placed, dict(zip(meta["fields"], (field[chosen] for field in fields), strict=True)))
+
+
+def osm_layer(what: str) -> str:
+    """What GDAL calls the layer of an OSM extract."""
+    return "multipolygons" if what == "polygon" else "lines"
+
+
+def _where(tags: Tags, columns: set[str]) -> str:
+    """A condition in OGR's SQL: GDAL gives the usual tags columns of their own, and all others one together."""
+    return " OR ".join(_condition(key, values, columns) for key, values in tags.items())
+
+
+def _condition(key: str, values: tuple[str, ...], columns: set[str]) -> str:
+    key, values = key.replace("'", "''"), tuple(value.replace("'", "''") for value in values)
+    if key in columns:
+        listed = ", ".join(f"'{value}'" for value in values)
+        return f'"{key}" IN ({listed})' if values else f'"{key}" IS NOT NULL'
+    # A key that ends in a colon stands for all that begin so.
+    patterns = [f'%"{key}"=>"{value}"%' for value in values] or [f'%"{key}%' if key.endswith(":") else f'%"{key}"=>%']
+    return " OR ".join(f"other_tags LIKE '{pattern}'" for pattern in patterns)
+
+
+def _told(tags: Tags) -> str:
+    return " or ".join(f"{key}={'|'.join(values) or '*'}" for key, values in tags.items())
 
 
 def bbox_area(bbox: Bounds, crs: str) -> shapely.Geometry:
@@ -76,7 +121,7 @@ def bbox_area(bbox: Bounds, crs: str) -> shapely.Geometry:
     return _transformed(np.array([box]), "OGC:CRS84", crs)[0]
 
 
-def names_of(polygons: Polygons, path: str, column: str = "") -> list[str]:
+def names_of(polygons: Shapes, path: str, column: str = "") -> list[str]:
     """A name for each polygon; numbered where two have the same.
 
     Raises:

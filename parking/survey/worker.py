@@ -16,10 +16,10 @@ from parking.detection.detector import Detector
 from parking.detection.runtime import Runtime
 from parking.errors import SurveyError
 from parking.files import write_whole
-from parking.survey.blocks import Block, BlockContent, Tiling, core_of, survey_block
+from parking.survey.blocks import Block, BlockContent, KnownBay, Tiling, core_of, survey_block
 from parking.survey.grid import Grid
 from parking.survey.mosaic import Layer
-from parking.survey.records import BlockRecord, cells_of, encode, rows_of
+from parking.survey.records import BlockRecord, bays_of, cells_of, encode, rows_of
 from parking.version import code_version
 
 
@@ -63,7 +63,7 @@ def model_path(sha256: str) -> Path:
     return Path(tempfile.gettempdir()) / f"parking-survey-{os.getuid()}" / f"{sha256}.onnx"
 
 
-def run_block(job: Job, block: Block, layers: tuple[Layer, ...]) -> bytes:
+def run_block(job: Job, block: Block, layers: tuple[Layer, ...], bays: tuple[KnownBay, ...] = ()) -> bytes:
     """One block as a Parquet file, see `records.encode`.
 
     Raises:
@@ -78,7 +78,7 @@ def run_block(job: Job, block: Block, layers: tuple[Layer, ...]) -> bytes:
         )
     begun = time.monotonic()
     detector = _detector(job.model, job.threads, job.runtime)
-    content = _content(detector, job, block, layers)
+    content = _content(detector, job, block, layers, bays)
     left, top, _, _ = core_of(block, job.tiling)
     record = BlockRecord(
         rows=rows_of(content, layers, job.grid),
@@ -86,13 +86,16 @@ def run_block(job: Job, block: Block, layers: tuple[Layer, ...]) -> bytes:
         tiles=content.tiles,
         seconds=time.monotonic() - begun,
         cells=cells_of(content.valid, left, top, job.grid),
+        bays=bays_of(content, layers, job.grid),
     )
     return encode(record)
 
 
-def _content(detector: Detector, job: Job, block: Block, layers: tuple[Layer, ...]) -> BlockContent:
+def _content(
+    detector: Detector, job: Job, block: Block, layers: tuple[Layer, ...], bays: tuple[KnownBay, ...]
+) -> BlockContent:
     try:
-        return survey_block(detector, layers, job.grid, job.tiling, block, job.threshold)
+        return survey_block(detector, layers, job.grid, job.tiling, block, job.threshold, bays)
     except RasterioError as error:
         cause = _first_cause(error)
     # Outside of the handler: GDAL's own errors, which would go with it, cannot travel between processes.
