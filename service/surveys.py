@@ -114,6 +114,8 @@ def districts(request: Request, name: str) -> JSONResponse:
     dependencies=[Depends(caller)],
     response_class=Response,
     responses=openapi_examples.SURVEY_IMAGERY,
+    # The page's own, as `/preview` is; generators of clients know no answer that is only a picture.
+    include_in_schema=False,
 )
 async def survey_imagery(
     request: Request,

@@ -20,18 +20,18 @@ def model(tmp_path: Path) -> Path:
 def test_a_survey_is_made_and_made_again_where_its_imagery_was_unreadable(
     parking: Command, model: Path, tmp_path: Path
 ) -> None:
-    pixels, bays = draw(120, 700, 14)
-    ortho = cut(tmp_path / "ortho", pixels, [], [400], compress="deflate")
+    pixels, bays = draw(120, 1400, 25)
+    ortho = cut(tmp_path / "ortho", pixels, [], [1100], compress="deflate")
     districts = layer(tmp_path / "districts.gpkg", {"West": (0, 50), "East": (50, 200)})
     words = ("survey", ortho, "--out", "out", "--districts", districts, "--block", "256", "--model", model)
-    whole = (ortho / "0-400.tif").read_bytes()
+    whole = (ortho / "0-1100.tif").read_bytes()
     # Its header is whole, and its pixels are not.
-    (ortho / "0-400.tif").write_bytes(whole[:8] + b"\xff" * 3_000 + whole[3_008:])
+    (ortho / "0-1100.tif").write_bytes(whole[:8] + b"\xff" * 3_000 + whole[3_008:])
     with threads_cluster() as dask:
         broken = parking(*words, "--dask", dask)
         assert broken.status == 1
         assert re.search(r"\d+ of \d+ blocks could not be computed, as of: Its imagery cannot be read", broken.out)
-        (ortho / "0-400.tif").write_bytes(whole)
+        (ortho / "0-1100.tif").write_bytes(whole)
         done = parking(*words, "--dask", dask)
     assert done.status == 0
     assert f"{bays} free places (80 % interval" in done.out
