@@ -24,7 +24,9 @@ Work = Annotated[Path, typer.Option("--work", help="Folder for checkpoints: a ru
 @app.command()
 def quality(
     data: options.Sources,
-    model: options.Model = "shipped",
+    model: Annotated[
+        str, typer.Option("--model", help="A model file, version number or alias. (default: the shipped model)")
+    ] = "",
     labels: options.Labels = "",
     group_by: options.GroupBy = "",
     work: Work = Path("parking-benchmark"),
@@ -34,7 +36,7 @@ def quality(
 ) -> None:
     """Score a model file on the scenes that its network has not learnt from, each kind of scene apart.
 
-    Example: [bold]parking benchmark quality --data streets/ --data car-parks/ --model shipped --out docs[/bold]
+    Example: [bold]parking benchmark quality --data streets/ --data car-parks/ --out docs[/bold]
     """
     settings = session.start(state)
     from parking.data.dataset import ingest
@@ -45,10 +47,11 @@ def quality(
     from parking.lock import alone_in
     from parking.model import load_model
     from parking.progress import report
+    from parking.shipped import shipped_model
     from parking.storage import open_store
 
     sources = data or []
-    detector = load_model(model, settings).detector
+    detector = load_model(model or shipped_model(), settings).detector
     with stops_soon(f"The images are kept in {work}. {GO_ON}"), alone_in(work), progress_shown():
         store = open_store(str(work / "store"))
         taken = ingest(sources, store, labels=labels, group_by=group_by, test_share=0.0, progress=report).snapshot
@@ -59,8 +62,11 @@ def quality(
     else:
         show_holdout(judged)
     if out is not None:
-        given = " ".join(f"--data DATA{number}" for number, _ in enumerate(sources, 1))
-        write_holdout_page(judged, f"parking benchmark quality {given} --model {model} --out docs", out)
+        given = [
+            *(f"--data DATA{number}" for number, _ in enumerate(sources, 1)),
+            *([f"--model {model}"] if model else []),
+        ]
+        write_holdout_page(judged, f"parking benchmark quality {' '.join(given)} --out docs", out)
 
 
 @app.command()

@@ -92,7 +92,7 @@ def test_a_link_leads_to_a_file(page: str) -> None:
 
 
 def test_what_a_single_person_needs_is_the_sum_of_the_values() -> None:
-    cpu, memory = re.findall(r"about ([\d.]+) CPU and ([\d.]+) GiB\s+requested", TEXT)[0]
+    cpu, memory = re.findall(r"requests are\s+about ([\d.]+) CPU and ([\d.]+) GiB", TEXT)[0]
     requests = [
         container["resources"]["requests"]
         for deployment in of_kind(render((), ("values-sspcloud.yaml",)), "Deployment")

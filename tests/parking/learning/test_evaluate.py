@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from parking.data.snapshot import Scene
 from parking.detection.contract import BayCalibration, CountCalibration
 from parking.detection.detector import Detector
 from parking.detection.spots import count_interval
@@ -79,6 +80,19 @@ def test_the_interval_of_the_count_is_the_narrowest_that_holds_in_four_of_five_s
     assert held(calibration.model_copy(update={"dispersion": calibration.dispersion * 0.98})) < 8
     scores = score(found, CONTRACT.model_copy(update={"count": calibration}))
     assert scores.interval_held == pytest.approx(0.8)
+
+
+def test_scenes_that_are_easy_to_count_do_not_narrow_the_interval_of_the_others() -> None:
+    hard = [rows(n, 10, true) for n, true in enumerate((10, 11, 9, 10, 12, 8, 10, 16, 4, 10))]
+    easy = [rows(n, 10, 10) for n in range(100, 140)]
+    alone = calibrate_count(hard, CONTRACT)
+    bays = [replace(one, sample=replace(one.sample, scene=with_bays(one.sample.scene))) for one in easy]
+    assert calibrate_count([*hard, *bays], CONTRACT).dispersion == pytest.approx(alone.dispersion)
+    assert calibrate_count([*hard, *easy], CONTRACT).dispersion < alone.dispersion
+
+
+def with_bays(scene: Scene) -> Scene:
+    return scene.model_copy(update={"annotated": ("free", "stall")})
 
 
 def test_counts_that_are_all_right_do_not_shrink_the_interval_to_nothing() -> None:
