@@ -71,7 +71,7 @@ def quality(
 
 @app.command()
 def recipes(
-    data: Annotated[str, typer.Option("--data", help="Folder or s3://bucket/prefix of annotated images.")],
+    data: options.Sources,
     rows: Annotated[str, typer.Option(help="Rows to measure, with commas between. (default: all)")] = "",
     folds: options.Folds = FOLDS,
     work: Work = Path("parking-benchmark"),
@@ -94,7 +94,7 @@ def recipes(
     entries = choose_entries(rows)
     kept = f"What was trained is kept in {work}, up to the last checkpoint. {GO_ON}"
     with stops_soon(kept), alone_in(work), progress_shown():
-        _, samples = read_scenes(data, entries[0].recipe, work, report)
+        _, samples = read_scenes(data or (), entries[0].recipe, work, report)
         measured = [run_entry(entry, samples, folds, work, report) for entry in entries]
         speeds = {row.entry.name: serving_speed(row.entry.recipe, row.entry.flips) for row in measured}
     if json:

@@ -1,5 +1,6 @@
 """Commands about models: tune, train, evaluate, promote, roll back, retrain."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,8 +54,12 @@ def train(
     folds: options.Folds = 4,
     minutes: options.Minutes = None,
     data: Annotated[
-        str, typer.Option("--data", help="With --out: folder or s3://bucket/prefix of annotated images.")
-    ] = "",
+        list[str] | None,
+        typer.Option(
+            "--data",
+            help="With --out: folder or s3://bucket/prefix of annotated images; may be given several times.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write a model file trained on every scene of --data; nothing is registered.")
     ] = None,
@@ -71,7 +76,7 @@ def train(
     if out is not None or data:
         if minutes is not None:
             raise TrainingError("--minutes does not go with --out: a file is trained for the steps of its recipe.")
-        train_to_file(data, recipe, folds, work, out, state)
+        train_to_file(data or (), recipe, folds, work, out, state)
         return
     with flow_command(state, f"What was trained is kept up to the last checkpoint. {GO_ON}"):
         from flows.train import train as flow
@@ -81,7 +86,9 @@ def train(
     console.print(f"Registered. Let it serve: parking promote {trained.version}")
 
 
-def train_to_file(data: str, recipe: str, folds: int, work: Path, out: Path | None, state: Path | None) -> None:
+def train_to_file(
+    data: Sequence[str], recipe: str, folds: int, work: Path, out: Path | None, state: Path | None
+) -> None:
     """Train without a registry, write the model and its reference, and print the scores of each fold.
 
     Raises:

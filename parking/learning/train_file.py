@@ -14,12 +14,12 @@ from parking.storage import open_store
 
 
 def read_scenes(
-    source: str, recipe: Recipe, work: Path, progress: Progress = silent
+    source: str | Sequence[str], recipe: Recipe, work: Path, progress: Progress = silent
 ) -> tuple[Snapshot, Sequence[Sample]]:
     """Every usable scene of a source as a training scene: with folds, all are learnt from and all are judged.
 
     Args:
-        source: folder or s3://bucket/prefix of annotated images.
+        source: folder or s3://bucket/prefix of annotated images, or several.
         recipe: whose ground resolution the scenes are read at.
         work: folder that keeps the snapshot.
         progress: called after every scene.
@@ -29,11 +29,13 @@ def read_scenes(
     return snapshot, load_samples(store, snapshot.train, recipe, progress)
 
 
-def train_file(source: str, recipe: Recipe, folds: int, work: Path, out: Path, progress: Progress = silent) -> Release:
+def train_file(
+    source: str | Sequence[str], recipe: Recipe, folds: int, work: Path, out: Path, progress: Progress = silent
+) -> Release:
     """Train on every scene and write a model file; scores, threshold and calibration are out of fold.
 
     Args:
-        source: folder or s3://bucket/prefix of annotated images.
+        source: folder or s3://bucket/prefix of annotated images, or several.
         recipe: how to train.
         folds: of the cross-validation.
         work: folder for the snapshot, checkpoints and maps; a run that was killed goes on from it.
