@@ -176,7 +176,8 @@ def test_an_mlflow_out_of_reach_is_a_sentence_and_soon(
     assert answer.status == 1
     assert "MLflow at http://127.0.0.1:9 cannot be used" in answer.err
     assert "PARKING_MLFLOW_TRACKING_URI" in answer.err
-    assert time.monotonic() - started < 20
+    # MLflow's own retries take many minutes; the bound leaves a busy machine its time to start Python.
+    assert time.monotonic() - started < 90
 
 
 @pytest.mark.parametrize("words", [("ingest", "--data", "generated"), ("flows",)])
