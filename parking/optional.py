@@ -20,7 +20,7 @@ GROUPS: dict[str, frozenset[str]] = {
             *("psutil", "pyogrio", "sqlalchemy"),
         }
     ),
-    "survey": frozenset({"bokeh", "pyogrio"}),
+    "survey": frozenset({"bokeh", "owslib", "pyogrio", "pystac", "requests"}),
     "cluster": frozenset({"prefect_kubernetes"}),
     "monitoring": frozenset({"evidently", "pandas"}),
     "notebook": frozenset({"geopandas"}),
