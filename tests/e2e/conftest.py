@@ -69,7 +69,7 @@ class Platform:
         """Stop it with SIGTERM; returns its exit status."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=60)
+        return self.process.wait(timeout=120)
 
     def kill(self) -> None:
         """Leave nothing of it."""
@@ -88,7 +88,7 @@ class Platform:
             [sys.executable, "-m", "cli.app", *words, "--state", str(self.state)],
             capture_output=True,
             text=True,
-            timeout=400,
+            timeout=1200,
             check=False,
         )
 

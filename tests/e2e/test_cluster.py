@@ -34,7 +34,7 @@ CACHES = re.compile(
 )
 """What may be lost with its pod."""
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(2400)]
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from tests.e2e.asking import deployment, predict, run_deployment
 from tests.e2e.conftest import Platform
 from tests.e2e.waiting import wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(2400)]
 
 
 def test_the_service_lives_before_there_is_a_model_and_says_what_it_lacks(platform: Platform) -> None:

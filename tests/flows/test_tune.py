@@ -121,7 +121,7 @@ def start(space: Workspace, dataset: str, recipe: str, out: Path, *words: str, *
 
 
 @pytest.mark.e2e
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2400)
 def test_killed_it_goes_on_where_it_stopped_and_on_dask_if_that_is_set(
     space: Workspace, dataset: str, recipe: str, tmp_path: Path
 ) -> None:
@@ -136,7 +136,7 @@ def test_killed_it_goes_on_where_it_stopped_and_on_dask_if_that_is_set(
     assert finished(space, "4folds") == 1
     more = ("--report", str(tmp_path / "report"))
     again = start(space, dataset, recipe, tmp_path / "best.json", *words, *more, PARKING_TASK_RUNNER="dask")
-    output, _ = again.communicate(timeout=600)
+    output, _ = again.communicate(timeout=1800)
     assert again.returncode == 0, output
     after = trials(space, "4folds")
     assert (after[0].params, after[0].datetime_complete) == (before[0].params, before[0].datetime_complete)
