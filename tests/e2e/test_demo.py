@@ -32,7 +32,7 @@ class Demo:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    scenes = generate_dataset(tmp_path_factory.mktemp("scenes"), 40, seed=900, size=192)
+    scenes = generate_dataset(tmp_path_factory.mktemp("scenes"), 60, seed=900, size=192)
     folder = tmp_path_factory.mktemp("demo") / "demo"
     printed = folder.with_name("printed.txt")
     words = ("demo", "--data", str(scenes), "--steps", "8", "--out", str(folder))
@@ -52,7 +52,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
 
 
 def test_the_summary_gives_every_score_and_says_what_it_does_not_claim(demo: Demo) -> None:
-    for promise in ("fold 1", "fold 3", "test (8)", "promoted: ", "is a demo's"):
+    for promise in ("fold 1", "fold 3", "test (12)", "promoted: ", "is a demo's"):
         assert promise in demo.printed
     assert ("hot reload" in demo.printed) == (", promoted: " in demo.printed)
 
