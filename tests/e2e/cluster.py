@@ -131,7 +131,11 @@ def prefect(cluster: Cluster) -> Server:
     port = port_of(cluster.prefect.removesuffix("/api"))
     command = [*python("prefect", "server", "start"), "--host", "127.0.0.1", "--port", port]
     database = f"postgresql+asyncpg://127.0.0.1:{cluster.postgres.port}/prefect"
-    env = {**cluster.postgres.environment, "PREFECT_API_DATABASE_CONNECTION_URL": database}
+    env = {
+        **cluster.postgres.environment,
+        "PREFECT_API_DATABASE_CONNECTION_URL": database,
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+    }
     return cluster.pod("prefect", command, env, f"{cluster.prefect}/health")
 
 

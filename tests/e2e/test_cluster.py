@@ -29,6 +29,7 @@ CACHES = re.compile(
             r"flows/cache/",  # scenes, fetched from the bucket
             r"flows/work/",  # checkpoints of what runs
             r"\w+/prefect/memo_store\.toml",  # what Prefect knows of its own migrations
+            r"prefect/prefect/concurrency_leases/",  # who has a deployment's slot; the chart has a volume for it
         )
     )
 )

@@ -12,7 +12,7 @@ from flows.train import build, train
 from monitoring.schema import table_from_parquet
 from parking.errors import FolderError, RegistryError, TrainingError
 from parking.learning.budget import Budget
-from parking.learning.recipe import load_recipe
+from parking.learning.recipe import Recipe, load_recipe
 from parking.learning.release import Release
 from parking.learning.timing import Costs
 from parking.registry import REFERENCE_FILE, Registry, Version
@@ -97,9 +97,9 @@ def test_the_same_training_twice_at_once_is_refused_and_spoils_nothing(
             pytest.fail("two in one folder")
         refused.append(str(error.value))
 
-    def build_and_try_again(*words: Any) -> Release:
-        twice(words[-1].name)
-        return build(*words)
+    def build_and_try_again(recipe: Recipe, dataset: str, folds: int, folder: Path, *more: Any) -> Release:
+        twice(folder.name)
+        return build(recipe, dataset, folds, folder, *more)
 
     monkeypatch.setattr("flows.train.build", build_and_try_again)
     assert train(dataset, recipe, folds=2).version
