@@ -1,6 +1,6 @@
 """Cross-validation: every training scene is predicted by a network that has not seen it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,11 +28,14 @@ from parking.learning.scene_prediction import (
     whole_maps,
 )
 from parking.learning.train import fit
-from parking.learning.training_scenes import Sample
+from parking.learning.training_scenes import KINDS, Kind, Sample
 from parking.progress import Progress, silent
 
 OnFold = Callable[[int, Scores], bool]
 """Called as `on_fold(index, scores)` after each fold; False stops the rest."""
+
+Teachers = Callable[[Sequence[Sample]], Sequence[Sample]]
+"""Which of a fold's training scenes teach; the scenes that it is scored on stay all."""
 
 Part = Sequence[ScenePrediction]
 """The predictions of one fold."""
@@ -48,6 +51,9 @@ class CrossValidation:
     parts: tuple[tuple[ScenePrediction, ...], ...]
     """Out-of-fold, by fold, one a scene, in half precision."""
 
+    contracts: tuple[Contract, ...]
+    """Of each fold, with thresholds and calibration as the other folds choose them."""
+
     contract: Contract
     """Thresholds and calibration as all folds together say; it has no golden tile yet."""
 
@@ -61,6 +67,10 @@ def _go_on(fold: int, scores: Scores) -> bool:
     return True
 
 
+def _all_teach(samples: Sequence[Sample]) -> Sequence[Sample]:
+    return samples
+
+
 def cross_validate(
     recipe: Recipe,
     samples: Sequence[Sample],
@@ -68,16 +78,13 @@ def cross_validate(
     *,
     on_fold: OnFold = _go_on,
     checkpoint_dir: Path | None = None,
-    flips: bool = False,
     progress: Progress = silent,
 ) -> CrossValidation:
     """Train and score a recipe on grouped, stratified folds.
 
     Args and errors: as of `run_folds`.
     """
-    parts = run_folds(
-        recipe, samples, folds, on_fold=on_fold, checkpoint_dir=checkpoint_dir, flips=flips, progress=progress
-    )
+    parts = run_folds(recipe, samples, folds, on_fold=on_fold, checkpoint_dir=checkpoint_dir, progress=progress)
     return judge(parts, recipe)
 
 
@@ -88,7 +95,7 @@ def run_folds(
     *,
     on_fold: OnFold = _go_on,
     checkpoint_dir: Path | None = None,
-    flips: bool = False,
+    teachers: Teachers = _all_teach,
     progress: Progress = silent,
 ) -> list[list[ScenePrediction]]:
     """Predict every scene by a network that has learnt from the other folds.
@@ -99,7 +106,7 @@ def run_folds(
         folds: how many.
         on_fold: called with the scores of each fold as it ends, with the threshold best for the folds so far.
         checkpoint_dir: where fits and the maps of finished folds are kept; a run that was killed goes on from them.
-        flips: whether scenes are predicted in all eight orientations, as the detector's `tta` does.
+        teachers: which scenes teach, given those that may.
         progress: called after every step, counted over all folds.
 
     Returns:
@@ -113,7 +120,8 @@ def run_folds(
     parts: list[list[ScenePrediction]] = []
     for index, (train, validation) in enumerate(_split(samples, folds)):
         path = checkpoint_dir / f"{recipe.fingerprint()}-fold{index}of{folds}" if checkpoint_dir else None
-        parts.append(_predict_fold(recipe, train, validation, path, flips, _counting_on(progress, index, folds)))
+        counted = _counting_on(progress, index, folds)
+        parts.append(_predict_fold(recipe, teachers(train), validation, path, counted))
         threshold = _threshold([prediction for part in parts for prediction in part])
         if not on_fold(index, score(parts[-1], contract.model_copy(update={"threshold": threshold}))):
             break
@@ -131,20 +139,27 @@ def ious_apart(parts: Sequence[Part]) -> tuple[float, ...]:
     return tuple(ious)
 
 
-def judge(parts: Sequence[Part], recipe: Recipe) -> CrossValidation:
+def judge(parts: Sequence[Part], recipe: Recipe, kinds: Collection[Kind] = KINDS) -> CrossValidation:
     """Score predictions fold by fold, each with what the other folds choose.
 
     Args:
         parts: out-of-fold predictions of each fold.
         recipe: that made them.
+        kinds: of the scenes that choose.
     """
     draft = draft_contract(recipe)
-    everything = [prediction for part in parts for prediction in part]
-    scores = []
-    for index, part in enumerate(parts):
-        others = [prediction for n, other in enumerate(parts) if n != index for prediction in other]
-        scores.append(score(part, calibrated(draft, others or list(part))))
-    return CrossValidation(tuple(scores), tuple(map(tuple, parts)), calibrated(draft, everything))
+    choosing = [[prediction for prediction in part if prediction.kind in kinds] for part in parts]
+    contracts = []
+    for index, own in enumerate(choosing):
+        others = [prediction for n, other in enumerate(choosing) if n != index for prediction in other]
+        contracts.append(calibrated(draft, others or own))
+    everything = [prediction for part in choosing for prediction in part]
+    return CrossValidation(
+        tuple(score(part, contract) for part, contract in zip(parts, contracts, strict=True)),
+        tuple(map(tuple, parts)),
+        tuple(contracts),
+        calibrated(draft, everything),
+    )
 
 
 def calibrated(contract: Contract, predictions: Sequence[ScenePrediction]) -> Contract:
@@ -207,18 +222,17 @@ def _predict_fold(
     train: Sequence[Sample],
     validation: Sequence[Sample],
     kept: Path | None,
-    flips: bool,
     progress: Progress,
 ) -> list[ScenePrediction]:
     belongs_to = identity(recipe, train, validation)
-    seen_as = f"tile{recipe.tile}-{recipe.overlap}{'-flips' if flips else ''}"
+    seen_as = f"tile{recipe.tile}-{recipe.overlap}"
     maps_path = kept.with_name(f"{kept.name}-{seen_as}.npz") if kept else None
     predictions = load_maps(maps_path, belongs_to, validation) if maps_path else None
     if predictions is None:
         checkpoint = kept.with_name(f"{kept.name}.pt") if kept else None
         fitted = fit(recipe, train, validation, checkpoint=checkpoint, progress=progress)
         detector = detector_of(fitted.network, recipe, fit_heads(recipe, train))
-        predictions = [coarse(predict_scene(detector, sample, tta=flips)) for sample in validation]
+        predictions = [coarse(predict_scene(detector, sample)) for sample in validation]
         if maps_path:
             save_maps(maps_path, belongs_to, predictions)
     return predictions

@@ -11,21 +11,18 @@ from parking.learning.crossval import calibrated
 from parking.learning.evaluate import Scores, score_together
 from parking.learning.known_scenes import known_scenes
 from parking.learning.scene_prediction import ScenePrediction, predict_scene
-from parking.learning.training_scenes import Kind, Sample
+from parking.learning.training_scenes import KINDS, Kind, Sample
 from parking.progress import Progress, silent
 
-__all__ = ["KINDS", "Holdout", "held_out", "judge_file"]
-
-KINDS: dict[Kind, str] = {"streets": "streets", "bays": "car parks", "vehicles": "vehicles alone"}
-"""Kinds of scenes and their names for people."""
+__all__ = ["Holdout", "held_out", "judge_file"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Holdout:
-    """Predictions of scenes that a network has not learnt from, in two halves."""
+    """Predictions of scenes that a network has not learnt from, in halves or folds."""
 
     parts: tuple[tuple[tuple[ScenePrediction, ...], Contract], ...]
-    """The predictions of each half, with thresholds and calibrations that the other half chooses."""
+    """The predictions of each part, with thresholds and calibrations that the other parts choose."""
 
     @property
     def predictions(self) -> tuple[ScenePrediction, ...]:
@@ -39,11 +36,11 @@ class Holdout:
         return tuple(kind for kind in KINDS if kind in present)
 
     def scores(self, kind: Kind) -> Scores:
-        """Scores of one kind of scenes, both halves together."""
+        """Scores of one kind of scenes, all parts together."""
         return score_together([(_of_kind(part, kind), contract) for part, contract in self.parts])
 
     def biases(self, kind: Kind) -> tuple[float, ...]:
-        """Bias of the count in each half: what one half's rules are worth on other scenes."""
+        """Bias of the count in each part: what the other parts' rules are worth there."""
         return tuple(score_together([(_of_kind(part, kind), contract)]).count_bias for part, contract in self.parts)
 
     def places(self, kind: Kind) -> int:

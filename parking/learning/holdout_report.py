@@ -8,9 +8,9 @@ import numpy as np
 
 from parking.data.imagery import encode_png
 from parking.learning.evaluate import Scores
-from parking.learning.holdout import KINDS, Holdout
+from parking.learning.holdout import Holdout
 from parking.learning.plots import drawings, rank
-from parking.learning.training_scenes import Kind
+from parking.learning.training_scenes import KINDS, Kind
 
 ROWS = {
     "iou": ("IoU of free ground", "{:.2f}"),

@@ -151,12 +151,13 @@ def rehearsal(samples: Sequence[Sample], count: int) -> list[Sample]:
     return [by_size[(2 * n + 1) * len(by_size) // (2 * count)] for n in range(count)]
 
 
-def serving_speed(recipe: Recipe, flips: bool = False, threads: int = 2) -> float:
+def serving_speed(recipe: Recipe, threads: int = 2) -> float:
     """Megapixels per second through the detector that serves, on `threads` CPU threads; weights do not matter.
+
+    The megapixels are of an image with 0.1 m a pixel, which the detector resamples to the recipe's resolution first.
 
     Args:
         recipe: whose network to build, untrained.
-        flips: whether scenes are predicted in all eight orientations.
         threads: of ONNX Runtime.
     """
     # Imported late, as above.
@@ -176,6 +177,6 @@ def serving_speed(recipe: Recipe, flips: bool = False, threads: int = 2) -> floa
     times = []
     for _ in range(_ROUNDS):
         start = time.perf_counter()
-        detector.read(scene, tta=flips)
+        detector.read(scene)
         times.append(time.perf_counter() - start)
     return _SIDE * _SIDE / 1e6 / median(times)

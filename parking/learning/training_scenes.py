@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 Kind = Literal["streets", "bays", "vehicles"]
 """`bays` where painted bays were annotated, `vehicles` where nothing says what is free, else `streets`."""
 
+KINDS: dict[Kind, str] = {"streets": "streets", "bays": "car parks", "vehicles": "vehicles alone"}
+"""Kinds of scenes and their names for people."""
+
 _GENERATED_SEED = 1_000_000
 """Far from the seeds that people draw scenes with: a demo's test scenes are none of these."""
 

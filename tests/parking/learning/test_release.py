@@ -97,7 +97,7 @@ def test_the_sheet_lists_every_test_scene(release: Release) -> None:
 
 
 def test_a_cross_validation_that_was_made_already_is_used(release: Release, tmp_path: Path) -> None:
-    made = CrossValidation(release.fold_scores, (release.predictions,), release.contract)
+    made = CrossValidation(release.fold_scores, (release.predictions,), (release.contract,), release.contract)
     said: list[str] = []
     built = build_version(
         RECIPE.model_copy(update={"steps": 1}),
@@ -131,7 +131,7 @@ def test_the_contract_is_what_the_folds_chose_with_what_the_network_answers(rele
             "count": CountCalibration(ratio=1.25, dispersion=3.0),
         }
     )
-    made = CrossValidation(release.fold_scores, (release.predictions,), chosen)
+    made = CrossValidation(release.fold_scores, (release.predictions,), (chosen,), chosen)
     again = build_version(
         RECIPE, SAMPLES[:6], (), folds=2, dataset_version="0123456789ab", workdir=tmp_path, cross_validation=made
     )
