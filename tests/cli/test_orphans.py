@@ -13,6 +13,8 @@ from cli.session import PLATFORM
 from parking.errors import PlatformError
 from parking.lock import is_held
 
+pytestmark = pytest.mark.e2e
+
 UP = """
 import sys, time
 from pathlib import Path

@@ -13,6 +13,8 @@ import pytest
 
 from tests.cli.test_servers import alive
 
+pytestmark = pytest.mark.e2e
+
 COMMAND = """
 import os, sys, threading, time
 from cli import app

@@ -40,6 +40,7 @@ def test_a_survey_is_made_and_made_again_where_its_imagery_was_unreadable(
     assert (same.status, f"{bays} stayed" in same.out, "0 came" in same.out) == (0, True, True)
 
 
+@pytest.mark.e2e
 def test_processes_of_its_own_find_the_same(parking: Command, model: Path, tmp_path: Path) -> None:
     pixels, bays = draw(100, 300, 6)
     cut(tmp_path / "ortho", pixels, [], [150])

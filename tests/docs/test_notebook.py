@@ -9,6 +9,8 @@ import pytest
 
 from tests.test_architecture import ROOT
 
+pytestmark = pytest.mark.e2e
+
 NOTEBOOK = ROOT / "docs" / "first-answer.ipynb"
 RUN = """
 import sys, nbformat

@@ -53,6 +53,7 @@ def test_the_alert_rules_are_sound(rules: Path) -> None:
     assert "13 rules found" in checked("check", "rules", "alerts.yaml", cwd=rules)
 
 
+@pytest.mark.e2e
 @promtool
 @pytest.mark.parametrize("tests", ["alerts.test.yaml", "alerts-in-time.test.yaml"])
 def test_every_alert_fires_on_what_it_is_for_and_not_before(rules: Path, tests: str) -> None:
@@ -121,6 +122,7 @@ def expressions() -> list[tuple[str, str]]:
     return [(panel["title"], target["expr"]) for panel in panels for target in panel["targets"]]
 
 
+@pytest.mark.e2e
 @promtool
 @pytest.mark.parametrize(("panel", "expression"), expressions())
 def test_every_panel_of_the_dashboard_has_something_to_show(prometheus: str, panel: str, expression: str) -> None:

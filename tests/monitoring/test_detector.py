@@ -32,7 +32,7 @@ def pool() -> pa.Table:
 
 
 def test_days_without_a_change_hardly_raise_an_alarm(pool: pa.Table) -> None:
-    assert alarms(list(calm_nights(pool, 20, ASKED, TRAINED))) <= 0.1
+    assert alarms(list(calm_nights(pool, 12, ASKED, TRAINED))) <= 0.1
 
 
 @pytest.mark.parametrize("shift", SHIFTS[:-1], ids=lambda shift: shift.name)

@@ -59,6 +59,7 @@ def test_changed_images_are_drift_and_the_reason_names_a_column(change: Change, 
     assert found.columns[0].name in found.reason
 
 
+@pytest.mark.e2e
 def test_scores_are_those_that_evidently_finds() -> None:
     reference, current = split(16, seed=6)
     found = report(scene_rows(reference), scene_rows(current))

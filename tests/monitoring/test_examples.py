@@ -21,6 +21,8 @@ from parking.storage import Store, open_store
 from tests.monitoring.fake_registry import FakeRegistry
 from tests.monitoring.rows import NOON, scene_row, scene_rows, write_rows
 
+pytestmark = pytest.mark.e2e
+
 DAY = NOON.date()
 DARK = (57, 61)
 

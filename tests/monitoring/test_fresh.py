@@ -42,6 +42,7 @@ def asked(light: float) -> list[LogRow]:
     return [replace(row, luminance=row.luminance * light, haze=row.haze * light) for row in alike]
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(("light", "verdict"), [(1.0, "ok"), (0.2, "drift")])
 def test_its_first_day_is_judged(settings: Settings, store: Store, light: float, verdict: str) -> None:
     registry = StockedRegistry(settings)

@@ -33,6 +33,7 @@ def reference(rows: Sequence[LogRow]) -> bytes:
     return table_to_parquet(rows_to_table(rows))
 
 
+@pytest.mark.e2e
 def test_each_version_is_compared_with_its_own_training(store: Store, settings: Settings) -> None:
     trained_one, trained_two = scene_rows(range(40)), [row(r, luminance=r.luminance / 4) for r in scene_rows(range(40))]
     asked = scene_rows(range(50, 66))
@@ -63,6 +64,7 @@ def test_the_same_day_twice_replaces_its_reports(store: Store, settings: Setting
     assert json.loads(store.read(keys[2]))["rows"] == again.rows == 2
 
 
+@pytest.mark.e2e
 def test_a_workspace_that_is_damaged_costs_no_report(store: Store, settings: Settings) -> None:
     write_rows(store, scene_rows(range(50, 66)), date=DAY)
     registry = FakeRegistry({"1": reference(scene_rows(range(40)))})
@@ -125,6 +127,7 @@ def test_rows_with_the_time_of_another_day_are_counted_and_reported(store: Store
     assert "1 rows of 2026-05-01 carry the time of another day" in report.problems[0]
 
 
+@pytest.mark.e2e
 def test_rows_of_an_older_schema_are_judged_by_the_columns_they_have(store: Store, settings: Settings) -> None:
     older = rows_to_table(scene_rows(range(50, 66))).drop_columns(["haze", "noise"])
     store.write(f"inference-log/date={DAY}/old.parquet", table_to_parquet(older))
@@ -148,6 +151,7 @@ def test_rows_that_do_not_say_which_version_answered_have_a_report_that_says_so(
     assert "does not say which version" in report.reason
 
 
+@pytest.mark.e2e
 def test_two_runs_over_a_day_at_once_leave_one_whole_report(store: Store, settings: Settings) -> None:
     write_rows(store, scene_rows(range(50, 66)), date=DAY)
     registry = FakeRegistry({"1": reference(scene_rows(range(40)))})

@@ -61,6 +61,7 @@ def shown() -> str:
     return page(head(found, sample.num_rows, examples), evaluate(found, batch.reference, sample, share=0.4))
 
 
+@pytest.mark.e2e
 def test_it_needs_no_network_stays_small_and_says_that_it_shows_a_sample(shown: str) -> None:
     assert "all 5,760 rows; the charts below show 5,000" in shown
     assert len(shown.encode()) < 5e6
@@ -68,6 +69,7 @@ def test_it_needs_no_network_stays_small_and_says_that_it_shows_a_sample(shown: 
     assert 'src="http' not in shown
 
 
+@pytest.mark.e2e
 def test_numbers_have_as_many_digits_as_a_chart_shows(shown: str) -> None:
     data = shown[: shown.index("<body>")]
     assert "white_line_share" in data

@@ -39,7 +39,7 @@ def answering(answers: dict[str, bytes], headers: list[str | None], missing: int
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
     finally:
@@ -84,7 +84,7 @@ def test_an_address_s_password_is_said_by_no_error(body: bytes) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     with pytest.raises((RegistryError, NoVersionError), match=r"http://bob:\*\*\*@127") as refused:
         Registry(f"http://bob:S3cret@127.0.0.1:{server.server_port}", "models").resolve()
     server.shutdown()

@@ -18,6 +18,8 @@ from parking.registry import Registry
 from parking.tracking import Tracker
 from tests.servers import mlflow_server
 
+pytestmark = pytest.mark.e2e
+
 WRITES = (
     "set_registered_model_tag",
     "set_model_version_tag",
@@ -262,7 +264,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-@pytest.mark.e2e
 @pytest.mark.timeout(900)
 def test_killed_between_any_two_writes_to_a_server_it_holds_or_never_was(server: str, tmp_path: Path) -> None:
     registry = Registry(server, "killed")

@@ -38,6 +38,7 @@ def test_it_finds_places_where_there_are_some_and_none_on_a_lawn() -> None:
     assert detector.detect(Raster(lawn)).count == 0
 
 
+@pytest.mark.e2e
 def test_an_empty_registry_gets_it_as_first_version_and_only_an_empty_one(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     registry, tracker = Registry(uri, "free-parking"), Tracker(uri, "free-parking", tmp_path / "artifacts")
@@ -52,6 +53,7 @@ def test_an_empty_registry_gets_it_as_first_version_and_only_an_empty_one(tmp_pa
     assert len(registry.history()) == 1
 
 
+@pytest.mark.e2e
 def test_a_registry_is_stocked_when_it_is_first_asked(tmp_path: Path) -> None:
     settings = Settings(_env_file=None, state_dir=tmp_path / "state")
     assert has_no_registry(settings)

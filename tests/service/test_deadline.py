@@ -57,10 +57,10 @@ def test_an_image_that_takes_too_long_is_given_up(serve: Serve, models: dict[int
 
 
 @pytest.mark.parametrize("share", [0.5, 0.75])
-def test_the_rags_of_a_model_that_has_hardly_learnt_are_answered(
+def test_the_fragments_of_a_model_that_has_hardly_learnt_are_answered(
     serve: Serve, models: dict[int, Path], share: float
 ) -> None:
-    """Half of the image is free, in thousands of rags; or most of it, with thousands of holes."""
+    """Half of the image is free, in thousands of fragments; or most of it, with thousands of holes."""
     client = serve(FlippingRegistry(models, serving=1))
     wait_until(lambda: client.get("/health/ready").status_code == 200)
     smooth = cv2.GaussianBlur(np.random.default_rng(0).random((1000, 1000)).astype(np.float32), (0, 0), 3)

@@ -75,9 +75,8 @@ def test_where_a_vehicle_is_said_to_stand_the_ground_is_not_bare(scenes: list[Sy
     for scene in scenes[:8]:
         grey = scene.raster.pixels.mean(axis=2)
         for name, rings in (("taken", scene.vehicles), ("free", scene.rings)):
-            spread[name] += [
-                grey[free_mask([ring], 768, 768)].std() for ring in rings if free_mask([ring], 768, 768).any()
-            ]
+            masks = (free_mask([ring], 768, 768) for ring in rings)
+            spread[name] += [grey[mask].std() for mask in masks if mask.any()]
     assert np.median(spread["taken"]) > 2 * np.median(spread["free"])
 
 

@@ -190,6 +190,7 @@ def test_too_many_folds_for_the_scenes_is_a_sentence() -> None:
         cross_validate(TINY, SAMPLES, 7)
 
 
+@pytest.mark.e2e
 def test_a_real_run_goes_on_from_its_checkpoints(tmp_path: Path) -> None:
     first = cross_validate(TINY, make_samples(6), 2, checkpoint_dir=tmp_path)
     done: list[int] = []
@@ -228,6 +229,7 @@ def test_a_killed_run_goes_on_from_the_maps_of_its_finished_folds(
                 np.testing.assert_array_equal(values, two.maps[name])
 
 
+@pytest.mark.e2e
 def test_maps_that_were_made_by_other_tiles_are_not_taken(tmp_path: Path) -> None:
     whole = TINY.model_copy(update={"tile": 96, "overlap": 0})
     apart = TINY.model_copy(update={"tile": 32, "overlap": 0})

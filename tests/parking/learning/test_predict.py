@@ -26,6 +26,7 @@ def _exact(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hardware, "_cpu_is_fast", lambda: False)
 
 
+@pytest.mark.e2e
 def test_a_network_reads_a_scene_as_the_file_that_is_made_of_it(tmp_path: Path) -> None:
     network, heads = build_network(SEEING).eval(), fit_heads(SEEING, make_samples(10))
     contract = with_golden_tile(draft_contract(SEEING), network, SEEING)

@@ -179,8 +179,9 @@ def test_only_the_area_is_surveyed(mosaic: tuple[Path, int], tmp_path: Path, mod
 
 
 def test_what_a_user_can_get_wrong_is_said_in_a_sentence(
-    mosaic: tuple[Path, int], tmp_path: Path, model: Path, dask: str
+    mosaic: tuple[Path, int], tmp_path: Path, model: Path, dask: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("parking.survey.engine._SECONDS_TO_CONNECT", 0.5)
     source = mosaic[0]
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("mine")
@@ -254,6 +255,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.e2e
 def test_killed_twice_and_resumed_it_gives_the_bytes_of_an_unbroken_run(
     mosaic: tuple[Path, int], tmp_path: Path, model: Path, dask: str
 ) -> None:
@@ -279,6 +281,7 @@ def test_killed_twice_and_resumed_it_gives_the_bytes_of_an_unbroken_run(
     assert told[0] == told[1]
 
 
+@pytest.mark.e2e
 def test_a_worker_process_that_is_killed_changes_nothing(
     mosaic: tuple[Path, int], tmp_path: Path, model: Path, dask: str
 ) -> None:

@@ -25,10 +25,11 @@ from parking.survey.tile_layer import Wanted
 from tests.parking.survey.drawing import GSD, LAMBERT, NORTH, WEST, draw, write
 from tests.parking.survey.map_server import ATTRIBUTION, MapServer, Reply, map_server
 
-# MapProxy leaves it to Python to close the tiles that it has read.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:unclosed file:ResourceWarning", "ignore:Exception ignored in. <_io.FileIO"
-)
+pytestmark = [
+    pytest.mark.e2e,
+    # MapProxy leaves it to Python to close the tiles that it has read.
+    pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning", "ignore:Exception ignored in. <_io.FileIO"),
+]
 HEIGHT, WIDTH = 200, 320
 KINDS = ("wms", "wmts", "xyz")
 EXCEPTION = Reply(
