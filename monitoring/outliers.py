@@ -1,4 +1,4 @@
-"""The rows of a batch that lie furthest from the training: their images are shown in the report."""
+"""The rows of a batch least like the training: the report shows their images."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -60,10 +60,10 @@ class Outliers:
         known = np.maximum(np.isfinite(scores).sum(axis=1), 1)
         distances = np.sqrt(np.nansum(scores**2, axis=1) / known)
         smallest = self.rows[-1].distance if len(self.rows) == MAX_OUTLIERS else 0.0
-        furthest = np.argsort(-distances, kind="stable")[:MAX_OUTLIERS]
+        order = np.argsort(-distances, kind="stable")[:MAX_OUTLIERS]
         found = [
             self._outlier(rows.slice(at, 1), float(distances[at]), scores[at])
-            for at in furthest
+            for at in order
             if distances[at] > smallest
         ]
         named = (row for row in self.rows + found if row.answer_id)

@@ -18,7 +18,7 @@ from parking.logs import configure_logs
 from parking.registry import Registry
 from parking.settings import Settings, get_settings
 from parking.shipped import StockedRegistry, has_no_registry
-from service.auth import check_guard
+from service.auth import check_token
 from service.drift_history import router as drift_router
 from service.errors import register_errors
 from service.feedback import router as feedback_router
@@ -54,7 +54,7 @@ def create_app(settings: Settings | None = None, registry: Versions | None = Non
         SettingsError: settings that do not go together.
     """
     settings = settings or get_settings()
-    check_guard(settings)
+    check_token(settings)
     check_runtime(settings.runtime)
     state = ServiceState(settings, registry or _registry_of(settings))
 

@@ -19,7 +19,7 @@ Shown = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 """What a caller shows."""
 
 
-def check_guard(settings: Settings) -> None:
+def check_token(settings: Settings) -> None:
     """Refuse to start without a token if authentication is on.
 
     Raises:

@@ -54,18 +54,18 @@ class DriftMetrics(Collector):
         # Until there is a report, the wait for one began with this process.
         self._shown = tuple(_families((), datetime.now(UTC)))
 
-    def show(self, nights: Sequence[DaySummary]) -> None:
-        """Show the latest of these, every version of it; with none, what was shown stays."""
-        latest = max((night.day for night in nights), default=None)
+    def show(self, summaries: Sequence[DaySummary]) -> None:
+        """Show the latest day of these, with every version; without any, the metrics stay as they are."""
+        latest = max((summary.day for summary in summaries), default=None)
         if latest is not None:
-            self._shown = tuple(_families([night for night in nights if night.day == latest], _end_of(latest)))
+            self._shown = tuple(_families([one for one in summaries if one.day == latest], _end_of(latest)))
 
     def collect(self) -> Iterable[Metric]:
         """What is shown, for a scrape."""
         return self._shown
 
 
-class NightShown(DaySummary):
+class DayReport(DaySummary):
     """One day and version, with a link to the full report."""
 
     report: str
@@ -101,9 +101,9 @@ class DriftHistory:
         today = datetime.now(UTC).date()
         since = today - timedelta(days=SHOWN_DAYS)
         # A clock that was wrong may have left reports of future days.
-        nights = [night for night in read_history(self._open_store(), since) if night.day <= today]
-        self._metrics.show(nights)
-        return nights
+        summaries = [summary for summary in read_history(self._open_store(), since) if summary.day <= today]
+        self._metrics.show(summaries)
+        return summaries
 
     def report(self, name: str) -> bytes:
         """A full report, by day and file name.
@@ -134,7 +134,7 @@ class DriftHistory:
             self._stopped.wait(self._every)
 
 
-def _families(nights: Sequence[DaySummary], reported: datetime) -> Iterator[Metric]:
+def _families(summaries: Sequence[DaySummary], reported: datetime) -> Iterator[Metric]:
     verdict = GaugeMetricFamily(
         "parking_drift_verdict",
         "1 for the verdict of the newest drift report.",
@@ -148,13 +148,13 @@ def _families(nights: Sequence[DaySummary], reported: datetime) -> Iterator[Metr
     f1 = GaugeMetricFamily(
         "parking_feedback_f1", "F1 of the version's corrected answers over thirty days.", labels=["model_version"]
     )
-    for night in nights:
+    for summary in summaries:
         for name in get_args(Verdict):
-            verdict.add_metric([night.version, name], night.verdict == name)
-        for name, column in night.columns.items():
-            score.add_metric([night.version, name], column.score / column.limit)
-        if night.performance:
-            f1.add_metric([night.version], night.performance.f1)
+            verdict.add_metric([summary.version, name], summary.verdict == name)
+        for name, column in summary.columns.items():
+            score.add_metric([summary.version, name], column.score / column.limit)
+        if summary.performance:
+            f1.add_metric([summary.version], summary.performance.f1)
     yield from (verdict, score, f1)
     yield GaugeMetricFamily(
         "parking_drift_reported_timestamp_seconds",
@@ -179,11 +179,11 @@ async def page() -> FileResponse:
     return FileResponse(WEB / "monitoring.html", headers=HEADERS)
 
 
-@router.get("/monitoring/nights", dependencies=[Depends(caller)])
-def nights(request: Request) -> list[NightShown]:
+@router.get("/monitoring/nights", name="nights", dependencies=[Depends(caller)])
+def days(request: Request) -> list[DayReport]:
     """The drift reports of the last thirty days, by day and version, oldest first."""
     settings: Settings = request.app.state.service.settings
-    return [_with_link(night, settings) for night in _history(request).read()]
+    return [_with_link(summary, settings) for summary in _history(request).read()]
 
 
 @router.get("/monitoring/reports/{day}/{name}", include_in_schema=False)
@@ -205,9 +205,9 @@ def examples(request: Request, day: str, name: str) -> list[Example]:
         raise HTTPException(404, str(error)) from error
 
 
-def _with_link(night: DaySummary, settings: Settings) -> NightShown:
-    report = night.html.replace(REPORT_PREFIX, REPORTS, 1)
-    return NightShown(**dict(night), report=signed(report, settings) if report else "")
+def _with_link(summary: DaySummary, settings: Settings) -> DayReport:
+    report = summary.html.replace(REPORT_PREFIX, REPORTS, 1)
+    return DayReport(**dict(summary), report=signed(report, settings) if report else "")
 
 
 def _history(request: Request) -> DriftHistory:

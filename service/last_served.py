@@ -15,7 +15,7 @@ from parking.settings import Settings
 from parking.shipped import shipped_model
 
 
-class Remembered(BaseModel):
+class LastServed(BaseModel):
     """A version, and the file on this machine that it was served from."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,11 +37,11 @@ class Remembered(BaseModel):
             raise ModelError(f"{self.file} has the checksum {found[:12]}, not {self.sha256[:12]} as when it served.")
 
 
-class Memory:
+class LastServedFile:
     """Keeps the version that served last, of one registry, in one file."""
 
     def __init__(self, file: Path, source: str) -> None:
-        """A memory that outlives the process.
+        """A file that outlives the process.
 
         Args:
             file: where it is kept.
@@ -52,10 +52,10 @@ class Memory:
 
     def keep(self, version: Version, file: Path, sha256: str) -> None:
         """Keep this version instead of the one before; if the disk is full, the next start is only slower."""
-        remembered = Remembered(source=self._source, version=version, file=file.resolve(), sha256=sha256)
+        last = LastServed(source=self._source, version=version, file=file.resolve(), sha256=sha256)
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self._file, remembered.model_dump_json(indent=1).encode())
+            write_whole(self._file, last.model_dump_json(indent=1).encode())
         except OSError as error:
             logger.warning(
                 "Version {} is not kept for the next start: {} ({})",
@@ -64,22 +64,22 @@ class Memory:
                 error.strerror or error,
             )
 
-    def recall(self) -> Remembered | None:
+    def read(self) -> LastServed | None:
         """What was kept last; None where there is nothing, or nothing of this registry that can be read."""
         try:
-            remembered = Remembered.model_validate_json(self._file.read_bytes())
+            last = LastServed.model_validate_json(self._file.read_bytes())
         except FileNotFoundError:
             return None
         except (OSError, ValidationError) as error:
             logger.warning("{} cannot be read and is left alone: {}", self._file, error)
             return None
-        return remembered if remembered.source == self._source else None
+        return last if last.source == self._source else None
 
 
-def memory_of(settings: Settings) -> Memory:
-    """Where a deployment keeps its version."""
+def last_served_file(settings: Settings) -> LastServedFile:
+    """The file in which a deployment keeps the version that served last."""
     source = f"{settings.model_name} at {without_password(settings.tracking_uri, settings.tracking_uri)}"
-    return Memory(settings.state_dir / "remembered.json", source)
+    return LastServedFile(settings.state_dir / "remembered.json", source)
 
 
 def remember_shipped(settings: Settings) -> None:
@@ -92,4 +92,4 @@ def remember_shipped(settings: Settings) -> None:
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
     tags = {"origin": "shipped", "sha256": sha256}
     version = Version(settings.model_name, 1, None, (PRODUCTION,), tags, datetime.now(UTC))
-    memory_of(settings).keep(version, file, sha256)
+    last_served_file(settings).keep(version, file, sha256)

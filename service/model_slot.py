@@ -15,7 +15,7 @@ from parking.detection.detector import Detector
 from parking.detection.runtime import Runtime
 from parking.errors import ModelError, NoVersionError, ParkingError
 from parking.registry import PRODUCTION, Version
-from service.last_served import Memory
+from service.last_served import LastServedFile
 from service.metrics import Metrics
 
 LONGEST_DELAY = 30.0
@@ -98,7 +98,7 @@ class ModelSlot:
         self,
         registry: Versions,
         cache: Path,
-        memory: Memory,
+        last_served: LastServedFile,
         metrics: Metrics,
         *,
         threads: int,
@@ -111,7 +111,7 @@ class ModelSlot:
         Args:
             registry: says which version is production, and gives its file.
             cache: folder for downloaded files.
-            memory: of the version that served last.
+            last_served: the file that names the version that served last.
             metrics: where reloads are counted.
             threads: CPU threads of all inferences together; 0 for all cores.
             at_once: inferences that may be under way.
@@ -120,7 +120,7 @@ class ModelSlot:
         """
         self._registry = registry
         self._cache = cache
-        self._memory = memory
+        self._last_served = last_served
         self._metrics = metrics
         self._threads = threads
         self._at_once = at_once
@@ -162,18 +162,18 @@ class ModelSlot:
 
     def recall(self) -> None:
         """Serve the version that served last, until the registry confirms it or names another."""
-        remembered = self._memory.recall()
-        if remembered is None:
+        last = self._last_served.read()
+        if last is None:
             return
-        version = remembered.version
+        version = last.version
         try:
-            remembered.check()
-            detector = self._load(remembered.file)
+            last.check()
+            detector = self._load(last.file)
         except Exception as error:  # noqa: BLE001 - whatever it is, the registry can still be asked
             said = error if isinstance(error, ParkingError) else repr(error)
             self._note(f"Version {version.number}, which served last, must be fetched from the registry again: {said}")
             return
-        loaded = Loaded(detector, version, remembered.file, datetime.now(UTC), confirmed=False)
+        loaded = Loaded(detector, version, last.file, datetime.now(UTC), confirmed=False)
         self._serve(loaded, "remembered", "It served last; the registry is being asked.")
 
     def _poll(self) -> None:
@@ -240,7 +240,7 @@ class ModelSlot:
 
     def _needed(self) -> set[int]:
         """Versions whose files a rollback or the next start may want."""
-        held = (self.current, self._before, self._memory.recall())
+        held = (self.current, self._before, self._last_served.read())
         return {one.version.number for one in held if one is not None}
 
     def _load(self, file: Path) -> Detector:
@@ -251,7 +251,7 @@ class ModelSlot:
     def _swap(self, loaded: Loaded, result: Literal["confirmed", "loaded"], detail: str) -> None:
         """Serve what the registry names, and keep it for the next start."""
         self._serve(loaded, result, detail)
-        self._memory.keep(loaded.version, loaded.file, loaded.detector.sha256)
+        self._last_served.keep(loaded.version, loaded.file, loaded.detector.sha256)
 
     def _serve(self, loaded: Loaded, result: Literal["remembered", "confirmed", "loaded"], detail: str) -> None:
         if result != "confirmed":

@@ -176,7 +176,7 @@ def _assign(
     """Give every scene its group and its side of the split, in order; and those that would teach what is tested."""
     ordered = sorted(candidates, key=lambda candidate: (candidate.scene.name, candidate.scene.sha256))
     pairs = [
-        *alike([candidate.look for candidate in ordered]),
+        *alike([candidate.fingerprint for candidate in ordered]),
         *same(places_by_name([candidate.key for candidate in ordered], group_by)),
         *overlapping([candidate.ground for candidate in ordered]),
     ]

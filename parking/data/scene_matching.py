@@ -37,13 +37,13 @@ class Candidate:
 
     Attributes:
         scene: the scene, its group still empty.
-        look: fingerprint of the image.
+        fingerprint: of the image (`parking.data.duplicates`).
         key: path of the image in its source.
         ground: what it shows in degrees, where the file says.
     """
 
     scene: Scene
-    look: NDArray[np.uint64]
+    fingerprint: NDArray[np.uint64]
     key: str
     ground: shapely.Polygon | None
     may_test: bool = True

@@ -61,10 +61,10 @@ export const feedback = async (correction) => {
 };
 
 /** The drift reports, oldest first. */
-export const nights = async () => (await ask("monitoring/nights")).json();
+export const driftReports = async () => (await ask("monitoring/nights")).json();
 
 /** Small copies of the images that a report shows; none where images are not kept. */
-export const examples = async (night) => (await ask(`${night.report.split("?")[0]}/examples`)).json();
+export const examples = async (summary) => (await ask(`${summary.report.split("?")[0]}/examples`)).json();
 
 /** Which model serves, and what the service takes. */
 export const model = async () => (await ask("model")).json();

@@ -17,7 +17,7 @@ function element(tag, text = "", attributes = {}, space = null) {
 }
 
 const dayBefore = (number) => new Date(Date.now() - number * 86_400_000).toISOString().slice(0, 10);
-const told = (night) => night.verdict.replace("_", " ");
+const told = (summary) => summary.verdict.replace("_", " ");
 const excess = ({ score, limit }) => score / limit;
 
 /** A value with three digits and no exponent; 0 for what only rounding left, beside the range of the training. */
@@ -27,43 +27,43 @@ function shown(value, [low, high]) {
 }
 
 /** A day has one verdict a version: the worst of them is the day's. */
-function worst(nights) {
-  return nights.toSorted((a, b) => WORST_LAST.indexOf(a.verdict) - WORST_LAST.indexOf(b.verdict)).at(-1);
+function worst(summaries) {
+  return summaries.toSorted((a, b) => WORST_LAST.indexOf(a.verdict) - WORST_LAST.indexOf(b.verdict)).at(-1);
 }
 
-function strip(nights) {
+function strip(summaries) {
   const days = Array.from({ length: DAYS }, (_, number) => dayBefore(DAYS - 1 - number));
   byId("first-day").textContent = days[0];
   byId("strip").replaceChildren(
     ...days.map((day) => {
-      const night = worst(nights.filter((one) => one.day === day));
-      const label = night ? `${day}: ${told(night)}, ${night.rows} requests` : `${day}: no report`;
-      const look = { class: night?.verdict ?? "none", title: label, "aria-label": label };
+      const summary = worst(summaries.filter((one) => one.day === day));
+      const label = summary ? `${day}: ${told(summary)}, ${summary.rows} requests` : `${day}: no report`;
+      const attributes = { class: summary?.verdict ?? "none", title: label, "aria-label": label };
       const item = element("li");
       item.append(
-        night
-          ? element("a", SIGNS[night.verdict], { ...look, href: night.report })
-          : element("span", "·", { ...look, role: "img" }),
+        summary
+          ? element("a", SIGNS[summary.verdict], { ...attributes, href: summary.report })
+          : element("span", "·", { ...attributes, role: "img" }),
       );
       return item;
     }),
   );
 }
 
-function latest(night) {
-  if (!night) return [element("p", "There is no drift report yet: the monitoring runs once a day.")];
+function latest(summary) {
+  if (!summary) return [element("p", "There is no drift report yet: the monitoring runs once a day.")];
   const line = element("p");
   line.append(
-    element("strong", `${SIGNS[night.verdict]} ${told(night)} on ${night.day}`),
-    ` (version ${night.version || "none"}): ${night.reason} `,
-    element("a", "Full report", { href: night.report }),
+    element("strong", `${SIGNS[summary.verdict]} ${told(summary)} on ${summary.day}`),
+    ` (version ${summary.version || "none"}): ${summary.reason} `,
+    element("a", "Full report", { href: summary.report }),
   );
   return [line];
 }
 
 /** Days of one version: compared with another version's training the numbers mean something else. */
-function sparkline(name, nights) {
-  const points = nights.filter((night) => night.columns[name]).map((night) => ({ day: night.day, ...night.columns[name] }));
+function sparkline(name, summaries) {
+  const points = summaries.filter((summary) => summary.columns[name]).map((summary) => ({ day: summary.day, ...summary.columns[name] }));
   const last = points.at(-1);
   const values = points.flatMap(({ mean, trained }) => [mean, ...trained]);
   const low = Math.min(...values), span = Math.max(...values) - low || 1;
@@ -93,11 +93,11 @@ function sparkline(name, nights) {
   return figure;
 }
 
-function columns(night, nights) {
-  if (!night) return [];
-  const same = nights.filter((one) => one.version === night.version);
-  const furthest = (name) => Math.max(...same.map((one) => (one.columns[name] ? excess(one.columns[name]) : 0)));
-  const names = Object.keys(night.columns).sort((a, b) => furthest(b) - furthest(a));
+function columns(summary, summaries) {
+  if (!summary) return [];
+  const same = summaries.filter((one) => one.version === summary.version);
+  const largest = (name) => Math.max(...same.map((one) => (one.columns[name] ? excess(one.columns[name]) : 0)));
+  const names = Object.keys(summary.columns).sort((a, b) => largest(b) - largest(a));
   return names.slice(0, MOST_COLUMNS).map((name) => sparkline(name, same));
 }
 
@@ -113,14 +113,14 @@ function example({ request_id, time, column, value, trained, jpeg }) {
   return figure;
 }
 
-async function examples(night) {
-  const found = night ? await api.examples(night) : [];
+async function examples(summary) {
+  const found = summary ? await api.examples(summary) : [];
   byId("examples-section").hidden = !found.length;
   byId("examples").replaceChildren(...found.map(example));
 }
 
-function said(nights) {
-  const spoken = nights.filter((night) => night.performance).reverse();
+function said(summaries) {
+  const spoken = summaries.filter((summary) => summary.performance).reverse();
   if (!spoken.length) return [element("p", "Nobody has corrected an answer in these days.")];
   const table = element("table");
   const row = (tag, cells) => {
@@ -143,13 +143,13 @@ function complain(error) {
 }
 
 async function show() {
-  const nights = await api.nights();
-  const last = worst(nights.filter((night) => night.day === nights.at(-1)?.day));
+  const summaries = await api.driftReports();
+  const last = worst(summaries.filter((summary) => summary.day === summaries.at(-1)?.day));
   byId("problem").hidden = true;
-  strip(nights);
+  strip(summaries);
   byId("latest").replaceChildren(...latest(last));
-  byId("columns").replaceChildren(...columns(last, nights));
-  byId("said").replaceChildren(...said(nights));
+  byId("columns").replaceChildren(...columns(last, summaries));
+  byId("said").replaceChildren(...said(summaries));
   await examples(last);
 }
 

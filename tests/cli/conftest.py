@@ -33,8 +33,8 @@ def parking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
     def run(*words: object) -> Answer:
         monkeypatch.setattr("sys.argv", ["parking", *map(str, words)])
-        for remembered in (get_settings, open_workspace):
-            remembered.cache_clear()
+        for cached in (get_settings, open_workspace):
+            cached.cache_clear()
         status = 0
         try:
             main()
@@ -48,5 +48,5 @@ def parking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     logger.remove()
     os.environ.clear()
     os.environ.update(before)
-    for remembered in (get_settings, open_workspace):
-        remembered.cache_clear()
+    for cached in (get_settings, open_workspace):
+        cached.cache_clear()

@@ -162,7 +162,7 @@ def check_complaints() -> None:
         assert "Traceback" not in done.stderr
 
 
-def check_patience() -> None:
+def check_unreachable_servers() -> None:
     """Wrong addresses are told of at once, by name, and are no reason to end: the image's own health check passes."""
     wrong = {
         "PARKING_MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
@@ -201,7 +201,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder, mlflow(Path(folder)) as uri:
             check_service(uri)
         podman("rm", "--force", "--volumes", NAME)
-        check_patience()
+        check_unreachable_servers()
     finally:
         subprocess.run(["podman", "rm", "--force", "--volumes", NAME], capture_output=True, timeout=60, check=False)
     check_complaints()

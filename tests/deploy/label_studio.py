@@ -35,7 +35,7 @@ THIRD: Ring = ((60.0, 10.0), (70.0, 10.0), (70.0, 30.0), (60.0, 30.0))
 
 
 def main() -> None:
-    """Export, import, look, annotate as suggested, export again, ingest."""
+    """Export, import, view, annotate as suggested, export again, ingest."""
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         store = FolderStore(root / "store")

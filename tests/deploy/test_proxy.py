@@ -87,7 +87,7 @@ def image_of(megabytes: float) -> bytes:
     return png + bytes(int(megabytes * 2**20) - len(png))
 
 
-def pieces(body: bytes) -> Iterator[bytes]:
+def chunks(body: bytes) -> Iterator[bytes]:
     """Sent so, a body says nothing of its length before."""
     for start in range(0, len(body), 2**16):
         yield body[start : start + 2**16]
@@ -121,7 +121,7 @@ def post(proxy: str, megabytes: float, chunked: bool) -> httpx.Response:
     body = image_of(megabytes)
     return httpx.post(
         f"{proxy}/predict",
-        content=pieces(body) if chunked else body,
+        content=chunks(body) if chunked else body,
         headers={"Content-Type": "image/png"},
         timeout=30,
     )

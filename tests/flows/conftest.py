@@ -40,12 +40,12 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def forget() -> None:
-    """Make the next look at settings and workspace a fresh one."""
+    """Let settings and workspace be read anew."""
     from parking.learning.scene_cache import forget_samples
 
     forget_samples()
-    for remembered in (get_settings, open_workspace):
-        remembered.cache_clear()
+    for cached in (get_settings, open_workspace):
+        cached.cache_clear()
 
 
 @pytest.fixture(autouse=True)

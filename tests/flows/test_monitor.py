@@ -55,7 +55,7 @@ def test_twice_for_the_same_day_is_one_report(space: Workspace, sharp: Path, tmp
     assert (first.version, first.verdict, first.rows) == (version, "ok", 16)
     assert second.html == first.html
     assert reports(space, NOON.date()) == [first.html]
-    assert len([night for night in read_history(space.store, NOON.date()) if night.version == version]) == 1
+    assert len([one for one in read_history(space.store, NOON.date()) if one.version == version]) == 1
 
 
 def test_the_version_wears_its_latest_verdict_as_a_tag(space: Workspace, sharp: Path, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from tests.e2e.waiting import wait_until
 from tests.servers import free_ports
 from tests.service.doubles import FlippingRegistry
 from tests.service.running import running
-from tests.service.test_drift_history import night
+from tests.service.test_drift_history import summary
 
 FILES = Path(__file__).parents[2] / "helm" / "files"
 
@@ -62,12 +62,12 @@ def test_every_alert_fires_on_what_it_is_for_and_not_before(rules: Path, tests: 
 
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a Prometheus that scrapes a service which has answered, and whose nights are known."""
+    """The address of a Prometheus that scrapes a service which has answered, and has a drift report."""
     folder = tmp_path_factory.mktemp("prometheus")
     settings = Settings(_env_file=None, state_dir=folder / "state")
     app = create_app(settings, FlippingRegistry({1: write_bright_model(folder / "1.onnx")}, serving=1))
     said = Performance(corrected=12, right=5, iou=0.5, f1=0.625, count_error=1.5)
-    write_summary(open_store(settings.store_url), night(1, "warning", 0.3, performance=said))
+    write_summary(open_store(settings.store_url), summary(1, "warning", 0.3, performance=said))
     (port,) = free_ports(1)
     with running(app) as service:
         wait_until(lambda: httpx.get(f"{service}/health/ready").status_code == 200, 30, "a model")

@@ -68,7 +68,7 @@ def test_a_list_of_runs_that_is_damaged_stops_no_report(tmp_path: Path) -> None:
     assert list(json.loads((tmp_path / "nights.json").read_text())) == [f"{NOON.date()} version 1"]
 
 
-def test_what_a_full_disk_left_half_written_is_in_no_later_nights_way(tmp_path: Path) -> None:
+def test_what_a_full_disk_left_half_written_hinders_no_later_run(tmp_path: Path) -> None:
     days = [NOON.date() + dt.timedelta(days=number) for number in range(2)]
     keep_day(tmp_path, days[0])
     (file,) = tmp_path.glob("*/metadata.json")
@@ -96,7 +96,7 @@ def test_torn_files_go_and_whole_ones_stay(tmp_path: Path, torn: str, left: str)
     assert remove_torn(tmp_path) == ([aside / project.name] if damaged else [])
 
 
-def test_a_night_that_met_a_full_disk_leaves_nothing_torn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_met_a_full_disk_leaves_nothing_torn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keep_day(tmp_path, NOON.date())
     dump = json.dump
 

@@ -52,7 +52,7 @@ def ask(store: Store, *, images: bool = True) -> None:
         keep_answer(store, answer, image if images else None)
 
 
-def look(store: Store, settings: Settings) -> DriftReport:
+def monitor(store: Store, settings: Settings) -> DriftReport:
     (report,) = monitor_day(
         store, FakeRegistry({"1": table_to_parquet(rows_to_table(scene_rows(range(40))))}), settings, DAY
     )
@@ -61,7 +61,7 @@ def look(store: Store, settings: Settings) -> DriftReport:
 
 def test_the_report_begins_with_thumbnails_of_outliers(store: Store, settings: Settings) -> None:
     ask(store)
-    report = look(store, settings)
+    report = monitor(store, settings)
     examples = read_examples(store, report.html)
     assert len(examples) == MAX_EXAMPLES
     assert {example.request_id for example in examples[:2]} == {f"scene-{seed}" for seed in DARK}
@@ -76,7 +76,7 @@ def test_the_report_begins_with_thumbnails_of_outliers(store: Store, settings: S
 @pytest.mark.parametrize("off", ["keep_images", "report_images"])
 def test_where_a_setting_forbids_it_no_image_is_shown(store: Store, settings: Settings, off: str) -> None:
     ask(store)
-    report = look(store, settings.model_copy(update={off: False}))
+    report = monitor(store, settings.model_copy(update={off: False}))
     assert "data:image/jpeg" not in store.read(report.html).decode()
     assert not store.exists(examples_key(report.html))
 
@@ -86,7 +86,7 @@ def test_rows_whose_images_are_not_kept_or_no_images_are_passed_over(store: Stor
     kept = Answer(request_id="scene-50", time=NOON, model_version="1", width=256, height=256, spots=())
     keep_answer(store, kept, encode_png(generate_scene(50, 256).raster.pixels))
     keep_answer(store, kept.model_copy(update={"answer_id": "scene-57"}), b"\x89PNG torn")
-    (only,) = read_examples(store, look(store, settings).html)
+    (only,) = read_examples(store, monitor(store, settings).html)
     assert only.request_id == "scene-50"
 
 
@@ -97,12 +97,12 @@ def test_an_image_that_was_asked_for_again_and_again_is_shown_once(store: Store,
     for row in rows:
         answer = Answer(request_id=row.request_id, time=NOON, model_version="1", width=256, height=256, spots=())
         keep_answer(store, answer, image)
-    assert len(read_examples(store, look(store, settings).html)) == 1
+    assert len(read_examples(store, monitor(store, settings).html)) == 1
 
 
 def test_images_leave_the_reports_when_they_are_kept_no_longer(store: Store, settings: Settings) -> None:
     ask(store)
-    report = look(store, settings)
+    report = monitor(store, settings)
     for days_later, gone in ((8, 0), (9, 1)):
         today = DAY + dt.timedelta(days=days_later)
         assert forget_examples(store, days=7, today=today) == gone
@@ -116,8 +116,8 @@ def test_images_leave_the_reports_when_they_are_kept_no_longer(store: Store, set
 
 def test_a_day_compared_again_without_images_shows_none(store: Store, settings: Settings) -> None:
     ask(store)
-    look(store, settings)
+    monitor(store, settings)
     forget_answers(store, days=7, today=DAY + dt.timedelta(days=30))
-    report = look(store, settings)
+    report = monitor(store, settings)
     assert not store.exists(examples_key(report.html))
     assert "data:image/jpeg" not in store.read(report.html).decode()

@@ -47,7 +47,7 @@ def test_an_empty_registry_gets_it_as_first_version_and_only_an_empty_one(tmp_pa
     assert first.number == 1
     assert registry.resolve("production").tags["origin"] == "shipped"
     kept = registry.fetch_extra(first, REFERENCE_FILE, tmp_path)
-    assert kept is not None, "drift of the first version is judged from the first night on"
+    assert kept is not None, "drift of the first version is judged from the first day on"
     assert kept.read_bytes() == shipped_reference().read_bytes()
     assert register_shipped(registry, tracker) is None
     assert len(registry.history()) == 1

@@ -61,7 +61,7 @@ def with_a_problem(page: "Page", picture: Path) -> None:
     page.locator("#problem").wait_for()
 
 
-def with_nights(page: "Page", picture: Path) -> None:
+def with_drift_reports(page: "Page", picture: Path) -> None:
     page.goto("/monitoring")
     page.locator("#examples figure").wait_for()
 
@@ -87,9 +87,9 @@ def picture(tmp_path: Path) -> Path:
     return tmp_path / "bays.png"
 
 
-@pytest.mark.parametrize("look", [with_an_answer, with_a_problem, with_nights, with_the_api, with_a_survey])
-def test_no_barrier_is_found(page: "Page", picture: Path, look: Callable[["Page", Path], None]) -> None:
-    look(page, picture)
+@pytest.mark.parametrize("open_page", [with_an_answer, with_a_problem, with_drift_reports, with_the_api, with_a_survey])
+def test_no_barrier_is_found(page: "Page", picture: Path, open_page: Callable[["Page", Path], None]) -> None:
+    open_page(page, picture)
     assert barriers(page) == []
 
 

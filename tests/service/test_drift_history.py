@@ -1,4 +1,4 @@
-"""The nights as a person sees them on the page, and as Prometheus reads them."""
+"""The drift reports as a person sees them on the page, and as Prometheus reads them."""
 
 import base64
 import datetime as dt
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 TODAY = dt.datetime.now(dt.UTC).date()
 
 
-def night(days_ago: int, verdict: str, luminance: float = 0.4, **changes: Any) -> DaySummary:
+def summary(days_ago: int, verdict: str, luminance: float = 0.4, **changes: Any) -> DaySummary:
     day = TODAY - dt.timedelta(days=days_ago)
     columns = {
         "luminance": ColumnSummary(score=abs(luminance - 0.4) * 10, limit=0.5, mean=luminance, trained=(0.35, 0.45)),
@@ -52,14 +52,14 @@ def store(tmp_path: Path) -> Store:
 
 
 def fill(made: Store) -> Store:
-    """Nights of a version that worked, until its images turned dark."""
+    """Days of a version that worked, until its images turned dark."""
     for days_ago in range(9, 2, -1):
-        write_summary(made, night(days_ago, "ok", 0.41))
-    write_summary(made, night(2, "warning", 0.34))
+        write_summary(made, summary(days_ago, "ok", 0.41))
+    write_summary(made, summary(2, "warning", 0.34))
     said = Performance(corrected=12, right=5, iou=0.5, f1=0.625, count_error=1.5)
-    write_summary(made, night(1, "drift", 0.1, performance=said))
-    write_summary(made, night(-5, "ok"))
-    write_summary(made, night(45, "ok"))
+    write_summary(made, summary(1, "drift", 0.1, performance=said))
+    write_summary(made, summary(-5, "ok"))
+    write_summary(made, summary(45, "ok"))
     made.write(f"reports/drift/{TODAY - dt.timedelta(days=1)}/v7.html", b"<!DOCTYPE html><title>r</title>the report")
     keep_examples(made, f"reports/drift/{TODAY - dt.timedelta(days=1)}/v7.html", [dark_example()])
     return made
@@ -71,16 +71,16 @@ def dark_example() -> Example:
     return Example.model_validate({**shown, "jpeg": base64.b64encode(jpeg).decode()})
 
 
-def test_the_nights_of_thirty_days_are_told_and_none_to_come(
+def test_the_reports_of_thirty_days_are_told_and_none_to_come(
     serve: Serve, models: dict[int, Path], store: Store
 ) -> None:
     client = serve(FlippingRegistry(models, serving=1), store=store.url)
-    nights = client.get("/monitoring/nights").json()
-    assert len(nights) == 9
-    assert (nights[-1]["verdict"], nights[-1]["performance"]["f1"]) == ("drift", 0.625)
+    told = client.get("/monitoring/nights").json()
+    assert len(told) == 9
+    assert (told[-1]["verdict"], told[-1]["performance"]["f1"]) == ("drift", 0.625)
 
 
-def test_the_last_night_is_in_the_metrics(serve: Serve, models: dict[int, Path], store: Store) -> None:
+def test_the_last_day_is_in_the_metrics(serve: Serve, models: dict[int, Path], store: Store) -> None:
     client = serve(FlippingRegistry(models, serving=1), store=store.url)
     wait_until(lambda: "parking_drift_score{" in client.get("/metrics").text)
     text = client.get("/metrics").text
@@ -92,27 +92,27 @@ def test_the_last_night_is_in_the_metrics(serve: Serve, models: dict[int, Path],
     assert reported == dt.datetime.combine(TODAY, dt.time(), dt.UTC).timestamp()
 
 
-def test_a_scrape_at_any_moment_gets_a_whole_night(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scrape_at_any_moment_gets_a_whole_day(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     metrics = Metrics()
     drift = DriftMetrics()
     metrics.registry.register(drift)
-    nights = DriftHistory(lambda: store, drift, every_seconds=60)
-    read = nights.read()
+    history = DriftHistory(lambda: store, drift, every_seconds=60)
+    read = history.read()
     monkeypatch.setattr(service.drift_history, "read_history", lambda *_: read)
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     try:
         with ThreadPoolExecutor(1) as pool:
-            again = pool.submit(lambda: [nights.read() for _ in range(300)])
-            seen = {whole_night(metrics)}
+            again = pool.submit(lambda: [history.read() for _ in range(300)])
+            seen = {whole_day(metrics)}
             while not again.done():
-                seen.add(whole_night(metrics))
+                seen.add(whole_day(metrics))
     finally:
         sys.setswitchinterval(interval)
     assert seen == {(len(get_args(Verdict)), 2, 1)}
 
 
-def whole_night(metrics: Metrics) -> tuple[int, int, int]:
+def whole_day(metrics: Metrics) -> tuple[int, int, int]:
     """How many verdicts, scores and F1s a scrape of now gets."""
     text = metrics.text().decode()
     verdicts, scores, f1s = (
@@ -223,12 +223,12 @@ def test_a_person_sees_the_strip_what_moved_and_what_people_say(
     assert problems == []
 
 
-def test_one_night_is_a_dot_and_what_only_rounding_left_is_nought(
+def test_one_day_is_a_dot_and_what_only_rounding_left_is_nought(
     browser: "Browser", models: dict[int, Path], tmp_path: Path
 ) -> None:
     store = FolderStore(tmp_path / "one")
     column = ColumnSummary(score=0.1, limit=0.5, mean=-1.29e-15, trained=(-1.6, 1.6))
-    write_summary(store, night(1, "ok", columns={"embedding_1": column}))
+    write_summary(store, summary(1, "ok", columns={"embedding_1": column}))
     settings = Settings(_env_file=None, state_dir=tmp_path / "state", store=store.url)
     with running(create_app(settings, FlippingRegistry(models, serving=1))) as address:
         page = browser.new_page()
