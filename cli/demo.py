@@ -60,7 +60,7 @@ def demo(
     for module in ("prefect", "torch"):
         need(module, "`parking demo`")
     make_folder(out)
-    os.environ |= OF_ITS_OWN | {"PARKING_LOG_FLUSH_SECONDS": "1", "PARKING_REGISTER_SHIPPED": "false"}
+    os.environ |= OF_ITS_OWN | {"PARKING_REGISTER_SHIPPED": "false"}
     started = time.monotonic()
     kept = f"A stopped demo cannot be continued: the same command starts a new one. Its files are in {out}."
     with (

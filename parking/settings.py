@@ -128,9 +128,6 @@ class Settings(BaseSettings):
     """Pages of other hosts that may call the service from a browser: origins such as `https://example.org`, with
     commas between them. Empty: none."""
 
-    log_flush_seconds: float = Field(5.0, gt=0)
-    """How long a row of the inference log may wait on this machine before it is written to the store."""
-
     log_spool_mb: float = Field(64.0, gt=0)
     """Log rows kept in `<state_dir>/inference-log` while the store is down, in MiB (1,000 rows each). Beyond that
     the oldest are dropped, and counted."""

@@ -17,6 +17,9 @@ from service.log_buffer import LogBuffer, RowTable, Segment, to_table
 from service.metrics import Metrics
 from service.old_spool import take_over
 
+FLUSH_SECONDS = 5.0
+"""The longest that a row waits on this machine while the store answers. Shorter writes the hour's file more often."""
+
 
 class InferenceLog:
     """Takes rows into a buffer on disk, and copies them to the store every few seconds in a thread of its own.

@@ -11,8 +11,8 @@ from parking.storage import Store, open_store
 from service.answer_buffer import AnswerBuffer
 from service.drift_history import EVERY_SECONDS, DriftHistory, DriftMetrics
 from service.feedback import Answers
-from service.inference_log import InferenceLog
-from service.last_served import memory_of
+from service.inference_log import FLUSH_SECONDS, InferenceLog
+from service.last_served import last_served_file
 from service.log_buffer import ROWS_PER_MIB, LogBuffer
 from service.metrics import Metrics
 from service.model_slot import ModelSlot, Versions
@@ -34,7 +34,7 @@ class ServiceState:
         self.slot = ModelSlot(
             registry,
             settings.state_dir / "models",
-            memory_of(settings),
+            last_served_file(settings),
             self.metrics,
             threads=settings.threads,
             at_once=settings.slots,
@@ -50,7 +50,7 @@ class ServiceState:
         self.metrics.log.spool_limit.set(settings.log_spool_mb * 2**20)
         folder = settings.state_dir / "inference-log"
         buffer = LogBuffer(folder, most_rows=max(1, int(settings.log_spool_mb * ROWS_PER_MIB)))
-        self._log = InferenceLog(store, buffer, self.metrics, every_seconds=settings.log_flush_seconds)
+        self._log = InferenceLog(store, buffer, self.metrics, every_seconds=FLUSH_SECONDS)
         drift_metrics = DriftMetrics()
         self.metrics.registry.register(drift_metrics)
         self.drift_history = DriftHistory(store, drift_metrics, every_seconds=EVERY_SECONDS)

@@ -23,7 +23,7 @@ from parking.data.imagery import encode_png
 from parking.registry import PRODUCTION, Version
 from parking.settings import Settings
 from parking.storage import open_store
-from service.last_served import memory_of
+from service.last_served import last_served_file
 from tests.doubles import write_bright_model
 from tests.servers import free_ports
 
@@ -87,7 +87,7 @@ class Service:
         version = Version(settings.model_name, 1, None, (PRODUCTION,), {}, datetime.now(UTC))
         import hashlib
 
-        memory_of(settings).keep(version, file, hashlib.sha256(file.read_bytes()).hexdigest())
+        last_served_file(settings).keep(version, file, hashlib.sha256(file.read_bytes()).hexdigest())
 
     def is_ready(self) -> bool:
         try:
@@ -176,7 +176,6 @@ class Service:
             "PARKING_STATE_DIR": str(self.state),
             "PARKING_STORE": self.store,
             "PARKING_MLFLOW_TRACKING_URI": self._registry(),
-            "PARKING_LOG_FLUSH_SECONDS": "0.5",
             "PARKING_THREADS": "1",
             **self.variables,
         }

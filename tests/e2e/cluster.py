@@ -42,7 +42,6 @@ class Cluster:
             "PARKING_REGISTER_SHIPPED": "false",
             "PARKING_RETRAIN_CRON": "",
             "PARKING_MONITOR_CRON": "",
-            "PARKING_LOG_FLUSH_SECONDS": "1",
             "PARKING_DRIFT_MIN_ROWS": "2",
             "PREFECT_API_URL": self.prefect,
             "PREFECT_RUNNER_POLL_FREQUENCY": "1",

@@ -45,7 +45,6 @@ def watched(tmp_path_factory: pytest.TempPathFactory, by_night: Path) -> Iterato
         "PARKING_DATA": str(by_night),
         # A network trained for seconds is sure of nothing: its answers may move a good deal.
         "PARKING_DRIFT_THRESHOLD": "2",
-        "PARKING_LOG_FLUSH_SECONDS": "1",
     }
     made.start()
     yield made

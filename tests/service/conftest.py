@@ -39,11 +39,12 @@ def image() -> bytes:
 
 
 @pytest.fixture
-def client_of(tmp_path: Path) -> Serve:
+def client_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serve:
     """Makes a service on a registry, settings by name; a `with` starts and stops it."""
+    monkeypatch.setattr("service.state.FLUSH_SECONDS", 0.05)
 
     def make(registry: Versions, **settings: Any) -> TestClient:
-        fast = {"state_dir": tmp_path / "state", "reload_seconds": 0.05, "log_flush_seconds": 0.05, "threads": 1}
+        fast = {"state_dir": tmp_path / "state", "reload_seconds": 0.05, "threads": 1}
         return TestClient(
             create_app(Settings(_env_file=None, **{**fast, **settings}), registry), follow_redirects=False
         )

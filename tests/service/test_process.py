@@ -46,8 +46,9 @@ def registry(settings: Settings, tmp_path: Path) -> Registry:
 @pytest.fixture
 def address(settings: Settings, registry: Registry) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
     (port,) = free_ports(1)
-    environment = {**os.environ, "PARKING_STATE_DIR": str(settings.state_dir), "PARKING_LOG_FLUSH_SECONDS": "3600"}
-    code = f"from service.app import main; main('127.0.0.1', {port})"
+    environment = {**os.environ, "PARKING_STATE_DIR": str(settings.state_dir)}
+    # Rows are written when the service stops, and not before.
+    code = f"from service import app, state; state.FLUSH_SECONDS = 3600; app.main('127.0.0.1', {port})"
     process = subprocess.Popen([sys.executable, "-c", code], env=environment)
     try:
         yield f"http://127.0.0.1:{port}", process
