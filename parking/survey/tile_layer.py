@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -123,6 +123,17 @@ def split_address(url: str, ours: set[str]) -> tuple[str, dict[str, str]]:
     given = {key.lower(): value for key, value in query if key.lower() in ours}
     rest = [(key, value) for key, value in query if key.lower() not in ours]
     return urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(rest), "")), given
+
+
+def required(given: Mapping[str, str], name: str, url: str) -> str:
+    """The value of a parameter that an address must have.
+
+    Raises:
+        SurveyError: it is missing, or empty.
+    """
+    if not given.get(name):
+        raise SurveyError(f"{shown(url)} names no layer: add {name}=NAME to the address.")
+    return given[name]
 
 
 def with_params(base: str, more: dict[str, str]) -> str:
