@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -103,24 +103,33 @@ def run(
             access=Access.of(settings),
             progress=progress,
         )
-    low, high = found["places_interval"]
-    console.print(
-        f"{found['places']} free places (80 % interval {low} to {high}) on {found['km2']} km²: {out}/report.html, and "
-        f"places.gpkg for QGIS.",
-        markup=False,
-        soft_wrap=True,
-    )
-    if bays_found := found["bays"]:
-        states = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in bays_found.items())
-        console.print(f"Known bays: {states} (bays.gpkg, bays.csv).", markup=False, soft_wrap=True)
-    if failed := found["blocks"]["failed"]:
-        console.print(
-            f"{len(failed)} of {found['blocks']['count']} blocks could not be computed, as of: {failed[0]['reason']}. "
-            "Run the same command again: only these are tried.",
-            markup=False,
-            soft_wrap=True,
-        )
+    if print_result(found, out):
         raise typer.Exit(1)
+
+
+def print_result(found: dict[str, Any], out: str) -> bool:
+    """Print what a survey found; returns whether blocks failed.
+
+    Args:
+        found: what `survey.json` says.
+        out: folder of the survey.
+    """
+    low, high = found["places_interval"]
+    lines = [
+        f"{found['places']} free places (80 % interval {low} to {high}) on {found['km2']} km²: {out}/report.html, and "
+        "places.gpkg for QGIS."
+    ]
+    if bays := found["bays"]:
+        states = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in bays.items())
+        lines.append(f"Known bays: {states} (bays.gpkg, bays.csv).")
+    if failed := found["blocks"]["failed"]:
+        lines.append(
+            f"{len(failed)} of {found['blocks']['count']} blocks could not be computed, as of: {failed[0]['reason']}. "
+            "Run the same command again: only these are tried."
+        )
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
+    return bool(failed)
 
 
 @app.command()

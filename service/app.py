@@ -82,7 +82,13 @@ def create_app(settings: Settings | None = None, registry: Versions | None = Non
     app.include_router(surveys_router)
     add_pages(app)
     register_errors(app)
-    # The last one added is the outermost.
+    _add_middleware(app, state)
+    return app
+
+
+def _add_middleware(app: FastAPI, state: ServiceState) -> None:
+    """Limits of bodies, CORS where it is set, and ids of requests; the last one added is the outermost."""
+    settings = state.settings
     most = int(settings.max_upload_mb * 2**20)
     together = most * (settings.slots + settings.queue)
     app.add_middleware(BodyLimit, most_bytes=most, most_together=together, metrics=state.metrics.room)
@@ -95,7 +101,6 @@ def create_app(settings: Settings | None = None, registry: Versions | None = Non
             expose_headers=[ANSWER_ID, REQUEST_ID],
         )
     app.add_middleware(RequestContext, metrics=state.metrics)
-    return app
 
 
 def main(host: str = "127.0.0.1", port: int = 8000) -> None:
