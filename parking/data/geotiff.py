@@ -9,17 +9,16 @@ from datetime import date
 
 import numpy as np
 import rasterio
-from affine import Affine
 from numpy.typing import NDArray
 from rasterio.enums import Interleaving
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader, MemoryFile
 from rasterio.windows import Window
 
-from parking.data.exif import parse_day, upright
+from parking.data.exif import parse_day
 from parking.data.geolocation import geolocation_of
 from parking.data.plain_image import UNDECODABLE
-from parking.data.raster import Frame, Raster, check_size, masked
+from parking.data.raster import Decoding, Frame, Raster, check_size, from_decoded
 from parking.data.rendering import (
     Rendering,
     coloured,
@@ -47,25 +46,19 @@ _MOST_BYTES = 12
 """Bytes that may be read for each pixel that an image may have: three bands of 32 bits."""
 
 
-def read_tiff(
-    data: bytes,
-    name: str,
-    max_megapixels: float,
-    stretch: Stretch | None = None,
-    gsd: float | None = None,
-    finest: float | None = None,
-) -> Raster:
+def read_tiff(data: bytes, decoding: Decoding) -> Raster:
     """Decode a TIFF from memory, by GDAL's GTiff driver and no other; raises as `read_raster` does."""
+    name, limit = decoding.name, decoding.max_megapixels
     try:
         picture = main_picture(data)
         if picture and picture.is_raw:
             raise ImageError(f"'{name}' is a raw photograph, as DNG has it. Develop it, and export a TIFF or JPEG.")
         with _opened(data, picture) as dataset:
-            check_size(name, dataset.width, dataset.height, max_megapixels)
+            check_size(name, dataset.width, dataset.height, limit)
             for rows, columns in dataset.block_shapes:
-                check_size(name, columns, rows, max_megapixels)
-            _check_bytes(dataset, name, max_megapixels)
-            return _decoded(dataset, name, picture, stretch, gsd, finest)
+                check_size(name, columns, rows, limit)
+            _check_bytes(dataset, name, limit)
+            return _decoded(dataset, picture, decoding)
     except (RasterioError, *UNDECODABLE) as error:
         raise ImageError(f"'{name}' is a TIFF that cannot be decoded: {error}. Export or copy it again.") from error
 
@@ -99,47 +92,40 @@ def _check_bytes(dataset: DatasetReader, name: str, max_megapixels: float) -> No
         )
 
 
-def _decoded(
-    dataset: DatasetReader,
-    name: str,
-    picture: TiffPicture | None,
-    stretch: Stretch | None,
-    gsd: float | None,
-    finest: float | None,
-) -> Raster:
+def _decoded(dataset: DatasetReader, picture: TiffPicture | None, decoding: Decoding) -> Raster:
     rendering = described(dataset)
     place = geolocation_of(dataset)
-    frame = Frame(name, dataset.width, dataset.height, gsd or place.gsd, place.crs, place.transform)
-    is_plain = stretch is None and rendering.palette is None and not has_deep_values(dataset, rendering)
-    smaller = decoded_shape(frame, finest) if is_plain and has_data_everywhere(dataset) else None
+    frame = Frame(decoding.name, dataset.width, dataset.height, decoding.gsd or place.gsd, place.crs, place.transform)
+    is_plain = decoding.stretch is None and rendering.palette is None and not has_deep_values(dataset, rendering)
+    smaller = decoded_shape(frame, decoding.finest) if is_plain and has_data_everywhere(dataset) else None
     values, mask = _read_smaller(dataset, rendering, smaller) if smaller else read_values(dataset, rendering)
+    rendering = _with_stretch(dataset, rendering, decoding.stretch, values, mask)
+    return from_decoded(
+        coloured(values, rendering),
+        mask,
+        replace(frame, stretch=rendering.stretch, warnings=(*place.warnings, *_several(picture))),
+        acquired=day_taken(dataset) or (picture.taken if picture else None),
+        # Where the transform places the pixels, it places them as they lie.
+        orientation=picture.orientation if picture and place.transform is None else 1,
+        gsd=decoding.finest if smaller else None,
+    )
+
+
+def _with_stretch(
+    dataset: DatasetReader,
+    rendering: Rendering,
+    stretch: Stretch | None,
+    values: NDArray[np.generic],
+    mask: NDArray[np.bool_] | None,
+) -> Rendering:
+    """The rendering with the caller's stretch, or for more than 8 bits with the declared or measured one."""
     if stretch is not None and rendering.palette is None:
-        rendering = replace(rendering, stretch=stretch)
-    elif has_deep_values(dataset, rendering):
+        return replace(rendering, stretch=stretch)
+    if has_deep_values(dataset, rendering):
         seen = measured(values, mask)
         tags = [dataset.tags(band) for band in rendering.bands]
-        rendering = stretched(rendering, declared(tags, values, mask, seen) or seen)
-    pixels = coloured(values, rendering)
-    # Where the transform places the pixels, it places them as they lie.
-    turn = picture.orientation if picture and place.transform is None else 1
-    if turn >= 5:
-        frame = replace(frame, width=frame.height, height=frame.width)
-    frame = replace(frame, stretch=rendering.stretch, warnings=(*place.warnings, *_several(picture)))
-    raster = Raster(
-        np.ascontiguousarray(upright(pixels, turn)),
-        name=name,
-        gsd=frame.gsd,
-        acquired=day_taken(dataset) or (picture.taken if picture else None),
-        crs=frame.crs,
-        transform=frame.transform,
-        stretch=frame.stretch,
-        warnings=frame.warnings,
-    )
-    if smaller and finest:
-        across, down = frame.width / raster.width, frame.height / raster.height
-        transform = frame.transform and frame.transform @ Affine.scale(across, down)
-        raster = replace(raster, gsd=finest, transform=transform, file=frame)
-    return masked(raster, None if mask is None else np.ascontiguousarray(upright(mask, turn)))
+        return stretched(rendering, declared(tags, values, mask, seen) or seen)
+    return rendering
 
 
 def _read_smaller(

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from parking.data.plain_image import encode_png, read_plain
-from parking.data.raster import Raster
+from parking.data.raster import Decoding, Raster
 from parking.data.resample import resample
 from parking.data.stretch import Stretch
 from parking.errors import ImageError
@@ -49,10 +49,10 @@ def read_raster(
             source = source.read_bytes()
         except OSError as error:
             raise ImageError(f"'{name}' cannot be read: {error.strerror or error}. Check the path.") from error
-    name = name or "image"
+    decoding = Decoding(name or "image", max_megapixels, stretch, gsd, finest)
     if source.startswith(_TIFF_STARTS):
         # GDAL's bindings take half a second to import, and most images are no TIFF.
         from parking.data.geotiff import read_tiff
 
-        return read_tiff(source, name, max_megapixels, stretch, gsd, finest)
-    return read_plain(source, name, max_megapixels, stretch, gsd, finest)
+        return read_tiff(source, decoding)
+    return read_plain(source, decoding)

@@ -1,4 +1,4 @@
-"""PNG, JPEG and WebP: pictures that say nothing of where on Earth they lie."""
+"""PNG, JPEG and WebP: images without a position on Earth."""
 
 import io
 import struct
@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from parking.data.exif import day_taken, orientation_of, upright
-from parking.data.raster import Frame, Raster, check_size, masked
+from parking.data.exif import day_taken, orientation_of
+from parking.data.raster import Decoding, Frame, Raster, check_size, from_decoded
 from parking.data.resample import decoded_shape, shrink
-from parking.data.stretch import Stretch, measured, to_8_bits
+from parking.data.stretch import measured, to_8_bits
 from parking.errors import ImageError
 
 _FORMATS = ("PNG", "JPEG", "WEBP")
@@ -28,21 +28,13 @@ UNDECODABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError,
 Image.MAX_IMAGE_PIXELS = None
 
 
-def read_plain(
-    data: bytes,
-    name: str,
-    max_megapixels: float,
-    stretch: Stretch | None = None,
-    gsd: float | None = None,
-    finest: float | None = None,
-) -> Raster:
+def read_plain(data: bytes, decoding: Decoding) -> Raster:
     """Decode a PNG, JPEG or WebP; raises as `parking.data.imagery.read_raster` does."""
+    name = decoding.name
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            check_size(name, image.width, image.height, max_megapixels)
-            is_plain = not (_is_deep(data) or stretch or image.has_transparency_data)
-            frame = Frame(name, image.width, image.height, gsd)
-            return _decoded(image, data, frame, stretch, finest if is_plain else None)
+            check_size(name, image.width, image.height, decoding.max_megapixels)
+            return _decoded(image, data, decoding)
     except UnidentifiedImageError as error:
         raise ImageError(
             f"'{name}' is not a PNG, JPEG, WebP or TIFF image ({len(data)} bytes). Convert it to one of these."
@@ -60,29 +52,27 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
     return encoded.tobytes()
 
 
-def _decoded(image: Image.Image, data: bytes, frame: Frame, stretch: Stretch | None, finest: float | None) -> Raster:
+def _decoded(image: Image.Image, data: bytes, decoding: Decoding) -> Raster:
     # Pillow would turn the image by its XMP too, which browsers do not, and whose images have been turned already.
     packets = [image.info.pop(key, None) for key in _XMP]
     orientation = orientation_of(image.getexif)
     taken = day_taken(lambda: image.getexif().get_ifd(ExifTags.IFD.Exif), next(filter(None, packets), None))
-    smaller = decoded_shape(frame, finest)
+    stretch = decoding.stretch
+    frame = Frame(decoding.name, image.width, image.height, decoding.gsd)
+    is_plain = not (_is_deep(data) or stretch or image.has_transparency_data)
+    smaller = decoded_shape(frame, decoding.finest) if is_plain else None
     image.load()
     values, mask = _deep_values(data) if _is_deep(data) else _to_rgb(image, smaller)
     if values.dtype != np.uint8:
         stretch = stretch or measured(values, mask)
-    pixels = values if stretch is None else to_8_bits(values, stretch)
-    if orientation >= 5:
-        frame = replace(frame, width=frame.height, height=frame.width)
-    raster = Raster(
-        np.ascontiguousarray(upright(pixels, orientation)),
-        name=frame.name,
-        gsd=frame.gsd,
+    return from_decoded(
+        values.astype(np.uint8, copy=False) if stretch is None else to_8_bits(values, stretch),
+        mask,
+        replace(frame, stretch=stretch),
         acquired=taken,
-        stretch=stretch,
+        orientation=orientation,
+        gsd=decoding.finest if smaller else None,
     )
-    if smaller:
-        raster = replace(raster, gsd=finest, file=frame)
-    return masked(raster, None if mask is None else np.ascontiguousarray(upright(mask, orientation)))
 
 
 def _to_rgb(image: Image.Image, smaller: tuple[int, int] | None) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:

@@ -6,14 +6,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from affine import Affine
 from numpy.typing import NDArray
 
+from parking.data.exif import upright
 from parking.errors import ImageTooLargeError
 
 if TYPE_CHECKING:
     from datetime import date
 
-    from affine import Affine
     from rasterio.crs import CRS  # at run time GDAL's bindings take half a second to import, and most images need none
 
     from parking.data.stretch import Stretch
@@ -87,6 +88,54 @@ class Frame:
     transform: Affine | None = None
     stretch: Stretch | None = None
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How a file is to be decoded; see `parking.data.imagery.read_raster`."""
+
+    name: str
+    max_megapixels: float
+    stretch: Stretch | None = None
+    gsd: float | None = None
+    finest: float | None = None
+
+
+def from_decoded(
+    pixels: NDArray[np.uint8],
+    mask: NDArray[np.bool_] | None,
+    frame: Frame,
+    *,
+    acquired: date | None,
+    orientation: int = 1,
+    gsd: float | None = None,
+) -> Raster:
+    """The raster of decoded pixels, turned upright.
+
+    Args:
+        pixels: (H, W, 3) as they lie in the file, or resampled.
+        mask: (H, W), true where there is data; None where there is data everywhere.
+        frame: the image in its file, before it is turned.
+        acquired: the day on which it was taken.
+        orientation: that of EXIF and TIFF, 1 to 8; 1 is upright.
+        gsd: metres per pixel that the pixels were resampled to; None where they are the file's own.
+    """
+    if orientation >= 5:
+        frame = replace(frame, width=frame.height, height=frame.width)
+    raster = Raster(
+        np.ascontiguousarray(upright(pixels, orientation)),
+        name=frame.name,
+        gsd=frame.gsd,
+        acquired=acquired,
+        crs=frame.crs,
+        transform=frame.transform,
+        stretch=frame.stretch,
+        warnings=frame.warnings,
+    )
+    if gsd is not None:
+        scale = Affine.scale(frame.width / raster.width, frame.height / raster.height)
+        raster = replace(raster, gsd=gsd, transform=frame.transform and frame.transform @ scale, file=frame)
+    return masked(raster, None if mask is None else np.ascontiguousarray(upright(mask, orientation)))
 
 
 def masked(raster: Raster, mask: NDArray[np.bool_] | None) -> Raster:
