@@ -29,6 +29,17 @@ from parking.errors import PlatformError
 from parking.logs import configure_logs
 from parking.settings import GENERATED, Settings, get_settings
 
+__all__ = [
+    "ONLY_RUNNER",
+    "after_drift",
+    "deployment",
+    "deployments",
+    "main",
+    "read_template",
+    "register",
+    "schedule_of_retrain",
+]
+
 
 def deployments() -> list[RunnerDeployment]:
     """One deployment a flow, named like it."""

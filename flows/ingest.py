@@ -24,6 +24,8 @@ from parking.settings import GENERATED, get_settings
 from parking.storage import FolderStore
 from parking.workspace import open_workspace
 
+__all__ = ["generate", "ingest", "publish", "take_in"]
+
 
 @task(cache_policy=NO_CACHE)
 def generate(count: int, size: int, seed: int) -> str:

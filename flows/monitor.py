@@ -18,6 +18,18 @@ from monitoring.nightly import DriftReport, monitor_day
 from parking.errors import NoVersionError, RegistryError
 from parking.workspace import open_workspace
 
+__all__ = [
+    "DRIFT_EVENT",
+    "days_due",
+    "gauge",
+    "monitor",
+    "monitor_one_day",
+    "notify",
+    "publish",
+    "remove_expired",
+    "tag",
+]
+
 DRIFT_EVENT = "parking.drift.detected"
 """Event on drift; `flows.deployments` may start a retrain on it."""
 

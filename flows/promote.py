@@ -19,6 +19,23 @@ from parking.learning.verdict_page import verdict_page
 from parking.registry import Version
 from parking.workspace import open_workspace
 
+__all__ = [
+    "NOT_PROMOTED",
+    "Scored",
+    "ended_without_promotion",
+    "judge",
+    "learners",
+    "noted",
+    "outcome",
+    "promote",
+    "publish",
+    "score_version",
+    "serving_version",
+    "settled_verdict",
+    "unknown",
+    "unseen",
+]
+
 NOT_PROMOTED = "Completed (not promoted)"
 """Name of the state of a run that made or judged a version which does not serve."""
 

@@ -18,6 +18,8 @@ from parking.learning.timing import costs_of
 from parking.version import code_version
 from parking.workspace import open_workspace
 
+__all__ = ["Retrained", "learn", "made_of", "retrain"]
+
 
 class Retrained(BaseModel):
     """What a retrain made."""

@@ -28,6 +28,8 @@ from parking.version import code_version
 from parking.workdir import until_done
 from parking.workspace import open_workspace
 
+__all__ = ["TRAINING", "Trained", "build", "document", "identify", "in_time", "kept", "publish", "register", "train"]
+
 TRAINING = "training"
 """Tag of a version that names the training which registered it."""
 

@@ -28,6 +28,19 @@ from parking.version import code_version
 from parking.workdir import until_done, workdir
 from parking.workspace import open_workspace
 
+__all__ = [
+    "Timed",
+    "drawn",
+    "publish",
+    "run_finals",
+    "searched",
+    "study_name",
+    "trials_in_flight",
+    "try_recipe",
+    "tune",
+    "with_steps",
+]
+
 
 @task(cache_policy=NO_CACHE, task_run_name="{kind}-{number}")
 def try_recipe(

@@ -8,6 +8,8 @@ from monitoring.schema import LogRow, make_row, rows_to_table, table_to_parquet
 from parking.detection.contract import Contract
 from parking.learning.scene_prediction import ScenePrediction, found_spots
 
+__all__ = ["made_with", "reference_parquet"]
+
 
 def reference_parquet(predictions: Sequence[ScenePrediction], contract: Contract) -> bytes:
     """The reference of a version, as a Parquet file with a row a scene.

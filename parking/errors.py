@@ -4,6 +4,33 @@ Every message is one sentence or two: what failed, the value it failed on, what 
 prints it and exits with 1; the service turns it into a 4xx or 5xx through one table (`service/errors.py`).
 """
 
+__all__ = [
+    "AmbiguousAnswerError",
+    "AnnotationError",
+    "BaysError",
+    "CorrectionError",
+    "DatasetError",
+    "FolderError",
+    "ImageError",
+    "ImageTooLargeError",
+    "LabelsError",
+    "MissingKeyError",
+    "ModelError",
+    "MonitoringError",
+    "NoVersionError",
+    "NotInstalledError",
+    "OutputError",
+    "ParkingError",
+    "PlatformError",
+    "QuarantineError",
+    "RegistryError",
+    "SettingsError",
+    "StoreError",
+    "SurveyError",
+    "TrainingError",
+    "UnknownAnswerError",
+]
+
 
 class ParkingError(Exception):
     """Anything that a person can mend; its text is meant for that person."""

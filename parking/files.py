@@ -7,11 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = [
-    "PARTIAL",
-    "whole",
-    "write_whole",
-]
+__all__ = ["PARTIAL", "remove_left_behind", "whole", "write_whole"]
 
 PARTIAL = ".partial-"
 """How the name of a file begins that is still being written."""

@@ -12,6 +12,8 @@ from parking.settings import Settings
 if TYPE_CHECKING:
     from loguru import Record
 
+__all__ = ["QUIET", "configure_logs"]
+
 QUIET = ("alembic", "botocore", "boto3", "httpx", "PIL", "rasterio", "urllib3", "uvicorn.access")
 """Libraries that tell of every step; only their warnings are kept. The service logs requests itself."""
 

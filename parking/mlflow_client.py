@@ -21,6 +21,8 @@ from parking.settings import clean_environment
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+__all__ = ["is_full_disk", "mlflow_client", "without_password"]
+
 _DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",

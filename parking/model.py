@@ -19,6 +19,8 @@ from parking.result import Result
 from parking.settings import Settings, get_settings
 from parking.shipped import has_no_registry, shipped_model
 
+__all__ = ["SHIPPED", "ImageSource", "ParkingModel", "find_model", "is_address", "load_model", "raster_of"]
+
 ImageSource = str | Path | bytes | NDArray[np.uint8] | Image.Image | Raster
 """A file's path or bytes, pixels as (H, W, 3) RGB, an image of Pillow, or a raster."""
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from parking.errors import NotInstalledError
 
+__all__ = ["GROUPS", "ON_DEMAND", "group_of", "is_installed", "need", "not_installed", "required"]
+
 GROUPS: dict[str, frozenset[str]] = {
     "learning": frozenset(
         {

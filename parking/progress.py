@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import Event
 
+__all__ = ["Progress", "listener", "listening", "report", "silent", "stop"]
+
 Progress = Callable[[int, int, str], None]
 """Called as `progress(done, total, what)`; a command draws a bar with it, a flow writes a log line."""
 

@@ -23,6 +23,8 @@ from parking.optional import required
 if TYPE_CHECKING:
     import geopandas as gpd
 
+__all__ = ["Result"]
+
 _SHOWN_SIDE = 1024
 """Longest side of the picture in a notebook, in pixels."""
 _SHOWN_ROWS = 10

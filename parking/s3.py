@@ -16,6 +16,8 @@ from parking.errors import StoreError
 from parking.settings import clean_environment
 from parking.store_keys import check_key, missing_key
 
+__all__ = ["S3Store", "endpoint"]
+
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_S3_ENDPOINT")
 _LOCAL_HOSTS = ("localhost", "127.", "[::1]")
 _CONFIG = Config(

@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from parking.errors import SettingsError
 
+__all__ = ["GENERATED", "Settings", "clean_environment", "get_settings"]
+
 _FOREIGN = ("AWS_", "MLFLOW_TRACKING_", "MLFLOW_S3_", "PREFECT_API_")
 GENERATED = "generated"
 """Given instead of a folder of images to use generated scenes."""

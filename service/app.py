@@ -31,6 +31,8 @@ from service.routes import router
 from service.state import ServiceState
 from service.surveys import router as surveys_router
 
+__all__ = ["DESCRIPTION", "GRACE_SECONDS", "StoppingServer", "create_app", "main"]
+
 DESCRIPTION = """## Ask for the places in an image
 
     curl -F file=@photo.jpg localhost:8000/predict

@@ -129,6 +129,34 @@ def test_a_circle_is_found_and_named_however_it_is_imported(tmp_path: Path, late
     assert not circle_in(module_graph(tmp_path, {"room": set()}))
 
 
+def test_what_another_folder_imports_of_a_module_is_in_its_list_of_public_names() -> None:
+    files = {
+        ".".join(file.relative_to(ROOT).with_suffix("").parts): file
+        for room in MAY_IMPORT
+        for file in (ROOT / room).rglob("[!_]*.py")
+    }
+    public = {module: public_names(file) for module, file in files.items()}
+    unlisted = {
+        f"{node.module}: {alias.name}"
+        for file in files.values()
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module in files
+        # A folder's own parts, and those of the folders in it, may know more of each other.
+        if not files[node.module].is_relative_to(file.parent)
+        for alias in node.names
+        if public[node.module] and alias.name not in public[node.module]
+    }
+    assert not unlisted, "\n".join(sorted(unlisted))
+
+
+def public_names(file: Path) -> set[str]:
+    """What a module lists in `__all__`; nothing where it has none."""
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "__all__":
+            return set(ast.literal_eval(node.value))
+    return set()
+
+
 @pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
 def test_the_files_that_a_page_names_exist(page: str) -> None:
     """A name without a folder is in the folder before it, or at the top of `parking`."""

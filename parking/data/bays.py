@@ -15,6 +15,8 @@ from parking.data.polygons import Ring
 from parking.data.raster import Raster
 from parking.errors import BaysError
 
+__all__ = ["KnownBay", "KnownBays", "Points", "read_known_bays"]
+
 Points = NDArray[np.float64]
 """(N, 2)."""
 

@@ -6,6 +6,8 @@ from rasterio.io import MemoryFile
 
 from parking.data.imagery import Raster
 
+__all__ = ["cog"]
+
 
 def cog(values: NDArray[np.float32], raster: Raster) -> bytes:
     """A band of float32 as a cloud-optimised GeoTIFF, with the overviews that a GIS draws first.

@@ -11,6 +11,8 @@ from parking.data.snapshot import Scene, Snapshot, load_raster
 from parking.errors import DatasetError
 from parking.storage import Store
 
+__all__ = ["contact_sheet"]
+
 _CAPTION = 18
 _MARGIN = 4
 _PAPER = 24

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = ["Shift", "apply_shift"]
+
 Shift = Literal["night", "haze", "season"]
 
 

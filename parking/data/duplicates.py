@@ -4,6 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = ["NEAR", "alike", "fingerprint"]
+
 _SIDE = 16
 _BITS = _SIDE * _SIDE
 NEAR = round(_BITS * 0.12)

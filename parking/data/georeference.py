@@ -15,6 +15,8 @@ from pyproj.aoi import AreaOfInterest
 from pyproj.exceptions import ProjError
 from pyproj.transformer import TransformerGroup
 
+__all__ = ["GroundPixel", "Placement", "ground_pixel", "ground_pixel_at", "horizontal", "placement"]
+
 _WGS84 = "EPSG:4326"
 _ELLIPSOID = Geod(ellps="WGS84")
 _STEP = 64.0

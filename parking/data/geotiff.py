@@ -33,6 +33,8 @@ from parking.data.stretch import Stretch, declared, measured
 from parking.data.tiff_directory import TiffPicture, main_picture
 from parking.errors import ImageError, ImageTooLargeError
 
+__all__ = ["day_taken", "read_tiff"]
+
 # GDAL would take a twentieth of the machine's memory, which need not be the container's.
 os.environ.setdefault("GDAL_CACHEMAX", "64")
 

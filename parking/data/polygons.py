@@ -7,6 +7,8 @@ from shapely.geometry import LineString, MultiPolygon, Polygon, box
 from shapely.geometry.base import BaseGeometry
 from shapely.ops import split
 
+__all__ = ["MIN_AREA", "CrossingOutlineError", "Ring", "area", "clip", "rings_of"]
+
 Ring = tuple[tuple[float, float], ...]
 """A polygon's outline: x, y in pixels of the image, (0, 0) its upper left corner; the first point is not repeated."""
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from parking.data.stretch import Stretch
 
+__all__ = ["Decoding", "Frame", "Raster", "check_size", "from_decoded", "masked"]
+
 
 @dataclass(frozen=True, slots=True)
 class Raster:

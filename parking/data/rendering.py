@@ -14,6 +14,18 @@ from rasterio.windows import Window
 from parking.data.stretch import Stretch, measured, to_8_bits, usable
 from parking.errors import ImageError
 
+__all__ = [
+    "Rendering",
+    "coloured",
+    "described",
+    "has_data_everywhere",
+    "has_deep_values",
+    "read_values",
+    "render",
+    "rendering_of",
+    "stretched",
+]
+
 _RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 _CMYK = (ColorInterp.cyan, ColorInterp.magenta, ColorInterp.yellow, ColorInterp.black)
 _COLOURS = {"red", "green", "blue"}

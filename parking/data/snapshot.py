@@ -14,6 +14,20 @@ from parking.data.polygons import Ring
 from parking.errors import DatasetError, MissingKeyError
 from parking.storage import Store
 
+__all__ = [
+    "DATASETS",
+    "IMAGES",
+    "LATEST",
+    "SNAPSHOTS",
+    "AnnotatedClass",
+    "Quarantined",
+    "Scene",
+    "Snapshot",
+    "free_mask",
+    "load_raster",
+    "load_snapshot",
+]
+
 DATASETS = "datasets"
 """Below it the store keeps all that belongs to snapshots."""
 

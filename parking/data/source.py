@@ -11,6 +11,8 @@ from parking.data.vocabulary import LabelMap
 from parking.errors import AnnotationError, DatasetError
 from parking.storage import FolderStore, Store, open_store
 
+__all__ = ["SourceFiles", "is_map", "list_source", "read_source", "split_sources"]
+
 _JSON = (".json", ".ndjson", ".jsonl")
 _FOREIGN_IMAGES = (".avif", ".bmp", ".gif", ".heic", ".jp2")
 

@@ -10,6 +10,8 @@ from parking.data.polygons import Ring
 from parking.data.snapshot import AnnotatedClass, Scene
 from parking.errors import DatasetError
 
+__all__ = ["Fold", "Splittable", "choose_test", "make_folds"]
+
 
 class Splittable(Protocol):
     """What a split looks at: near-duplicates share a group, the checksum decides."""

@@ -6,6 +6,8 @@ from typing import Literal, get_args
 
 from parking.errors import LabelsError
 
+__all__ = ["FREE_LABELS", "LABELS", "OCCUPIED_LABELS", "Label", "LabelMap", "parse_labels"]
+
 Label = Literal["free", "occupied", "stall", "vehicle", "ignore", "skip"]
 """`free` and `occupied` places, `stall` for a bay that may be either, `vehicle`, `ignore` for ground of which nothing
 is to be learnt, `skip` for what says nothing of parking."""

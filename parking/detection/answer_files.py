@@ -12,6 +12,8 @@ from parking.detection.output import overlay
 from parking.errors import OutputError
 from parking.files import write_whole
 
+__all__ = ["probability_cog", "probability_png", "write_answers"]
+
 
 def write_answers(detection: Detection, raster: Raster, stem: Path, model_version: str = "") -> list[Path]:
     """Write the places, the vehicles, the overlay and the probability map of one raster.

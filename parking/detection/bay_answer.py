@@ -12,6 +12,8 @@ from parking.data.raster import Raster
 from parking.detection.occupancy import Bay
 from parking.detection.output import caption, fixed
 
+__all__ = ["bays_overlay", "bays_to_geojson", "totals_of"]
+
 _COLOURS = {"free": (46, 232, 134), "occupied": (235, 64, 52), "unsure": (255, 159, 28)}
 _FILL = 0.3
 

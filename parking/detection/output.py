@@ -8,6 +8,8 @@ from parking.data.annotations import Ring
 from parking.data.imagery import Raster
 from parking.detection.detection import Detection
 
+__all__ = ["caption", "fixed", "overlay"]
+
 _UNSURE = np.array([255, 159, 28], np.float64)
 _SURE = np.array([46, 232, 134], np.float64)
 _VEHICLE = (64, 156, 255)

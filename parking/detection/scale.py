@@ -11,6 +11,28 @@ from parking.detection.contract import Contract
 from parking.detection.places import Maps, find_vehicles
 from parking.detection.spots import Spot
 
+__all__ = [
+    "COARSER",
+    "COARSEST",
+    "COARSE_GSD",
+    "FINEST",
+    "LEAST_AREA_M2",
+    "LEAST_VEHICLES",
+    "NEARLY",
+    "SLIMMEST",
+    "STOUTEST",
+    "SURE_CORE",
+    "SURE_MEAN",
+    "USUAL_GSD",
+    "GsdSource",
+    "Scale",
+    "by_texture",
+    "by_vehicles",
+    "estimate",
+    "sure_vehicles",
+    "usual_length",
+]
+
 GsdSource = Literal["file", "caller", "vehicles", "texture", "assumed"]
 """Who says how large a pixel is on the ground: the image's file, the caller, an estimate, or nobody."""
 

@@ -14,6 +14,25 @@ from parking.errors import TrainingError
 from parking.learning.recipe import Recipe
 from parking.learning.timing import ALLOWANCE_SECONDS, Costs
 
+__all__ = [
+    "LAST_FIT_RANGE",
+    "LEAST_STEPS",
+    "OVERRUN",
+    "PRETRAINING_SHARE",
+    "TUNING_SHARE",
+    "Budget",
+    "Clock",
+    "checked_before",
+    "final_seconds",
+    "fitting",
+    "gate_seconds",
+    "last_fit",
+    "searching",
+    "stop_in_time",
+    "trial_steps",
+    "tuning_minutes",
+]
+
 LEAST_STEPS = 4
 """Steps of a training that still ends in a model of some sort."""
 

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from parking.errors import TrainingError
 from parking.learning.evaluate import SceneCounts
 
+__all__ = ["INSIST", "LEAST_PLACES", "LEAST_SCENES", "Verdict", "compare", "too_few_to_judge"]
+
 _LEVEL = 0.95
 LEAST_SCENES = 6
 """Test scenes with places, below which nothing is beyond chance: of two models that are alike, one is ahead in all of

@@ -9,6 +9,21 @@ from numpy.typing import NDArray
 
 from parking.data.polygons import Ring
 
+__all__ = [
+    "BINS",
+    "Histogram",
+    "PixelCounts",
+    "best_bin",
+    "calibration_error",
+    "count_errors",
+    "dice",
+    "iou",
+    "match",
+    "matched",
+    "precision",
+    "recall",
+]
+
 BINS = 1000
 """Steps of the probability axis: thresholds are multiples of a thousandth."""
 

@@ -16,6 +16,18 @@ from parking.learning.release import Release
 from parking.learning.scene_prediction import ScenePrediction, histogram_of
 from parking.learning.state import Record
 
+__all__ = [
+    "drawings",
+    "figure_png",
+    "loss_curve",
+    "overlay",
+    "precision_recall",
+    "rank",
+    "release_plots",
+    "scene_sheet",
+    "sheet",
+]
+
 _TRUTH = (64, 255, 96)
 _FOUND = (255, 120, 0)
 _WIDTH = 720

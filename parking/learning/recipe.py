@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from parking.detection.contract import MapName
 from parking.errors import TrainingError
 
+__all__ = ["SEARCHED", "STRIDE", "Recipe", "load_recipe", "recipe_names"]
+
 STRIDE = 32
 """Sides of everything the network sees are multiples of this: five halvings."""
 

@@ -25,6 +25,8 @@ from parking.learning.train import Fit, fit
 from parking.learning.training_scenes import Sample
 from parking.progress import Progress, silent
 
+__all__ = ["Release", "build_version", "with_golden_tile"]
+
 _GOLDEN_SEED = 7
 
 

@@ -23,6 +23,25 @@ from parking.learning.metrics import Histogram
 from parking.learning.rules import Seen, is_unknown
 from parking.learning.training_scenes import Kind, Sample
 
+__all__ = [
+    "Half",
+    "ScenePrediction",
+    "as_prediction",
+    "fitted",
+    "found_spots",
+    "found_vehicles",
+    "histogram_of",
+    "is_free",
+    "judged_rings",
+    "predict_scene",
+    "raster_of",
+    "scene_histogram",
+    "seen_places",
+    "seen_vehicles",
+    "uncalibrated",
+    "whole_maps",
+]
+
 Half = NDArray[np.float16]
 
 

@@ -17,6 +17,8 @@ from parking.errors import TrainingError
 from parking.learning.recipe import Recipe
 from parking.learning.space import changed, suggest, within_ranges
 
+__all__ = ["Final", "FinishedTrial", "Study", "Trial", "TrialOutcome", "TrialResult", "find_study", "open_study"]
+
 TrialOutcome = Literal["complete", "pruned", "failed"]
 
 _RETRIED = "retry_history"

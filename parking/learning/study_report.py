@@ -12,10 +12,7 @@ from parking.learning.plots import figure_png
 from parking.learning.space import LOGARITHMIC
 from parking.learning.study import Final, FinishedTrial, Study
 
-__all__ = [
-    "search_page",
-    "search_picture",
-]
+__all__ = ["PAGE", "PICTURE", "search_page", "search_picture"]
 
 PAGE, PICTURE = "search.md", "search.png"
 """Names of the page, and of the picture beside it."""

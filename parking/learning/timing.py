@@ -16,6 +16,8 @@ from parking.learning.recipe import SEARCHED, Recipe
 from parking.learning.scene_cache import samples_of
 from parking.learning.training_scenes import Sample
 
+__all__ = ["ALLOWANCE_SECONDS", "REHEARSED", "Costs", "costs_of", "measure_costs", "rehearsal", "serving_speed"]
+
 ALLOWANCE_SECONDS = 30.0
 """For what does not grow with the scenes: export, pictures, registration."""
 

@@ -12,6 +12,8 @@ from parking.lock import alone_in
 from parking.progress import Progress, silent
 from parking.storage import open_store
 
+__all__ = ["read_scenes", "train_file"]
+
 
 def read_scenes(
     source: str | Sequence[str], recipe: Recipe, work: Path, progress: Progress = silent

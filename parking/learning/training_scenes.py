@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from parking.data.dataset import Scene
     from parking.storage import Store
 
+__all__ = ["KINDS", "Kind", "Sample", "generated_samples", "load_samples"]
+
 Kind = Literal["streets", "bays", "vehicles"]
 """`bays` where painted bays were annotated, `vehicles` where nothing says what is free, else `streets`."""
 

@@ -13,6 +13,8 @@ from parking.learning.study import Trial, TrialResult
 from parking.learning.training_scenes import Sample
 from parking.progress import Progress, silent
 
+__all__ = ["run_trial"]
+
 
 def run_trial(
     trial: Trial,

@@ -7,6 +7,8 @@ from matplotlib.figure import Figure
 
 from parking.learning.gate import Verdict
 
+__all__ = ["verdict_page", "verdict_picture"]
+
 
 def verdict_page(version: int, verdict: Verdict, *, promoted: bool) -> str:
     """Markdown with the decision on a version and, where two were compared, their scores and a picture."""

@@ -21,6 +21,8 @@ from parking.survey.local import local_file
 from parking.survey.results import add_style, save_layer
 from parking.survey.style import CHANGES_STYLE
 
+__all__ = ["CAME", "SAME", "STAYED", "SUMMARY", "UNSEEN", "WENT", "compare_surveys"]
+
 SAME = 0.3
 """Intersection over union from which two places are one and the same."""
 STAYED, CAME, WENT, UNSEEN = "stayed", "came", "went", "not seen"

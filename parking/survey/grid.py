@@ -12,6 +12,20 @@ from rasterio.transform import Affine
 
 from parking.errors import SurveyError
 
+__all__ = [
+    "SAME_GSD",
+    "Bounds",
+    "Grid",
+    "Lattice",
+    "grid_at",
+    "grid_on",
+    "is_true_to_scale",
+    "local_crs",
+    "metres_per_unit",
+    "middle",
+    "width",
+]
+
 SAME_GSD = 0.01
 """Ground resolutions that differ by less than this share count as one, as for a single image."""
 _WIDEST = 8.0

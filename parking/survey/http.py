@@ -15,6 +15,8 @@ from parking.errors import SurveyError
 from parking.settings import Settings
 from parking.version import code_version
 
+__all__ = ["LONGEST_WAIT", "TRIES", "Access", "Answer", "HostError", "fetch", "locate", "shown"]
+
 TRIES = 5
 """How often a server that is busy, broken or out of reach is asked before it is given up."""
 LONGEST_WAIT = 120.0

@@ -23,6 +23,8 @@ from parking.survey.mosaic import ONE_READ
 from parking.survey.sources import gdal_env
 from parking.survey.stretch import Stretch
 
+__all__ = ["DEEPEST", "MOST_SOURCES", "SIDE", "ShownSource", "lies_in", "read_tile", "shown_sources"]
+
 SIDE = 256
 """Pixels along the edge of a tile."""
 DEEPEST = 24

@@ -7,6 +7,8 @@ from parking.files import write_whole
 from parking.storage import FolderStore, Store
 from parking.store_keys import missing_key
 
+__all__ = ["local_file"]
+
 
 def local_file(store: Store, key: str, cache: Path) -> Path:
     """A file with a value of the store, to read only: the store's own, or a copy that is kept until the value changes.

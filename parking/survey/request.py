@@ -4,6 +4,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from parking.survey.grid import Bounds
 
+__all__ = ["Progress", "SurveyRequest"]
+
 
 class SurveyRequest(BaseModel):
     """What is asked for."""

@@ -35,6 +35,8 @@ from parking.survey.vectors import bbox_area, names_of, read_polygons
 from parking.survey.worker import Job
 from parking.version import code_version
 
+__all__ = ["run_survey"]
+
 _CHECKSUM_MAP = TypeAdapter(dict[str, str])
 
 
