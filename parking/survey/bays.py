@@ -1,4 +1,4 @@
-"""Bays that somebody knows, over a whole survey: each is read once, by the block that its point lies in."""
+"""Known bays of a survey: each is judged once, by the block that contains its representative point."""
 
 import csv
 import hashlib
@@ -28,7 +28,7 @@ from parking.survey.style import BAYS_STYLE
 from parking.survey.vectors import PARKING_SPACES, read_polygons
 
 UNSEEN = "not seen"
-"""State of a bay that no imagery shows whole."""
+"""State of a bay that the imagery does not cover completely."""
 _OURS = {
     "state": pa.string(),
     "occupied": pa.float64(),
@@ -40,22 +40,22 @@ _OURS = {
 
 @dataclass(frozen=True)
 class BayLayer:
-    """The bays of a layer, each with its block."""
+    """The bays of a layer, by block."""
 
     shapes: NDArray[np.object_]
     """In the survey's CRS."""
     columns: Mapping[str, NDArray[np.object_]]
-    """Their own attributes."""
+    """Attributes of the layer."""
     bays: tuple[KnownBay, ...]
     by_block: Mapping[Block, tuple[int, ...]]
 
     def of(self, block: Block) -> tuple[KnownBay, ...]:
-        """The bays that a block reads."""
+        """The bays that a block judges."""
         return tuple(self.bays[number] for number in self.by_block.get(block, ()))
 
 
 def read_bay_layer(path: str, grid: Grid, tiling: Tiling, contract: Contract) -> BayLayer:
-    """The bays of a layer; of an OSM extract, what is tagged `amenity=parking_space`.
+    """The bays of a layer; of an OSM extract, the polygons tagged `amenity=parking_space`.
 
     Args:
         path: of the layer, see `read_polygons`. Of several polygons of one bay the largest counts.
@@ -87,7 +87,7 @@ def _largest(shape: shapely.Geometry) -> shapely.Polygon:
 
 
 def _in_pixels(polygon: shapely.Polygon, grid: Grid) -> shapely.Polygon:
-    """To the hundredth of a pixel, so that a layer that was saved again gives the same bay."""
+    """In pixels of the grid, rounded to a hundredth, so that a layer that was saved again gives the same bay."""
     origin, step = (grid.x, grid.y), (grid.step, -grid.step)
     return shapely.transform(shapely.Polygon(polygon.exterior), lambda at: np.round((at - origin) / step, 2))
 
@@ -99,12 +99,12 @@ def _key(polygon: shapely.Polygon) -> str:
 def write_bays(
     folder: Path, layer: BayLayer, read: Mapping[str, BayRecord], districts: DistrictCounter | None, grid: Grid
 ) -> tuple[list[str], dict[str, int]]:
-    """Write `bays.gpkg`, `.parquet` and `.csv`: all bays of the layer with their attributes, and what stands in them.
+    """Write `bays.gpkg`, `.parquet` and `.csv`: all bays with their attributes and states.
 
     Args:
         folder: to write in.
         layer: all bays.
-        read: what the blocks read, by the bays' keys.
+        read: results of the blocks, by key of the bay.
         districts: if there are any; they count the bays, too.
         grid: of the survey.
 
@@ -136,14 +136,14 @@ def write_bays(
 
 
 def _own(layer: BayLayer) -> pa.Table:
-    """The layer's own attributes; those whose names are ours, or a format's, begin with `own_`."""
+    """The layer's own attributes; names that we or a format use get the prefix `own_`."""
     taken = {*_OURS, "geometry", "fid", "longitude", "latitude"}
     names = [f"own_{name}" if name.lower() in taken else name for name in layer.columns]
     return pa.table({name: _array(values) for name, values in zip(names, layer.columns.values(), strict=True)})
 
 
 def _array(values: NDArray[Any]) -> pa.Array:
-    """A column as Arrow has it; as text where it has no type of its own."""
+    """A column as an Arrow array; as text if Arrow has no type for it."""
     try:
         found = pa.array(values, from_pandas=True)
     except pa.ArrowException:

@@ -1,4 +1,4 @@
-"""What came and what went between two surveys of one area: other dates by one model, or other models on one date."""
+"""Differences between two surveys of one area: of two dates, or of two models."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ from parking.survey.style import CHANGES_STYLE
 __all__ = ["CAME", "SAME", "STAYED", "SUMMARY", "UNSEEN", "WENT", "compare_surveys"]
 
 SAME = 0.3
-"""Intersection over union from which two places are one and the same."""
+"""Intersection over union from which two places are the same."""
 STAYED, CAME, WENT, UNSEEN = "stayed", "came", "went", "not seen"
 SUMMARY = "survey.json"
 
@@ -32,7 +32,7 @@ SUMMARY = "survey.json"
 def compare_surveys(before: str, after: str, out: Path) -> dict[str, Any]:
     """Write `changes.gpkg`, `changes.csv` and `compare.json`; returns what the last says.
 
-    A place whose ground the other survey does not show neither came nor went: it is `not seen`.
+    A place on ground that the other survey does not cover is `not seen`.
 
     Args:
         before: folder or `s3://` prefix of the earlier survey.
@@ -86,7 +86,7 @@ def _places(store: Store, crs: str, cache: Path) -> NDArray[Any]:
 
 
 def _seen(other: Store, rows: NDArray[Any], crs: str, cache: Path) -> NDArray[np.bool_]:
-    """Which places stand on ground that the other survey shows, to a hectare."""
+    """Which places stand on ground that the other survey covers, to about a cell of the density."""
     points = shapely.get_coordinates(shapely.centroid(np.asarray(rows["shape"].tolist(), object)))
     with rasterio.open(local_file(other, "density.tif", cache)) as density:
         x, y = Transformer.from_crs(crs, density.crs.to_wkt(), always_xy=True).transform(points[:, 0], points[:, 1])
@@ -95,7 +95,7 @@ def _seen(other: Store, rows: NDArray[Any], crs: str, cache: Path) -> NDArray[np
 
 
 def _matches(one: NDArray[np.object_], other: NDArray[np.object_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which places of each have the same place in the other: the best pairs first, each place in one pair."""
+    """Match the places of both surveys greedily by IoU, each in one pair at most."""
     found = np.zeros(len(one), bool), np.zeros(len(other), bool)
     if not len(one) or not len(other):
         return found
@@ -117,7 +117,7 @@ def _states(count: int, matched: NDArray[np.bool_], seen: NDArray[np.bool_], *, 
 
 
 def _count(states: list[NDArray[np.str_]], state: str) -> int:
-    """Places in a state; one that stayed is in both surveys, and counts once."""
+    """Number of places in a state; one that stayed is in both surveys and counts once."""
     return int((states[1] == state).sum() + (0 if state == STAYED else (states[0] == state).sum()))
 
 
@@ -142,7 +142,7 @@ def _csv(rows: list[dict[str, Any]]) -> bytes:
 
 
 def _write_layer(path: Path, rows: list[NDArray[Any]], states: list[NDArray[np.str_]], crs: str) -> None:
-    """Places of the later survey, and those of the earlier that it has not."""
+    """Places of the later survey, and those that only the earlier one has."""
     chosen = [(rows[1], states[1], np.ones(len(rows[1]), bool)), (rows[0], states[0], states[0] != STAYED)]
     parts = [
         pa.table(

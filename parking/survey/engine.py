@@ -1,4 +1,4 @@
-"""Blocks on a Dask cluster: a few more in flight than there are workers, and each tried three times."""
+"""Runs blocks on a Dask cluster: a few more in flight than there are threads, with three attempts each."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -15,27 +15,27 @@ from parking.survey.sources import threads_of_machine
 from parking.survey.worker import Job, ModelPlugin, VersionError, run_block
 
 TRIES = 3
-"""How often a block is tried before it is reported as failed."""
+"""Attempts at a block before it is reported as failed."""
 _AHEAD = 2
-"""Blocks in flight for each thread of the cluster: enough that none waits, few enough that memory stays flat."""
+"""Blocks in flight for each thread of the cluster: enough to keep all busy, few enough to bound memory."""
 _SECONDS_TO_CONNECT = 15
 
 Task = tuple[Block, tuple[Layer, ...], tuple[KnownBay, ...]]
-"""A block with the layers and the known bays that lie there."""
+"""A block with its layers and known bays."""
 
 
 @contextmanager
 def cluster(address: str, workers: int) -> Iterator[Client]:
-    """A client of a running scheduler, or of a cluster of processes on this machine for the time of the block.
+    """A client of a running scheduler, or of a temporary cluster of processes on this machine.
 
     Args:
-        address: of a scheduler, as `tcp://host:8786`; empty for a cluster of our own.
-        workers: processes of our own cluster.
+        address: of a scheduler, as `tcp://host:8786`; empty for a temporary cluster.
+        workers: processes of the temporary cluster.
 
     Raises:
-        SurveyError: nobody answers at the address.
+        SurveyError: no scheduler answers at the address.
     """
-    # Dask tells of every connection; what goes wrong it raises.
+    # Dask logs every connection; errors are raised anyway.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     if address:
         with _connected(address) as client:
@@ -66,7 +66,7 @@ def _connected(address: str) -> Iterator[Client]:
 
 
 def threads_per_worker(address: str, workers: int) -> int:
-    """Threads of one inference: a share of this machine, or all that a worker of another cluster has."""
+    """Threads of one inference: a share of this machine, or 0 for all of a remote worker's."""
     return 0 if address else max(1, threads_of_machine() // workers)
 
 
@@ -78,18 +78,18 @@ def run_blocks(
     done: Callable[[Block, bytes], None],
     failed: Callable[[Block, str], None],
 ) -> None:
-    """Run blocks, and hand over each as it ends.
+    """Run blocks, and report each when it ends.
 
     Args:
         client: of the cluster.
-        job: what they have in common.
+        job: settings of all blocks.
         model: bytes of the model file.
-        tasks: the blocks, each with what lies there; taken as they are needed.
-        done: called with each that ended well.
-        failed: called with each that failed three times, and why.
+        tasks: the blocks with their layers and bays; consumed as workers become free.
+        done: called with each block that succeeded, and its rows.
+        failed: called with each block that failed three times, and the reason.
 
     Raises:
-        VersionError: a worker runs other code.
+        VersionError: a worker runs another version of the code.
     """
     client.register_plugin(ModelPlugin(model))
     waiting = iter(tasks)

@@ -1,4 +1,4 @@
-"""The folder of a survey: its files, and below `.survey` what it keeps for itself to go on from."""
+"""The folder of a survey: its files, and below `.survey` its state, from which a later run continues."""
 
 import errno
 import hashlib
@@ -17,16 +17,16 @@ from parking.storage import FolderStore, Store
 from parking.workdir import workdir
 
 WORK = ".survey"
-"""What a survey keeps for itself, below its folder."""
+"""Folder of a survey's state, below its own folder."""
 SUMMARY = "survey.json"
 FRAME, CHECKSUMS = f"{WORK}/frame.json", f"{WORK}/checksums.json"
 _LEAST_FREE = 2**20
-"""Bytes: with less than this, what failed has most likely failed for want of space."""
+"""Bytes of free space below which a failed write is taken for a full disk."""
 T = TypeVar("T")
 
 
 def read_json(store: Store, key: str, kind: TypeAdapter[T]) -> T | None:
-    """What the folder keeps under a key, None where it keeps nothing.
+    """The value of a key in the survey's folder; None if there is none.
 
     Raises:
         SurveyError: it is damaged.
@@ -53,7 +53,7 @@ def block_key(name: str) -> str:
 
 @contextmanager
 def alone_in_survey(store: Store) -> Iterator[None]:
-    """Hold a survey's folder for the block; a bucket cannot be held.
+    """Lock a survey's folder for the duration of the block; a bucket cannot be locked.
 
     Raises:
         FolderError: another run holds it.
@@ -67,7 +67,7 @@ def alone_in_survey(store: Store) -> Iterator[None]:
 
 @contextmanager
 def staging(store: Store) -> Iterator[Path]:
-    """A folder to write in, on the same disk as the result where that is a folder."""
+    """A temporary folder, on the same disk as the result if that is a folder."""
     if isinstance(store, FolderStore):
         folder = store.root / WORK / "staging"
         shutil.rmtree(folder, ignore_errors=True)
@@ -84,7 +84,7 @@ def staging(store: Store) -> Iterator[Path]:
 
 @contextmanager
 def _told_if_full(folder: Path) -> Iterator[None]:
-    """Arrow, GDAL and SQLite each have their own error for a disk that is full: see it by the disk.
+    """Recognise a full disk by its free space: Arrow, GDAL and SQLite each raise an error of their own.
 
     Raises:
         SurveyError: it is.
@@ -104,7 +104,7 @@ def _told_if_full(folder: Path) -> Iterator[None]:
 
 
 def publish(store: Store, folder: Path, files: list[str]) -> None:
-    """Put the files in place, each whole; the summary comes last."""
+    """Move the files to their places, each as a whole; the summary is last."""
     for name in files:
         if isinstance(store, FolderStore):
             (folder / name).replace(store.root / name)

@@ -1,4 +1,4 @@
-"""The one pixel grid of a survey: every source is brought to it, and every tile and block lies on it."""
+"""The pixel grid of a survey: every source is resampled to it, and every tile and block is aligned to it."""
 
 import math
 from dataclasses import dataclass
@@ -27,16 +27,16 @@ __all__ = [
 ]
 
 SAME_GSD = 0.01
-"""Ground resolutions that differ by less than this share count as one, as for a single image."""
+"""Relative difference below which two ground resolutions count as equal, as for a single image."""
 _WIDEST = 8.0
-"""Degrees of longitude from a projection's middle, beyond which its pixels are over 1 % too large."""
+"""Degrees of longitude from the central meridian beyond which pixels are over 1 % too large."""
 
 Bounds = tuple[float, float, float, float]
 """West, south, east, north."""
 
 
 class Grid(BaseModel):
-    """Square pixels, north up, counted from a fixed point of the CRS, not from a corner of the imagery.
+    """Square pixels, north up, with a fixed point of the CRS as origin, not a corner of the imagery.
 
     So the pixels, tiles and blocks of a survey stay where they are when imagery is added.
     """
@@ -64,7 +64,7 @@ class Grid(BaseModel):
         return self.step * self.metres
 
     def transform(self, column: float, row: float) -> Affine:
-        """From pixels of a window that begins at a column and a row, to the CRS."""
+        """Affine from pixels of a window that begins at a column and a row to the CRS."""
         return Affine(self.step, 0, self.x + column * self.step, 0, -self.step, self.y - row * self.step)
 
     def pixels_of(self, bounds: Bounds) -> tuple[float, float, float, float]:
@@ -78,7 +78,7 @@ class Grid(BaseModel):
         return Transformer.from_crs(self.crs, "OGC:CRS84", always_xy=True)
 
     def area_scale(self, longitudes: np.ndarray, latitudes: np.ndarray) -> np.ndarray:
-        """True square metres in a square unit of the CRS, at each place."""
+        """Square metres on the ground in a square unit of the CRS, at each point."""
         if not len(longitudes):
             return np.empty(0)
         factors = Proj(self.crs).get_factors(longitudes, latitudes)
@@ -87,7 +87,7 @@ class Grid(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Lattice:
-    """The pixel grid of a source: what decides whether it can be read as it is."""
+    """The pixel grid of a source: sources that share it can be read without resampling."""
 
     crs: str
     step: float
@@ -96,7 +96,7 @@ class Lattice:
 
     @classmethod
     def of(cls, crs: str, transform: Affine) -> "Lattice | None":
-        """The lattice of a north-up raster with square pixels; none for any other."""
+        """The lattice of a north-up raster with square pixels; None for any other."""
         a, b, c, d, e, f = tuple(transform)[:6]
         if b or d or e >= 0 or abs(a + e) > a * 1e-9:
             return None
@@ -108,13 +108,13 @@ def _phase(pixels: float) -> float:
 
 
 def grid_on(lattice: Lattice) -> Grid:
-    """The grid whose pixels are those of a source, so that nothing is resampled."""
+    """The grid with the pixels of a source, so that nothing is resampled."""
     x, y = lattice.phase_x * lattice.step, lattice.phase_y * lattice.step
     return Grid(crs=lattice.crs, x=x, y=y, step=lattice.step, metres=metres_per_unit(lattice.crs))
 
 
 def grid_at(crs: str, gsd: float) -> Grid:
-    """A grid of a ground resolution, counted from the CRS's own origin."""
+    """A grid of a given ground resolution, with the origin of the CRS."""
     metres = metres_per_unit(crs)
     return Grid(crs=crs, x=0.0, y=0.0, step=gsd / metres, metres=metres)
 
@@ -125,7 +125,7 @@ def metres_per_unit(crs: str) -> float:
 
 
 def is_true_to_scale(crs: str, bounds: Bounds) -> bool:
-    """Whether a CRS is projected, and its metres are metres within 1 % here; Web Mercator's are not.
+    """Whether a CRS is projected and true to scale within 1 % here, which Web Mercator is not.
 
     Args:
         crs: any.
@@ -164,7 +164,7 @@ def local_crs(bounds: Bounds) -> str:
 
 
 def middle(bounds: Bounds) -> tuple[float, float]:
-    """Longitude and latitude of the middle of an area."""
+    """Longitude and latitude of the centre of an area."""
     west, south, east, north = bounds
     longitude = west + width(west, east) / 2
     return (longitude + 180) % 360 - 180, (south + north) / 2

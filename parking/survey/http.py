@@ -1,4 +1,4 @@
-"""Requests to servers of imagery: only to hosts that are allowed, few at once, and patient with those that are busy."""
+"""Requests to imagery servers: to allowed hosts only, few at once, repeated if a server is busy."""
 
 import time
 from collections.abc import Callable
@@ -18,9 +18,9 @@ from parking.version import code_version
 __all__ = ["LONGEST_WAIT", "TRIES", "Access", "Answer", "HostError", "fetch", "locate", "shown"]
 
 TRIES = 5
-"""How often a server that is busy, broken or out of reach is asked before it is given up."""
+"""Attempts to reach a server that is busy, fails or does not answer."""
 LONGEST_WAIT = 120.0
-"""Seconds beyond which nobody waits because a server says so: the survey can be started again later."""
+"""Longest wait in seconds that a server may ask for; beyond it the request fails, and the survey can be resumed."""
 _MOST_REDIRECTS = 5
 _LARGEST_MB = 64
 _REDIRECT = {301, 302, 303, 307, 308}
@@ -31,36 +31,36 @@ _PORTS = {"http": 80, "https": 443}
 _OF_THE_LAYER = {"layers", "layer", "styles", "style", "tilematrixset", "time", "format", "crs", "srs", "version"} | {
     *("service", "request", "map"),
 }
-"""Parameters that may be shown; the values of others may be keys."""
+"""Parameters that messages may show; values of others may be keys."""
 
 
 class HostError(SurveyError):
-    """A host that nobody has allowed."""
+    """A host that is not in PARKING_IMAGERY_HOSTS."""
 
 
 class Access(BaseModel):
-    """Which servers may be asked, and by how many requests at once."""
+    """The servers that may be asked, and the number of requests at once."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     hosts: tuple[str, ...] = ()
-    """Names of hosts, with `:port` where it is not the usual one; `*.example.org` for all below a domain."""
+    """Host names, with `:port` unless it is the default; `*.example.org` for all subdomains."""
 
     requests: int = 4
-    """At once, of a worker."""
+    """Requests at once, of one worker."""
 
     @classmethod
     def of(cls, settings: Settings) -> "Access":
-        """What the settings allow."""
+        """The access that the settings allow."""
         named = (host.strip().lower() for host in settings.imagery_hosts.split(","))
         return cls(hosts=tuple(host for host in named if host), requests=settings.imagery_requests)
 
     def shared_by(self, workers: int) -> "Access":
-        """The share of one of so many workers: all together stay below the limit; one request is the least of each."""
+        """The share of one worker: all together stay within the limit, and each has at least one request."""
         return self.model_copy(update={"requests": max(1, self.requests // max(1, workers))})
 
     def check(self, url: str) -> None:
-        """Let an address pass, or not.
+        """Check that an address may be requested.
 
         Raises:
             HostError: its host is not allowed.
@@ -92,7 +92,7 @@ def _matches(host: str, allowed: str) -> bool:
 
 
 def shown(url: str) -> str:
-    """An address as it may be written into files and messages: without what may be a key."""
+    """An address without values that may be keys, for files and messages."""
     parts = urlsplit(url)
     query = [(k, v if k.lower() in _OF_THE_LAYER else "***") for k, v in parse_qsl(parts.query, keep_blank_values=True)]
     host = parts.netloc.rpartition("@")[2]
@@ -101,20 +101,20 @@ def shown(url: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server said."""
+    """The answer of a server."""
 
     body: bytes
     kind: str
-    """Its content type, in lower case and without parameters."""
+    """Content type, in lower case and without parameters."""
 
 
 def fetch(url: str, access: Access, *, sleep: Callable[[float], None] = time.sleep) -> Answer | None:
-    """Ask a server, again where it is busy; None where it says that there is nothing.
+    """Request an address, again if the server is busy; None if there is nothing (204, 404, 410).
 
     Args:
-        url: of an allowed host. A redirect is followed where that host is allowed, too.
-        access: which hosts are.
-        sleep: waits for so many seconds between two tries: as long as the server asks for, else twice as long each
+        url: on an allowed host. A redirect is followed if its host is allowed, too.
+        access: the allowed hosts.
+        sleep: waits between two attempts, in seconds: as long as the server asks for, otherwise twice as long each
             time.
 
     Raises:
@@ -151,7 +151,7 @@ def fetch(url: str, access: Access, *, sleep: Callable[[float], None] = time.sle
 
 
 def locate(url: str, access: Access) -> tuple[str, str]:
-    """Where a file lies behind redirects, and what changes with its content: its ETag, else its date and size.
+    """The final address of a file after redirects, and its ETag, or its date and size.
 
     Raises:
         HostError: the host, or one that it sends us to, is not allowed.
@@ -171,7 +171,7 @@ def locate(url: str, access: Access) -> tuple[str, str]:
 
 
 def _follow(url: str, access: Access, headers: dict[str, str] | None = None) -> requests.Response:
-    """The answer behind redirects, each of which must lead to an allowed host."""
+    """The answer after redirects, each of which must lead to an allowed host."""
     at = url
     for _ in range(_MOST_REDIRECTS + 1):
         try:
@@ -203,7 +203,7 @@ def _read(response: requests.Response, url: str) -> Answer:
 
 
 def _retry_after(response: requests.Response) -> float | None:
-    """Seconds that the server asks to wait: a number, or a date that counts from the server's own clock."""
+    """Seconds to wait by `Retry-After`: a number, or a date relative to the server's own clock."""
     value = response.headers.get("Retry-After", "").strip()
     if value.isdigit():
         return float(value)
@@ -215,7 +215,7 @@ def _retry_after(response: requests.Response) -> float | None:
 
 
 def _said(response: requests.Response) -> str:
-    """The first line of what a refusal says, where it is text."""
+    """The first line of an error's body, if it is text."""
     if not response.headers.get("Content-Type", "").startswith("text/plain"):
         return ""
     text = next(response.iter_content(200), b"").decode(errors="replace").strip()
@@ -223,7 +223,7 @@ def _said(response: requests.Response) -> str:
 
 
 def _told(error: requests.RequestException) -> str:
-    """Why nothing came: without the address, which may hold a key."""
+    """Why a request failed, without the address, which may contain a key."""
     if isinstance(error, requests.Timeout):
         return "it does not answer in time"
     if isinstance(error, requests.exceptions.SSLError):

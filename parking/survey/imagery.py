@@ -1,4 +1,4 @@
-"""The imagery of a survey as tiles of a web map, straight from its sources."""
+"""The imagery of a survey as web map tiles, read from its sources."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -30,18 +30,18 @@ SIDE = 256
 DEEPEST = 24
 """Largest zoom."""
 MOST_SOURCES = 16
-"""Sources that one tile is read from; what more of them would cover stays clear."""
+"""Largest number of sources that one tile is read from; the rest of the tile stays transparent."""
 _FINEST = 8
-"""How many times finer than the tile what is read of a source may be: without overviews, a view from far away would
-read whole files."""
+"""How many times finer than the tile the pixels that are read may be: at small scales, files without overviews would
+be read as a whole."""
 _DRIVERS = {".jp2": "JP2OpenJPEG"}
-"""What opens a file, by its ending; others are taken for GeoTIFFs. A VRT would name more files, wherever these lie."""
+"""GDAL driver by suffix; others are read as GeoTIFF. A VRT is not allowed, since it could refer to any file."""
 _WORLD = 20037508.342789244
-"""Half the edge of the Web Mercator square, in its metres."""
+"""Half the edge of the Web Mercator square, in metres."""
 
 
 class ShownSource(BaseModel):
-    """A source, as `survey.json` keeps it."""
+    """A source as in `survey.json`."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
@@ -57,14 +57,14 @@ class ShownSource(BaseModel):
 
 
 def shown_sources(summary: dict[str, object], places: Sequence[str]) -> tuple[ShownSource, ...]:
-    """Those sources of a survey that lie in one of these folders and `s3://` prefixes; the topmost first."""
+    """The sources of a survey inside these folders and `s3://` prefixes; the topmost first."""
     listed = summary.get("sources")
     known = [one for one in listed if {"bounds", "stretch"} <= one.keys()] if isinstance(listed, list) else []
     return tuple(ShownSource.model_validate(one) for one in known if lies_in(one["path"], places))
 
 
 def lies_in(path: str, places: Sequence[str]) -> bool:
-    """Whether a path, as GDAL has it, lies in one of these folders and `s3://` prefixes; links are followed."""
+    """Whether a path for GDAL is inside one of these folders and `s3://` prefixes; symbolic links are resolved."""
     if path.startswith("/vsis3/"):
         url = f"s3://{path.removeprefix('/vsis3/')}"
         return any(place.startswith("s3://") and url.startswith(f"{place.rstrip('/')}/") for place in places)
@@ -78,16 +78,16 @@ def lies_in(path: str, places: Sequence[str]) -> bool:
 def read_tile(
     sources: Sequence[ShownSource], zoom: int, column: int, row: int, check: Callable[[], None] = lambda: None
 ) -> bytes:
-    """A tile of the usual web maps (Web Mercator, row 0 in the north) as PNG.
+    """A web map tile (Web Mercator, row 0 in the north) as PNG.
 
-    It is clear where there is no data, and where a source can no longer be read.
+    It is transparent where there is no data, or where a source can no longer be read.
 
     Args:
         sources: the topmost first.
         zoom: from 0 to `DEEPEST`.
         column: from 0 to 2**zoom - 1.
         row: likewise.
-        check: called before each source is read; what it raises ends the work.
+        check: called before each source is read; an exception that it raises ends the work.
 
     Raises:
         SurveyError: there is no such tile.
@@ -118,7 +118,7 @@ def read_tile(
 
 
 def _read(source: ShownSource, target: Affine, ground: float) -> tuple[NDArray[np.uint8], NDArray[np.bool_]] | None:
-    """Pixels, (H, W, 3), and where there is data; nothing where far more would have to be read than is shown."""
+    """Pixels (H, W, 3) and mask (H, W); None if far more would have to be read than is shown."""
     driver = _DRIVERS.get(PurePosixPath(source.path).suffix.lower(), "GTiff")
     with ONE_READ, gdal_env(), rasterio.open(source.path, driver=driver) as dataset:
         if _finest(dataset, ground / source.gsd) > _FINEST:

@@ -1,4 +1,4 @@
-"""All imagery of a survey, whatever it is named by: files, folders, buckets, STAC, and layers of servers."""
+"""All imagery of a survey: files, folders, buckets, STAC, and layers of servers."""
 
 from collections.abc import Sequence
 
@@ -15,10 +15,10 @@ def find_imagery(
 
     Args:
         places: files, folders, `s3://` prefixes, documents of STAC, and addresses of layers.
-        gsd: metres per pixel that will be read of files.
-        wanted: what servers are asked for.
-        crs: what rasters without a CRS are in.
-        known: checksums of files that were read before; it is added to.
+        gsd: metres per pixel to read from files.
+        wanted: what the survey asks servers for.
+        crs: CRS of rasters that do not state one.
+        known: checksums of files; new ones are added.
 
     Raises:
         SurveyError: nothing is there, or a source cannot be used; the message names it.

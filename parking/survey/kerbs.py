@@ -1,4 +1,4 @@
-"""How long the kerbs of districts are, so that places can be told by the kilometre of them."""
+"""Length of kerbs by district, for free places per kilometre."""
 
 import numpy as np
 import shapely
@@ -9,7 +9,7 @@ from parking.survey.vectors import read_lines
 
 
 def kerb_lengths(path: str, districts: NDArray[np.object_], grid: Grid) -> NDArray[np.float64]:
-    """True kilometres of a layer's lines inside each district; of an OSM extract, of its streets.
+    """Kilometres on the ground of a layer's lines inside each district; of an OSM extract, of its streets.
 
     Args:
         path: of the layer, see `read_lines`.

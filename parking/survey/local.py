@@ -11,7 +11,7 @@ __all__ = ["local_file"]
 
 
 def local_file(store: Store, key: str, cache: Path) -> Path:
-    """A file with a value of the store, to read only: the store's own, or a copy that is kept until the value changes.
+    """A read-only file with a value of the store: the store's own, or a copy that is kept until the value changes.
 
     Raises:
         MissingKeyError: there is none.

@@ -1,4 +1,4 @@
-"""The page of a survey: one file that opens anywhere and asks no other host for anything."""
+"""The report of a survey: one HTML file that loads nothing from other hosts."""
 
 import base64
 import json
@@ -18,10 +18,10 @@ from parking.survey.grid import Grid
 from parking.survey.records import cell_step
 
 MOST_PLACES = 20_000
-"""Places that the page draws one by one; of more it shows the density, and QGIS shows the rest."""
+"""Largest number of places that the page draws one by one; beyond it, it shows the density."""
 _WEB = files("parking.survey") / "web"
 _DENSEST = 20.0
-"""Free places a hectare from which the density's colour is at its strongest."""
+"""Free places per hectare at which the colour of the density is strongest."""
 
 
 def report_page(
@@ -38,7 +38,7 @@ def report_page(
         districts: their numbers.
         shapes: their outlines in longitude and latitude.
         places: GeoParquet of all places.
-        density: what the map shows from far away.
+        density: shown at small scales.
     """
     data = {
         "summary": summary,
@@ -53,7 +53,7 @@ def report_page(
         "/*MAPLIBRE-JS*/": _text("maplibre-gl.js"),
         "/*MAP-JS*/": _text("survey-map.js"),
         "/*JS*/": _text("report.js"),
-        # In a script a "<" could end it, whatever a district is called.
+        # A "<" in the name of a district could end the script.
         "/*DATA*/": json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
     }
     for mark, content in parts.items():
@@ -85,7 +85,7 @@ def _places(path: Path, count: int) -> dict[str, Any] | None:
 
 
 class Density:
-    """Free places a hectare, as a picture with its corners."""
+    """Free places per hectare, as an image with its corners."""
 
     def __init__(self, seen: dict[tuple[int, int], int], places: dict[tuple[int, int], int], grid: Grid) -> None:
         step = cell_step(grid)
@@ -107,7 +107,7 @@ class Density:
 
     @property
     def overlay(self) -> dict[str, Any]:
-        """A picture for the map: clear where nothing was seen, the greener the more is free."""
+        """An image for the map: transparent without imagery, more opaque with more free places."""
         share = np.nan_to_num(self.values / _DENSEST).clip(0, 1)
         colour = np.empty((*share.shape, 4), np.uint8)
         colour[..., :3] = (70, 160, 30)

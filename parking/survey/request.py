@@ -1,4 +1,4 @@
-"""What is asked of a survey, and how far it is."""
+"""The request for a survey, and its progress."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -8,7 +8,7 @@ __all__ = ["Progress", "SurveyRequest"]
 
 
 class SurveyRequest(BaseModel):
-    """What is asked for."""
+    """The request for a survey."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
@@ -21,29 +21,29 @@ class SurveyRequest(BaseModel):
     bbox: Bounds | None = None
     """West, south, east and north in degrees, instead of an area."""
     districts: str = ""
-    """Layer of polygons to sum up by."""
+    """Layer of polygons by which places are summed."""
     district_name: str = ""
     """Column with their names."""
     bays: str = ""
-    """Layer of polygons, each a bay that is to be said free or taken."""
+    """Layer of polygons, one for each known bay."""
     kerbs: str = ""
-    """Layer of lines, by whose length in a district its places are counted, too."""
+    """Layer of lines; districts also give places per kilometre of these."""
     threshold: float | None = None
-    """Least probability, instead of the model's."""
+    """Least probability; None for the model's."""
     block: int = 4096
-    """About how many pixels along the edge of a block."""
+    """Approximate edge of a block, in pixels."""
     crs: str | None = None
-    """Of imagery that does not say."""
+    """CRS of imagery that does not state one."""
     gsd: float | None = Field(None, gt=0.01, lt=5)
-    """Metres per pixel that servers are asked for; the model's where it is left out."""
+    """Metres per pixel to request from servers; None for the model's."""
     asset: str = ""
-    """Name of the rasters of items of STAC; by their roles where it is left out."""
+    """Name of the asset of STAC items; empty to choose by role."""
     attribution: str = ""
-    """Whom to name for imagery of servers, instead of what they say."""
+    """Attribution for imagery of servers, in place of their own."""
 
 
 class Progress(BaseModel):
-    """How far a survey is."""
+    """The progress of a survey."""
 
     done: int = 0
     failed: int = 0

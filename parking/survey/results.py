@@ -1,4 +1,4 @@
-"""The files of a survey, written a block at a time: memory does not grow with the number of places."""
+"""The files of a survey, written block by block: memory does not grow with the number of places."""
 
 import json
 import sqlite3
@@ -26,11 +26,11 @@ from parking.survey.report import Density
 from parking.survey.style import PLACES_STYLE
 
 ROW_GROUP = 5_000
-"""Rows of a Parquet file that are read together: a reader of a small box skips the rest."""
+"""Rows of a row group: a reader of a small box skips the others."""
 _CHANGED = "2000-01-01T00:00:00.000Z"
-"""What a GeoPackage says of when it was changed: with the time of writing no two would ever be equal."""
+"""Fixed time stamp of GeoPackages: with the time of writing, equal data would give different bytes."""
 _GEOPACKAGE = "1.2"
-"""Version of the format: the newest that GDAL 3.6, Debian's and many a QGIS's, opens without a warning."""
+"""Version of the format: the newest that GDAL 3.6, as in Debian and older QGIS, opens without a warning."""
 _BBOX = pa.struct([(side, pa.float64()) for side in ("xmin", "ymin", "xmax", "ymax")])
 _ROWS = pa.schema([field for field in SCHEMA if field.name != "kind"] + [("district", pa.string())])
 _SHOWN = [field.name for field in _ROWS if field.name not in ("x", "y", "longitude", "latitude", "geometry")]
@@ -39,7 +39,7 @@ _PARQUET = pa.schema([_ROWS.field(name) for name in _SHOWN] + [("bbox", _BBOX), 
 
 @dataclass
 class Totals:
-    """What was written, for the summary."""
+    """Totals of the written rows, for the summary."""
 
     places: int = 0
     vehicles: int = 0
@@ -81,12 +81,12 @@ class Gatherer:
             writer.write_table(of_kind(rows, kind).select(_ROWS.names))
 
     def close(self) -> None:
-        """End the rows; the files can be made of them."""
+        """Finish the rows, so that the files can be made from them."""
         for writer in self._writers.values():
             writer.close()
 
     def write(self, kind: str, name: str, style: str = PLACES_STYLE) -> list[str]:
-        """Make `<name>.parquet` and `<name>.gpkg` of what was gathered; returns the files' names."""
+        """Write `<name>.parquet` and `<name>.gpkg` from the gathered rows; returns the names of the files."""
         gathered = self._folder / f".{kind}.parquet"
         write_geoparquet(gathered, self._folder / f"{name}.parquet", self._grid)
         write_geopackage(gathered, self._folder / f"{name}.gpkg", name, self._grid, style)
@@ -116,7 +116,7 @@ class Gatherer:
 
 
 def write_geoparquet(gathered: Path, path: Path, grid: Grid) -> None:
-    """Rows as GeoParquet 1.1 in longitude and latitude, with a box for each, so that readers can skip."""
+    """Rows as GeoParquet 1.1 in longitude and latitude, with bounding boxes by which readers skip row groups."""
     transformer = grid.to_wgs84()
     column = {
         "encoding": "WKB",
@@ -132,7 +132,7 @@ def write_geoparquet(gathered: Path, path: Path, grid: Grid) -> None:
 
 
 def _even_batches(batches: Iterable[pa.RecordBatch], size: int) -> Iterator[pa.Table]:
-    """Tables of `size` rows: row groups as small as a block would make a file of a million slow to open."""
+    """Tables of `size` rows: with a row group for each block, large files would be slow to open."""
     waiting, count = list[pa.RecordBatch](), 0
     for batch in batches:
         waiting.append(batch)
@@ -154,7 +154,7 @@ def _in_degrees(rows: pa.Table, transformer: Transformer) -> pa.Table:
 
 
 def write_geopackage(gathered: Path, path: Path, layer: str, grid: Grid, style: str) -> None:
-    """Rows as a GeoPackage in the survey's CRS, with a style that QGIS takes by itself."""
+    """Rows as a GeoPackage in the survey's CRS, with a default style for QGIS."""
     source = pq.ParquetFile(gathered)
     shown = [*_SHOWN, "geometry"]
     schema = pa.schema([_ROWS.field(name) for name in shown])
@@ -176,7 +176,7 @@ def save_layer(reader: pa.RecordBatchReader, path: Path, layer: str, crs: str, k
 
 
 def add_style(path: Path, layer: str, style: str) -> None:
-    """The default style of a layer, where QGIS looks for it."""
+    """Add the default style of a layer, in the table that QGIS reads."""
     with closing(sqlite3.connect(path)) as database, database:
         database.execute(
             "CREATE TABLE layer_styles (id INTEGER PRIMARY KEY AUTOINCREMENT, f_table_catalog TEXT,"
@@ -193,7 +193,7 @@ def add_style(path: Path, layer: str, style: str) -> None:
 
 
 def write_density(path: Path, density: Density, grid: Grid) -> None:
-    """Free places a hectare of ground that the imagery shows, as a COG; no data where it shows nothing."""
+    """Free places per hectare of ground with imagery, as a COG; no data elsewhere."""
     height, width = density.values.shape
     with rasterio.MemoryFile() as memory:
         with memory.open(
@@ -207,7 +207,7 @@ def write_density(path: Path, density: Density, grid: Grid) -> None:
 
 
 def write_districts(path: Path, rows: list[District], shapes: NDArray[np.object_], grid: Grid, style: str) -> None:
-    """Districts as a GeoPackage, with a style by the share that is taken, or by density where that is not known."""
+    """Districts as a GeoPackage, styled by the share taken, or by density where that is not known."""
     values = [row.model_dump() for row in rows]
     kinds = {name: _ARROW[_column_type(name)] for name in columns_of(rows)}
     table = pa.Table.from_pylist(values, schema=pa.schema(list(kinds.items())))

@@ -1,4 +1,4 @@
-"""A survey from its sources to its files; what was finished before is not computed again."""
+"""A survey, from its sources to its files; blocks that are finished are not computed again."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -50,19 +50,19 @@ def run_survey(
     access: Access | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Compute a survey, or go on with it; returns what `survey.json` says.
+    """Compute a survey, or resume it; returns the content of `survey.json`.
 
     Args:
-        request: what is asked for.
+        request: for the survey.
         model: an exported model.onnx.
-        runtime: what runs it.
-        workers: processes on this machine, where no scheduler is named.
-        dask: address of a scheduler.
-        access: servers that may be asked for imagery; none where it is left out.
-        progress: told after each block.
+        runtime: inference runtime.
+        workers: processes on this machine, if no scheduler is given.
+        dask: address of a Dask scheduler.
+        access: servers that may be asked for imagery; by default none.
+        progress: called after each block.
 
     Raises:
-        SurveyError: something that was asked for cannot be, or no block could be read.
+        SurveyError: the request cannot be fulfilled, or no block could be computed.
         ModelError: the model cannot be used.
     """
     store = open_store(request.out)
@@ -81,7 +81,7 @@ def _run(
     progress: Callable[[Progress], None],
 ) -> dict[str, Any]:
     begun, started = time.monotonic(), datetime.now(UTC)
-    # Here too, not only on the workers: a model that cannot be used should say so once and at once.
+    # Here too, and not only on the workers: a model that cannot be used fails at once, with one message.
     detector = Detector.load(model, threads=1, runtime=runtime)
     contract = detector.contract
     known = read_json(store, CHECKSUMS, _CHECKSUM_MAP) or {}
@@ -115,7 +115,7 @@ def _run(
         "model": _about(contract, detector.sha256),
         "code": code_version(),
         "settings": request.model_dump(mode="json", exclude={"out"})
-        # An address may hold a key.
+        # An address may contain a key.
         | {"sources": [shown(place) if "://" in place else place for place in request.sources]},
     }
     return write_outputs(store, plan, finished, area, counter, bays, contract, about, begun)
@@ -171,7 +171,7 @@ def _compute(
 
 
 def _sharing(layers: tuple[Layer, ...], workers: int) -> tuple[Layer, ...]:
-    """The layers as one of so many workers may ask for them: with its share of the requests at once."""
+    """The layers for one of several workers, with its share of the requests at once."""
     return tuple(
         layer.model_copy(update={"sources": tuple(source.asked_by(workers) for source in layer.sources)})
         for layer in layers
@@ -192,7 +192,7 @@ def _frame(store: Store, sources: list[Source], gsd: float, out: str) -> Frame:
     """The frame that the survey in this folder has, or a new one.
 
     Raises:
-        SurveyError: the folder holds a survey of other ground, or something else.
+        SurveyError: the folder contains a survey of another area, or other files.
     """
     kept = read_json(store, FRAME, TypeAdapter(Frame))
     if kept is None:
@@ -202,13 +202,13 @@ def _frame(store: Store, sources: list[Source], gsd: float, out: str) -> Frame:
     if not overlap(kept.bounds, union([source.bounds for source in sources])):
         raise SurveyError(f"{out} holds a survey of other ground. Name another folder for this one.")
     if abs(kept.grid.gsd / gsd - 1) > 2 * 0.01:
-        # Another model that wants another resolution: all is computed anew, on a grid of its own.
+        # A model with another resolution: everything is computed again, on a grid of its own.
         return make_frame(sources, gsd)
     return kept
 
 
 def _bounds(request: SurveyRequest) -> Bounds | None:
-    """Longitudes and latitudes of the area; None where there is none."""
+    """Longitudes and latitudes of the area; None if none is given."""
     if request.bbox:
         return request.bbox
     area = _area(request, "OGC:CRS84")

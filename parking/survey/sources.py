@@ -1,4 +1,4 @@
-"""What a survey reads: georeferenced rasters in files, folders and buckets, and which of them lies on top."""
+"""The rasters of a survey: georeferenced files in folders and buckets, in the order in which they overlap."""
 
 import hashlib
 import math
@@ -25,12 +25,12 @@ from parking.survey.tile_service import TileService
 
 SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2")
 _SEEN = dict[str, str]()
-"""Checksums of files that this process has found with another time than was described."""
+"""Checksums computed in this process, of files whose modification time differs from the description."""
 _READERS = 16
-"""Files whose headers are read at once: most of that is waiting for a disk or a bucket."""
+"""Threads that read headers: most of the time is spent waiting for a disk or a bucket."""
 
 Entry = tuple[str, str, str]
-"""What GDAL opens, what people call it, and the checksum where somebody knows it."""
+"""Path for GDAL, name for people, and checksum if it is known."""
 
 
 class Source(BaseModel):
@@ -39,20 +39,20 @@ class Source(BaseModel):
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     path: str
-    """What GDAL opens: a path, or `/vsis3/…`."""
+    """Path for GDAL, such as `/vsis3/…`."""
 
     name: str
-    """What people call it."""
+    """Name for people."""
 
     checksum: str
     """Changes with the content: SHA-256 of a file, ETag of an object."""
 
     stamp: str = ""
-    """Size and time of the last change of a file, when it was described; empty for what is no file."""
+    """Size and modification time of a file when it was described; empty if it is no file."""
 
     crs: str
     transform: tuple[float, float, float, float, float, float]
-    """At the overview that is read."""
+    """Of the overview that is read."""
 
     width: int
     height: int
@@ -61,28 +61,28 @@ class Source(BaseModel):
 
     dtype: str
     bands: tuple[int, ...]
-    """Red, green and blue, or the one that there is, counted from 1."""
+    """Numbers of the red, green and blue band, or of the only one, counted from 1."""
 
     palette: bool
-    """Whether the one band holds numbers of colours."""
+    """Whether the only band contains indices of a palette."""
 
     masked: bool
-    """Whether pixels can be without data: by a nodata value, an alpha band or a mask."""
+    """Whether pixels may have no data, by a nodata value, an alpha band or a mask."""
 
     gsd: float
-    """Metres per pixel of what is read, at the middle."""
+    """Metres per pixel of the overview that is read, at the centre."""
 
     date: date | None
-    """The day that it was taken, as far as it says."""
+    """The day on which it was taken, if the file states it."""
 
     bounds: Bounds
     """Longitudes and latitudes; east is below west across the antimeridian."""
 
     attribution: str = ""
-    """Whom to name beside what is made of it."""
+    """Attribution that results must show."""
 
     service: TileService | None = None
-    """Where it is not a file but a server's: how its tiles are asked for."""
+    """How tiles are requested, if it is a server's layer and not a file."""
 
     @property
     def affine(self) -> Affine:
@@ -90,7 +90,7 @@ class Source(BaseModel):
         return Affine(*self.transform)
 
     def asked_by(self, workers: int) -> "Source":
-        """As one of so many workers has it: of a server, with its share of the requests at once."""
+        """The source for one of several workers: a server's layer gets its share of the requests at once."""
         if self.service is None:
             return self
         access = self.service.access.shared_by(workers)
@@ -98,7 +98,7 @@ class Source(BaseModel):
 
     @property
     def lattice(self) -> Lattice | None:
-        """Its pixel grid, where others can share it."""
+        """Its pixel grid, if others can share it."""
         return Lattice.of(self.crs, self.affine)
 
 
@@ -107,13 +107,13 @@ def find_sources(
 ) -> list[Source]:
     """Describe every raster in files, folders and `s3://` prefixes; the topmost comes first.
 
-    Where rasters overlap the newest is read, else the finest, else the first by name.
+    Where rasters overlap, the newest is read, otherwise the finest, otherwise the first by name.
 
     Args:
         places: files, folders, buckets.
-        gsd: metres per pixel that will be read, which decides the overview.
-        crs: what rasters without a CRS are in.
-        known: checksums of files that were read before, by path, size and time; it is added to.
+        gsd: metres per pixel to read, which determines the overview.
+        crs: CRS of rasters that do not state one.
+        known: checksums of files by path, size and modification time; new ones are added.
 
     Raises:
         SurveyError: nothing is there, or a raster cannot be used; the message names it.
@@ -140,12 +140,12 @@ def describe_rasters(
 
 
 def overlap_order(source: Source) -> tuple[int, float, str]:
-    """What lies on top comes first: the newest, else the finest, else the first by name."""
+    """Sort key: the newest first, then the finest, then by name."""
     return (-source.date.toordinal() if source.date else 0, float(f"{source.gsd:.2g}"), source.name)
 
 
 def gdal_env() -> rasterio.Env:
-    """What GDAL needs to read buckets as the rest of this project does, and to be patient with networks."""
+    """GDAL's options: the S3 endpoint of this project, and retries for slow networks."""
     options = {
         "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
         "GDAL_HTTP_MAX_RETRY": "3",
@@ -197,7 +197,7 @@ def _describe(entry: Entry, gsd: float, crs: str | None, known: dict[str, str]) 
 
 
 def _driver(path: str) -> str | None:
-    """The format that is read of a server: a VRT could name files of this machine, and other hosts."""
+    """The driver for a server's file; a VRT is refused, since it could refer to local files and other hosts."""
     if not path.startswith("/vsicurl/"):
         return None
     return "JP2OpenJPEG" if path.partition("?")[0].lower().endswith(".jp2") else "GTiff"
@@ -243,7 +243,7 @@ def _source(dataset: DatasetReader, path: str, name: str, checksum: str, gsd: fl
 
 
 def short_crs(crs: str) -> str:
-    """`EPSG:2154` where a CRS is exactly that, else its WKT: what files say of one CRS is seldom the same text."""
+    """`EPSG:2154` if a CRS is exactly that, otherwise its WKT: files describe one CRS in different words."""
     known = CRS.from_user_input(crs)
     code = known.to_epsg(min_confidence=90)
     return f"EPSG:{code}" if code else known.to_wkt()
@@ -263,12 +263,12 @@ def _bounds(dataset: DatasetReader, crs: str, name: str) -> Bounds:
 
 
 def _longitude(value: float) -> float:
-    """From -180 to 180: a raster in degrees may be counted on beyond."""
+    """Normalised to -180 to 180: rasters in degrees may exceed it."""
     return value if -180 <= value <= 180 else (value + 180) % 360 - 180
 
 
 def _extent(dataset: DatasetReader) -> Bounds:
-    """Of all four corners: a rotated or south-up raster's own `bounds` are those of two."""
+    """Bounds of all four corners: `bounds` of a rotated or south-up raster uses two."""
     corners = [dataset.transform @ (x, y) for x in (0, dataset.width) for y in (0, dataset.height)]
     xs, ys = zip(*corners, strict=True)
     return min(xs), min(ys), max(xs), max(ys)
@@ -310,15 +310,15 @@ def _checksum(path: Path, known: dict[str, str]) -> str:
 
 
 def stamp_of(path: Path) -> str:
-    """Size and time of the last change."""
+    """Size and modification time of a file."""
     stat = path.stat()
     return f"{stat.st_size}|{stat.st_mtime_ns}"
 
 
 def check_unchanged(sources: Iterable[Source]) -> None:
-    """See that files are still what they were when they were described.
+    """Check that files have not changed since they were described.
 
-    A copy on another machine may have another time: then its content counts.
+    A copy on another machine may have another modification time: then its checksum is compared.
 
     Raises:
         SurveyError: one has changed, or is gone.

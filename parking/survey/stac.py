@@ -1,4 +1,4 @@
-"""Items and collections of STAC as sources: which rasters they list, when these were taken, and whom to name."""
+"""STAC items and collections as sources: their rasters, with date and attribution."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -23,42 +23,42 @@ from parking.survey.tile_layer import Wanted
 PREFIX = "stac:"
 _SUFFIXES = (".json", ".geojson")
 _ROLES = ("visual", "data")
-"""Of assets that are imagery; one in true colours is taken before raw data."""
+"""Roles of assets that are imagery, in order: true colours before raw data."""
 _PICTURES = {
     pystac.MediaType.COG, pystac.MediaType.GEOTIFF, pystac.MediaType.TIFF, pystac.MediaType.JPEG2000, None,
     "image/vnd.stac.geotiff; cloud-optimized=true",
 }  # fmt: skip
 _MOST_ITEMS = 100_000
 _PAGE = 250
-"""Items that are asked of a server at once."""
+"""Items per page of a server's answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Listed:
-    """A raster that an item names."""
+    """A raster asset of an item."""
 
     item: pystac.Item
     providers: Sequence[pystac.Provider]
-    """Of the item, else of its collection."""
+    """Providers of the item, otherwise of its collection."""
     href: str
 
 
 def is_stac(place: str) -> bool:
-    """Whether a source is a document of STAC."""
+    """Whether a source is a STAC document."""
     return place.lower().startswith(PREFIX) or place.lower().endswith(_SUFFIXES)
 
 
 def stac_sources(
     place: str, gsd: float, wanted: Wanted, *, crs: str | None = None, known: dict[str, str] | None = None
 ) -> list[Source]:
-    """The rasters that an item, an item collection, a collection or a catalogue lists, as far as they touch the area.
+    """The rasters of an item, an item collection, a collection or a catalogue that touch the area.
 
     Args:
         place: a file or an address, with or without `stac:`.
-        gsd: metres per pixel that will be read.
-        wanted: by the survey.
-        crs: what rasters without a CRS are in.
-        known: checksums of files that were read before; it is added to.
+        gsd: metres per pixel to read.
+        wanted: what the survey asks for.
+        crs: CRS of rasters that do not state one.
+        known: checksums of files; new ones are added.
 
     Raises:
         SurveyError: it cannot be read, lists no raster in the area, or names a host that is not allowed.
@@ -84,7 +84,7 @@ def stac_sources(
 
 
 class _Io(DefaultStacIO):
-    """Reads what is allowed: files, and documents of allowed hosts; from these, no files."""
+    """Reads local files and documents of allowed hosts; a document from a host cannot refer to local files."""
 
     def __init__(self, access: Access, *, from_server: bool) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class _Io(DefaultStacIO):
 
 @contextmanager
 def _reading_by(io: _Io) -> Iterator[_Io]:
-    """Have pystac read nothing in any other way, whatever a document links to."""
+    """Make pystac read only through this, whatever a document links to."""
     pystac.StacIO.set_default(lambda: io)
     try:
         yield io
@@ -135,13 +135,13 @@ def _items(href: str, wanted: Wanted, io: _Io) -> Iterator[tuple[pystac.Item, Se
         else:
             yield from ((item, _of_collection(parent)) for parent, _, items in found.walk() for item in items)
     except (ValueError, KeyError, AttributeError, TypeError, pystac.STACError, pystac.STACTypeError) as error:
-        if isinstance(error.__cause__, SurveyError):  # what our own reader said, which pystac has wrapped
+        if isinstance(error.__cause__, SurveyError):  # an error of our own reader, wrapped by pystac
             raise error.__cause__ from None
         raise SurveyError(f"'{shown(href)}' is no document of STAC ({type(error).__name__}: {error}).") from None
 
 
 def _asked(href: str, bounds: Bounds | None) -> str:
-    """The address of a server's items, of the area alone."""
+    """The address of a server's items within the area."""
     more = {"limit": str(_PAGE)} | ({"bbox": ",".join(map(repr, bounds))} if bounds else {})
     return f"{href}{'&' if '?' in href else '?'}{urlencode(more, safe=',')}"
 
@@ -168,7 +168,7 @@ def _pages(document: dict[str, Any] | None, href: str, io: _Io) -> Iterator[pyst
 
 
 def _assets(item: pystac.Item, name: str) -> list[str]:
-    """Addresses of what is read: the asset of that name, else the one whose role says that it is imagery."""
+    """Addresses of the assets to read: the one of that name, otherwise the one with a role of imagery."""
     if name:
         chosen = [item.assets[name]] if name in item.assets else []
     else:
@@ -182,7 +182,7 @@ def _assets(item: pystac.Item, name: str) -> list[str]:
 
 
 def _entry(one: _Listed, document: str, access: Access) -> Entry:
-    """What GDAL opens. A redirect is followed here, where its host can be checked, and not by GDAL."""
+    """Path for GDAL. Redirects are followed here, where the host can be checked, and not by GDAL."""
     href, name = one.href, one.item.id
     if _is_address(href):
         found, tag = locate(href, access)
@@ -208,7 +208,7 @@ def _is_address(href: str) -> bool:
 
 
 def _flat(bbox: list[float]) -> Bounds:
-    """Without heights."""
+    """The box without heights."""
     west, south, east, north = bbox if len(bbox) == 4 else (bbox[0], bbox[1], bbox[3], bbox[4])
     return west, south, east, north
 

@@ -1,4 +1,4 @@
-"""How QGIS draws the layers of a survey: its own style files, kept inside the GeoPackages."""
+"""QGIS styles of the layers of a survey, stored in the GeoPackages."""
 
 _HEAD = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>"
 
@@ -66,7 +66,7 @@ TAKEN_STYLE = graduated(
 DENSITY_STYLE = graduated(
     "free_per_ha",
     [
-        (0, 1, "below 1 free place a hectare", "237,248,233,140"),
+        (0, 1, "below 1 free place per hectare", "237,248,233,140"),
         (1, 5, "1 to 5", "186,228,179,140"),
         (5, 10, "5 to 10", "116,196,118,140"),
         (10, 20, "10 to 20", "49,163,84,140"),

@@ -1,4 +1,4 @@
-"""Tiles of a server on this machine: each is asked for once, and kept for as long as the survey's folder is."""
+"""A cache of a server's tiles on this machine: each is requested once, and kept as long as the survey's folder."""
 
 import fcntl
 import io
@@ -23,16 +23,16 @@ from parking.survey.sources import Source
 from parking.survey.tile_service import TileService
 
 _AS_THEY_ARE = {("PNG", "RGB"): ".png", ("JPEG", "RGB"): ".jpg", ("PNG", "RGBA"): ".alpha.png"}
-"""Kinds of tiles that are kept as the server sent them, and the suffixes that say so; others become RGBA."""
+"""Content types that are kept as they were sent, with their file suffixes; others are converted to RGBA."""
 _EMPTY = ".empty"
-"""Suffix of a tile that holds nothing: the server has none there, or a blank one."""
+"""Suffix of an empty tile: missing on the server, or blank."""
 _LOCKS = 256
 _AROUND = 8
-"""Pixels of a server that are read beyond a window: more than any kernel of resampling reaches."""
+"""Pixels that are read beyond a window: more than the radius of any resampling kernel."""
 
 
 def as_files(sources: Sequence[Source], bounds: Bounds, crs: str) -> list[Source]:
-    """The sources of a window, with its tiles as files in place of each server; those that are not there are asked for.
+    """The sources of a window, with files of tiles in place of each server; missing tiles are requested.
 
     Args:
         sources: of one layer, the topmost first.
@@ -74,7 +74,7 @@ def _source(source: Source, service: TileService, at: tuple[int, int], file: Pat
 
 
 def tile_file(service: TileService, column: int, row: int) -> Path | None:
-    """The file of a tile, None where it holds nothing; it is asked for where it is not kept yet.
+    """The file of a tile; None if the tile is empty. It is requested if it is not in the cache.
 
     Raises:
         SurveyError: the server cannot be asked, or answers with something else than a tile.
@@ -83,7 +83,7 @@ def tile_file(service: TileService, column: int, row: int) -> Path | None:
     if (kept := _kept(place)) is not None:
         return _content(kept)
     place.parent.mkdir(parents=True, exist_ok=True)
-    # Margins of blocks overlap: who else wants the same tile waits for it, instead of asking, too.
+    # Margins of blocks overlap: others that need the same tile wait for it instead of requesting it again.
     with _alone(place.parent.parent / f".lock-{(row * 31 + column) % _LOCKS}"):
         if (kept := _kept(place)) is None:
             kept = _ask(service, service.address(column, row), place)
@@ -114,7 +114,7 @@ def _content(path: Path) -> Path | None:
 
 
 def _checked(answer: Answer, service: TileService, url: str) -> tuple[bytes, str]:
-    """The bytes to keep, and their suffix. A tile of one colour is no ground: servers send it beyond theirs."""
+    """The bytes to keep, and their suffix. A tile of one colour counts as empty: servers send it outside their data."""
     try:
         with Image.open(io.BytesIO(answer.body)) as image:
             expected = (service.tile_width, service.tile_height)
@@ -146,7 +146,7 @@ def _as_png(pixels: np.ndarray) -> bytes:
 
 
 def complaint(answer: Answer) -> str:
-    """What a server says instead: the text of an exception in XML, or the first words of whatever else it is."""
+    """The error message in place of a tile: the text of an XML exception, or the first words of anything else."""
     text = answer.body[:4000].decode(errors="replace")
     said = re.search(r"<(?:\w+:)?(?:ServiceException|ExceptionText)\b[^>]*>(.*?)</", text, re.DOTALL)
     words = said[1] if said else re.sub(r"<[^>]*>", " ", text)
@@ -155,7 +155,7 @@ def complaint(answer: Answer) -> str:
 
 
 def cache_folder(cache: str) -> Path:
-    """Where tiles are kept on this machine: a worker elsewhere may not write where the command does."""
+    """The cache folder on this machine: a worker elsewhere may not be able to write to the command's folder."""
     try:
         folder = Path(cache)
         folder.mkdir(parents=True, exist_ok=True)
@@ -167,7 +167,7 @@ def cache_folder(cache: str) -> Path:
 
 @contextmanager
 def _alone(lock: Path) -> Iterator[None]:
-    """Hold a file, also against threads of this process, each of which opens it anew."""
+    """Lock a file against other processes, and against threads of this one, each of which opens it anew."""
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

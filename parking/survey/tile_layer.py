@@ -1,4 +1,4 @@
-"""What layers of servers have in common: the part of them that is surveyed, and how they become a source."""
+"""Common parts of WMS, WMTS and XYZ layers: address, capabilities, surveyed area, attribution, source."""
 
 import hashlib
 import math
@@ -23,28 +23,28 @@ from parking.survey.tile_service import TileService
 
 MERCATOR = "EPSG:3857"
 HALF_WORLD = 20037508.342789244
-"""Metres of Web Mercator from its middle to its edge."""
+"""Metres of Web Mercator from its centre to its edge."""
 _AROUND = 0.02
-"""Degrees by which tiles reach beyond the area: blocks look beyond it, too."""
+"""Degrees by which tiles extend beyond the area, for the margins of blocks."""
 _WIDEST_KM = 100.0
-"""Of a layer that is surveyed without an area."""
+"""Largest extent of a layer that is surveyed without an area."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a survey asks of servers."""
+    """What a survey asks servers for."""
 
     bounds: Bounds | None
-    """Longitudes and latitudes of the area; None for all that a layer has."""
+    """Longitudes and latitudes of the area; None for the whole layer."""
     gsd: float
     """Metres per pixel."""
     access: Access
     cache: str
-    """Folder for what they answer."""
+    """Folder in which answers are kept."""
     attribution: str = ""
-    """Instead of what they say themselves."""
+    """Attribution in place of the server's own."""
     asset: str = ""
-    """Name of the rasters of items of STAC; by their roles where it is left out."""
+    """Name of the asset of STAC items; empty to choose by role."""
 
 
 def layer_source(tiles: TileService, bounds: Bounds, name: str, url: str, attribution: str, day: date | None) -> Source:
@@ -52,11 +52,11 @@ def layer_source(tiles: TileService, bounds: Bounds, name: str, url: str, attrib
 
     Args:
         tiles: of the whole layer.
-        bounds: longitudes and latitudes of what is surveyed; tiles reach a little beyond.
-        name: what people call it.
-        url: its address.
-        attribution: whom to name.
-        day: on which it was taken, as far as it says.
+        bounds: longitudes and latitudes of the surveyed part; tiles extend a little beyond.
+        name: for people.
+        url: address of the layer.
+        attribution: that results must show.
+        day: on which the imagery was taken, if it is known.
 
     Raises:
         SurveyError: the layer has no tile there.
@@ -90,7 +90,11 @@ def layer_source(tiles: TileService, bounds: Bounds, name: str, url: str, attrib
 
 
 def surveyed_area(wanted: Wanted, boxes: Sequence[Bounds | None], url: str) -> Bounds:
-    """Longitudes and latitudes of what is surveyed: the area, as far as the layers reach."""
+    """Longitudes and latitudes of the surveyed part: the intersection of the area and the layers.
+
+    Raises:
+        SurveyError: it is empty, or no area is given and the layers are too large.
+    """
     known = [box for box in boxes if box is not None]
     layer = (
         (min(b[0] for b in known), min(b[1] for b in known), max(b[2] for b in known), max(b[3] for b in known))
@@ -117,7 +121,7 @@ def surveyed_area(wanted: Wanted, boxes: Sequence[Bounds | None], url: str) -> B
 
 
 def split_address(url: str, ours: set[str]) -> tuple[str, dict[str, str]]:
-    """An address without the parameters that are ours to fill in, and these by their names in lower case."""
+    """An address without the parameters that we fill in, and the values given for these, by lower-case name."""
     parts = urlsplit(url)
     query = parse_qsl(parts.query, keep_blank_values=True)
     given = {key.lower(): value for key, value in query if key.lower() in ours}
@@ -142,16 +146,16 @@ def with_params(base: str, more: dict[str, str]) -> str:
 
 
 def capabilities(parser: Any, url: str, wanted: Wanted, *version: str) -> Any:  # noqa: ANN401 - owslib has no types
-    """What a server says that it has; asked for once, and kept if it can be understood.
+    """The capabilities of a server; requested once, and kept if they can be parsed.
 
     Args:
-        parser: owslib's, of the kind of service.
+        parser: owslib's class for the kind of service.
         url: of the document.
-        wanted: by the survey.
-        version: of the service, where the parser wants it.
+        wanted: what the survey asks for.
+        version: of the service, if the parser needs it.
 
     Raises:
-        SurveyError: it cannot be had, or is something else.
+        SurveyError: there is no answer, or it is no capabilities document.
     """
     wanted.access.check(url)
     kept = cache_folder(wanted.cache) / f"capabilities-{hashlib.sha256(url.encode()).hexdigest()[:16]}.xml"
@@ -190,7 +194,7 @@ def some_of(names: Sequence[str]) -> str:
 
 
 def provider(service: Any) -> str:  # noqa: ANN401 - owslib has no types
-    """Who gives the imagery, and what he asks for in return."""
+    """Provider and access constraints, from the capabilities."""
     name = getattr(getattr(service, "provider", None), "name", None)
     terms = getattr(getattr(service, "identification", None), "accessconstraints", None)
     said = [str(one).strip() for one in (name, terms) if one and str(one).strip().lower() not in ("none", "")]
@@ -198,12 +202,12 @@ def provider(service: Any) -> str:  # noqa: ANN401 - owslib has no types
 
 
 def credit(wanted: Wanted, said: Sequence[str]) -> str:
-    """Whom to name: as the survey was told, else as the server says."""
+    """The attribution: that of the survey's request, otherwise the server's."""
     return wanted.attribution or "; ".join(dict.fromkeys(one for one in said if one))
 
 
 def day_of(text: str) -> date | None:
-    """The day that a time begins with, as far as it is one."""
+    """The day of a time stamp; None if it is none."""
     try:
         return date.fromisoformat(text[:10])
     except ValueError:
@@ -211,19 +215,19 @@ def day_of(text: str) -> date | None:
 
 
 def is_north_first(crs: str) -> bool:
-    """Whether coordinates of a CRS are written with northings, or latitudes, first."""
+    """Whether the first axis of a CRS is the northing or latitude."""
     return CRS.from_user_input(crs).axis_info[0].direction == "north"
 
 
 def ground_size(crs: str, bounds: Bounds, step: float) -> float:
-    """Metres on the ground of a pixel of the CRS, in the middle of an area."""
+    """Metres on the ground of a pixel of `step` CRS units, at the centre of an area."""
     x, y = Transformer.from_crs("OGC:CRS84", crs, always_xy=True).transform(*middle(bounds))
     pixel = ground_pixel(crs, Affine(step, 0, x, 0, -step, y), 1, 1)
     return math.inf if pixel is None else pixel.gsd
 
 
 def picture_format(offered: Sequence[str]) -> str:
-    """PNG, which says where a layer has nothing; else what there is."""
+    """The first of the formats that is offered: PNG, which marks where a layer has no data, before WebP and JPEG."""
     return next(
         (f for f in ("image/png", "image/png; mode=24bit", "image/webp", "image/jpeg") if f in offered), "image/png"
     )

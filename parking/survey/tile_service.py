@@ -1,4 +1,4 @@
-"""A layer that a server gives in tiles: where each lies, and its address."""
+"""A layer that a server offers as tiles: the position and the address of each tile."""
 
 import hashlib
 import math
@@ -12,7 +12,7 @@ from parking.survey.http import Access
 
 
 class TileService(BaseModel):
-    """One layer of a WMS, a WMTS or tiles by address, at one resolution. It is small, and travels with its source."""
+    """A layer of a WMS, a WMTS or XYZ tiles at one resolution. It is sent to workers with its source."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
@@ -30,14 +30,14 @@ class TileService(BaseModel):
     tile_width: int
     tile_height: int
     column: int = 0
-    """First column of what is surveyed."""
+    """First column of the surveyed part."""
     row: int = 0
     columns: int = 1
     rows: int = 1
     all_rows: int = 0
-    """Of the whole, for rows that are counted from the south."""
+    """Rows of the whole layer, for rows that are counted from the south."""
     north_first: bool = False
-    """Whether the box of an address has northings, or latitudes, first."""
+    """Whether the box in an address begins with the northing or latitude."""
 
     cache: str
     """Folder in which tiles are kept."""
@@ -45,7 +45,7 @@ class TileService(BaseModel):
 
     @property
     def key(self) -> str:
-        """What its tiles follow from: the address and the grid, not the part that is surveyed."""
+        """A hash that identifies its tiles: of the address and the grid, not of the surveyed part."""
         parts = (self.template, self.crs, self.left, self.top, self.step, self.tile_width, self.tile_height)
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
@@ -56,7 +56,7 @@ class TileService(BaseModel):
         return Affine(self.step, 0, left, 0, -self.step, top)
 
     def address(self, column: int, row: int) -> str:
-        """Of one tile."""
+        """The address of one tile."""
         south_row = self.all_rows - 1 - row
         found = self.template.replace("{x}", str(column)).replace("{y}", str(row)).replace("{-y}", str(south_row))
         return found.replace("{bbox}", ",".join(map(repr, self._box(column, row))))

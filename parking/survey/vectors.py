@@ -1,4 +1,4 @@
-"""Layers that a user brings: an area, districts, bays, kerbs; whatever GDAL's vector drivers read."""
+"""Vector layers of the user: area, districts, bays, kerbs, in any format that GDAL reads."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,37 +14,37 @@ from parking.errors import SurveyError
 from parking.survey.grid import Bounds
 
 _POLYGONS = {3, 6}
-"""Shapely's numbers for polygons and multipolygons; below those for lines."""
+"""Shapely's type ids of polygons and multipolygons; below, those of lines."""
 _LINES = {1, 5}
 _OSM = (".osm.pbf", ".osm")
 Tags = dict[str, tuple[str, ...]]
-"""Keys of OSM with the values that are meant, all where there are none; one of them is enough."""
+"""OSM keys with the accepted values, or any value if none is given; a feature needs one of them."""
 PARKING_LOTS: Tags = {"amenity": ("parking",)}
 PARKING_SPACES: Tags = {"amenity": ("parking_space",)}
 _STREETS = ("primary", "secondary", "tertiary", "unclassified", "residential", "living_street", "pedestrian", "road")
 STREETS: Tags = {"highway": _STREETS, "parking:": ()}
-"""Streets along which people park, and whatever else says how they do."""
+"""Streets along which cars park, and lines with tags of parking."""
 _NAMES = ("name", "nom", "naam", "nombre", "nome", "label", "title", "libelle", "district", "quartier", "code", "id")
-"""Columns that hold a name, in the order in which they are tried."""
+"""Columns that may contain the name, in the order in which they are tried."""
 _DENSE_DEGREES = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Shapes:
-    """Shapes, or lines, in one CRS, with the attributes of each by column."""
+    """Shapes in one CRS, with their attributes by column."""
 
     shapes: NDArray[np.object_]
     columns: dict[str, NDArray[np.object_]]
 
 
 def read_polygons(path: str, crs: str, *, osm: Tags = PARKING_LOTS) -> Shapes:
-    """The polygons of a layer, brought to a CRS.
+    """The polygons of a layer, transformed to a CRS.
 
     Args:
-        path: GeoPackage, GeoJSON, Shapefile, OSM extract or whatever else; `file.gpkg#layer` names a layer, and
+        path: GeoPackage, GeoJSON, Shapefile, OSM extract or other file; `file.gpkg#layer` names a layer, and
             `file.osm.pbf#key=value` a tag instead of the usual ones.
         crs: of the survey, or any other.
-        osm: which features of an OSM extract are meant.
+        osm: the features of an OSM extract to read.
 
     Raises:
         SurveyError: it cannot be read, has no CRS, or no polygon.
@@ -84,7 +84,7 @@ def _read(path: str, crs: str, kinds: set[int], what: str, osm: Tags) -> Shapes:
 
 
 def osm_layer(what: str) -> str:
-    """What GDAL calls the layer of an OSM extract."""
+    """GDAL's name of the layer of an OSM extract."""
     return "multipolygons" if what == "polygon" else "lines"
 
 
@@ -98,7 +98,7 @@ def _condition(key: str, values: tuple[str, ...], columns: set[str]) -> str:
     if key in columns:
         listed = ", ".join(f"'{value}'" for value in values)
         return f'"{key}" IN ({listed})' if values else f'"{key}" IS NOT NULL'
-    # A key that ends in a colon stands for all that begin so.
+    # A key that ends in a colon stands for all keys that begin with it.
     patterns = [f'%"{key}"=>"{value}"%' for value in values] or [f'%"{key}%' if key.endswith(":") else f'%"{key}"=>%']
     return " OR ".join(f"other_tags LIKE '{pattern}'" for pattern in patterns)
 

@@ -1,4 +1,4 @@
-"""What runs on a Dask worker: one block, from its sources to rows; any worker may run it, and run it again."""
+"""The task of a Dask worker: one block, from its sources to rows. It is idempotent, and any worker may run it."""
 
 import hashlib
 import os
@@ -24,26 +24,26 @@ from parking.version import code_version
 
 
 class VersionError(SurveyError):
-    """A worker runs other code than the process that asks it."""
+    """A worker runs another version of the code than the client."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What all blocks of a run have in common."""
+    """The settings of all blocks of a run."""
 
     grid: Grid
     tiling: Tiling
     threshold: float | None
     model: str
-    """SHA-256 of its file, which the plugin brought."""
+    """SHA-256 of the model file, which the plugin distributes."""
     runtime: Runtime
     threads: int
     code: str
-    """Version of the code that asks."""
+    """Code version of the client."""
 
 
 class ModelPlugin(WorkerPlugin):
-    """Brings the model file to every worker, also to those that come later or again."""
+    """Distributes the model file to every worker, also to those that join later."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -51,7 +51,7 @@ class ModelPlugin(WorkerPlugin):
         self.name = f"parking-model-{self.sha256[:16]}"
 
     def setup(self, worker: Worker | None = None) -> None:
-        """Write the file, once a machine."""
+        """Write the file, once for each machine."""
         path = model_path(self.sha256)
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ class ModelPlugin(WorkerPlugin):
 
 
 def model_path(sha256: str) -> Path:
-    """Where the workers of a machine keep a model; by user, for others may share the temporary folder."""
+    """The model file on a worker's machine, in a folder of the user's own: others may share the temporary one."""
     return Path(tempfile.gettempdir()) / f"parking-survey-{os.getuid()}" / f"{sha256}.onnx"
 
 
@@ -98,12 +98,12 @@ def _content(
         return survey_block(detector, layers, job.grid, job.tiling, block, job.threshold, bays)
     except RasterioError as error:
         cause = _first_cause(error)
-    # Outside of the handler: GDAL's own errors, which would go with it, cannot travel between processes.
+    # Outside of the handler: the error would otherwise carry GDAL's own, which cannot be pickled.
     raise SurveyError(f"Its imagery cannot be read: {cause}")
 
 
 def _first_cause(error: BaseException) -> str:
-    """What GDAL said first, which names the file."""
+    """GDAL's first message, which names the file."""
     while error.__cause__ is not None:
         error = error.__cause__
     return str(error)
