@@ -1,1 +1,1 @@
-"""Annotated images in: read, checked, stored as immutable snapshots, cut into tiles; and generated scenes."""
+"""Annotated images: read, checked, stored as immutable snapshots, cut into tiles; and generated scenes."""

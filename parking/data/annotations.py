@@ -1,4 +1,4 @@
-"""What people drew on images, as annotation tools export it, each form read by a reader of its own."""
+"""Exports of annotation tools in JSON: recognises the format and calls its reader."""
 
 import json
 import re
@@ -26,10 +26,10 @@ _READERS: dict[Format, Callable[[Any, LabelMap], list[Annotation]]] = {
 
 
 def detect_format(text: str) -> Format:
-    """Which tool wrote this JSON, by its content.
+    """The tool that wrote this JSON, by its content.
 
     Raises:
-        AnnotationError: none that we read.
+        AnnotationError: none that is supported.
     """
     return _detect(_parse(text, "The text"), "The text")
 
@@ -38,16 +38,16 @@ def read_annotations(text: str, name: str, labels: LabelMap | None = None) -> li
     """Read an export in JSON of any of the three tools.
 
     Args:
-        text: the file's content: JSON, or NDJSON with an object a line.
-        name: what messages call the file.
-        labels: what its labels mean; the usual words if left out.
+        text: content of the file: JSON, or NDJSON with an object per line.
+        name: of the file, for messages.
+        labels: meanings of its labels; by default those of the usual words.
 
     Returns:
-        An annotation an image that somebody looked at; images still waiting for their annotator have none. A record
-        that breaks the form of the others is an annotation with nothing but this problem.
+        An annotation for each image that was annotated; images still waiting for their annotator have none. A record
+        with another structure than the others gives an annotation with only this problem.
 
     Raises:
-        AnnotationError: not JSON, of an unknown form, or it breaks the form that it begins with.
+        AnnotationError: not JSON, of an unknown format, or its structure changes.
     """
     document = _parse(text, f"'{name}'")
     form = _detect(document, f"'{name}'")
@@ -62,10 +62,10 @@ def read_annotations(text: str, name: str, labels: LabelMap | None = None) -> li
 
 
 def completed(annotations: Iterable[Annotation]) -> list[Annotation]:
-    """Tell every annotation what its whole export knows: what nobody ever drew there was not looked for.
+    """Add to every annotation the classes that its whole export knows: a class never drawn there was not looked for.
 
-    A class that an export only declares counts where it is `free`: somebody looked for free places, and found none.
-    Lists of categories come with tools, and name vehicles that nobody was asked for.
+    Of classes that an export only declares, `free` alone counts: annotators looked for free places and found none.
+    Lists of categories are often a tool's default, and name vehicles that nobody was asked to draw.
     """
     found = list(annotations)
     known: dict[str, set[Label]] = defaultdict(set)
@@ -82,7 +82,7 @@ def _parse(text: str, name: str) -> Any:  # noqa: ANN401 - JSON
         return json.loads(text)
     except (json.JSONDecodeError, RecursionError) as whole:
         records = [_line(line) for line in re.split(r"\r\n|\n|\r", text) if line.strip()]
-        # A line that was cut off is an odd record among others; a text without any record is no NDJSON.
+        # A line that was cut off is one bad record among others; a text without any record is no NDJSON.
         if sum(isinstance(record, dict) for record in records) * 2 >= len(records):
             return records
         where = f"line {whole.lineno}: {whole.msg}" if isinstance(whole, json.JSONDecodeError) else "nested too deeply"

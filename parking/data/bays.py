@@ -1,4 +1,4 @@
-"""Bays that somebody knows: outlines in a file, with their attributes, brought into the pixels of an image."""
+"""Known bays: outlines in a file, with their attributes, transformed to pixels of an image."""
 
 import json
 from collections.abc import Callable
@@ -29,7 +29,7 @@ class KnownBay:
     """Its outline in pixels of the image."""
 
     feature: dict[str, Any]
-    """The feature as it was given, with its own geometry and attributes."""
+    """The GeoJSON feature of the layer, with its geometry and attributes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,10 @@ class KnownBays:
 
     bays: tuple[KnownBay, ...]
     outside: int
-    """Bays that lie beside the image for the most part, and cannot be read."""
+    """Number of bays that are mostly outside the image and cannot be judged."""
 
     collection: dict[str, Any]
-    """What the file says besides its features."""
+    """Members of the file besides its features."""
 
 
 def read_known_bays(data: bytes, name: str, raster: Raster) -> KnownBays:
@@ -51,12 +51,13 @@ def read_known_bays(data: bytes, name: str, raster: Raster) -> KnownBays:
     they are pixels with y downwards.
 
     Args:
-        data: the file's bytes.
-        name: what messages call it.
+        data: bytes of the file.
+        name: of the file, for messages.
         raster: the image.
 
     Raises:
-        BaysError: no such file, no polygon in it, an outline that crosses itself, or a CRS that does not fit the image.
+        BaysError: not such a file, no polygon in it, an outline that crosses itself, or a CRS that does not fit the
+            image.
     """
     layer = _read_geopackage(data, name) if data.startswith(b"SQLite format 3") else _read_geojson(data, name)
     features = layer.get("features") or []
@@ -91,7 +92,7 @@ def _read_geojson(data: bytes, name: str) -> dict[str, Any]:
 
 
 def _read_geopackage(data: bytes, name: str) -> dict[str, Any]:
-    """A GeoPackage's first layer of polygons, as GeoJSON has it, with its CRS."""
+    """The first layer of polygons of a GeoPackage, as GeoJSON, with its CRS."""
     from tempfile import TemporaryDirectory
 
     from parking.optional import required
@@ -122,7 +123,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a layer holds
 
 
 def _polygon(feature: dict[str, Any], what: str) -> shapely.Polygon:
-    """A feature's polygon, the largest where it has several."""
+    """The polygon of a feature, the largest if it has several."""
     try:
         found = shape(feature["geometry"])
     except Exception as error:
@@ -140,7 +141,7 @@ def _polygon(feature: dict[str, Any], what: str) -> shapely.Polygon:
 
 
 def _to_pixels(raster: Raster, layer: dict[str, Any], name: str) -> Callable[[Points], Points]:
-    """What turns (N, 2) positions of the layer into pixels of the image."""
+    """The transformation of (N, 2) positions of the layer to pixels of the image."""
     said = ((layer.get("crs") or {}).get("properties") or {}).get("name")
     if raster.crs is None or raster.transform is None:
         if said and not str(said).startswith("ENGCRS"):
@@ -149,7 +150,7 @@ def _to_pixels(raster: Raster, layer: dict[str, Any], name: str) -> Callable[[Po
                 "georeferenced image, or bays in its pixels without a CRS."
             )
         return lambda points: points
-    # Here, because few images have a place on Earth, and PROJ takes its time to import.
+    # Imported late: PROJ is slow to import, and few images are georeferenced.
     import pyproj
 
     try:

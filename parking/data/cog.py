@@ -10,11 +10,11 @@ __all__ = ["cog"]
 
 
 def cog(values: NDArray[np.float32], raster: Raster) -> bytes:
-    """A band of float32 as a cloud-optimised GeoTIFF, with the overviews that a GIS draws first.
+    """A band of float32 as a cloud-optimised GeoTIFF with overviews.
 
     Args:
         values: (H, W), as large as the raster.
-        raster: says where on Earth they lie; it has a CRS that GDAL knows, and a transform.
+        raster: gives CRS and transform, which it must have.
     """
     with MemoryFile() as file:
         with file.open(

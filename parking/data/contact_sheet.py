@@ -1,4 +1,4 @@
-"""A contact sheet: every scene of a snapshot with what was drawn in it, small, on one picture."""
+"""A contact sheet: thumbnails of every scene of a snapshot with its annotations, in one image."""
 
 from collections.abc import Sequence
 
@@ -29,14 +29,14 @@ def contact_sheet(store: Store, snapshot: Snapshot, *, columns: int = 5, thumb: 
     Args:
         store: where the images are.
         snapshot: whose scenes to show, in its own order.
-        columns: thumbnails a row.
+        columns: thumbnails per row.
         thumb: edge of the square that a thumbnail must fit, in pixels.
 
     Returns:
         (H, W, 3) RGB.
 
     Raises:
-        DatasetError: the snapshot holds no scene, or an image is gone.
+        DatasetError: the snapshot has no scene, or an image is missing.
     """
     if not snapshot.scenes:
         raise DatasetError(f"Dataset {snapshot.version} holds no scene to show. Ingest some first.")

@@ -47,12 +47,12 @@ _LATER_FIELDS = ("vehicles", "stalls", "ignored", "annotated")
 
 @dataclass(frozen=True, slots=True)
 class Ingestion:
-    """What an ingestion did.
+    """The result of an ingestion.
 
     Attributes:
-        snapshot: the dataset, new or found.
-        copied: images that the store did not have yet.
-        is_new: whether this version was not there before.
+        snapshot: the dataset, new or existing.
+        copied: number of images that were new to the store.
+        is_new: whether this version did not exist before.
     """
 
     snapshot: Snapshot
@@ -75,28 +75,28 @@ def ingest(
 ) -> Ingestion:
     """Make a snapshot of a folder or bucket of images and annotation files.
 
-    Images are found anywhere below the source and matched to annotations by name. What cannot be used goes to the
-    quarantine with its reason. The same content gives the same version, wherever it lies, and copies nothing.
+    Images are found anywhere below the source and matched to annotations by name. Unusable ones go to the quarantine
+    with a reason. The same content gives the same version, whatever its location, and is not copied again.
 
     Args:
-        source: a folder, or `s3://bucket/prefix`; or several, each with images and annotations of its own. Of an image
-            that is in two, what the first says counts.
-        store: where the snapshot and its images go.
-        also: further sources, each with images and annotations of its own, such as corrections that nobody reviewed.
-        also_test: whether scenes of these may be test scenes. Else they teach only, and which scenes test does not
-            depend on them; one that shows the picture of a test scene is left out.
-        labels: what labels mean that are none of the usual words: `pkw=vehicle,bucht=stall`.
-        group_by: regular expression that finds in an image's path what place it shows; images of one place are never
-            on two sides of a split. Empty: the usual names of tiles and frames, and overlapping ground.
-        test_share: share of the scenes that are frozen for tests.
+        source: a folder or `s3://bucket/prefix`, or several, each with its own images and annotations. For an image
+            in two of them, the annotations of the first count.
+        store: for the snapshot and its images.
+        also: further sources, each with its own images and annotations, such as corrections that nobody reviewed.
+        also_test: whether scenes of `also` may be test scenes. If not, they are used for training only and do not
+            change the choice of test scenes; one that shows the same image as a test scene is left out.
+        labels: meanings of labels that are not among the usual words: `pkw=vehicle,bucht=stall`.
+        group_by: regular expression for the part of an image's path that names its place; images of one place are on
+            the same side of a split. Empty: the usual names of tiles and frames, and overlapping ground.
+        test_share: share of the scenes that are frozen as test scenes.
         max_quarantined: share of the annotated images that may be unusable.
         progress: called after each image.
         max_megapixels: larger images are unusable.
 
     Raises:
-        DatasetError: nothing there, or nothing usable.
-        AnnotationError: no annotation file, or one that we do not read.
-        LabelsError: the mapping of labels cannot be read, or names a label that is not there.
+        DatasetError: there is no image, or no usable scene.
+        AnnotationError: there is no annotation file, or one in an unknown format.
+        LabelsError: the mapping of labels is malformed, or names a label that does not occur.
         QuarantineError: too many images are unusable; the message lists them.
         StoreError: the source or the store refused, or is full.
     """
@@ -128,7 +128,7 @@ def ingest(
 def _draft(
     files: SourceFiles, annotations: Sequence[Annotation], store: Store, max_megapixels: float, progress: Progress
 ) -> Draft:
-    """All of one source, checked and copied."""
+    """The scenes of one source, checked and copied."""
     draft = Draft(files, store, max_megapixels)
     draft.add(annotations, progress)
     return draft
@@ -148,7 +148,7 @@ def _check_quarantine(source: str, draft: Draft, limit: float) -> None:
 
 
 def _publish(store: Store, source: str, draft: Draft, test_share: float, group_by: str) -> tuple[Snapshot, bool]:
-    """Write the manifest, and after it the pointer to it: a reader finds all of a snapshot or none."""
+    """Write the manifest, then the pointer to it, so that readers never see an incomplete snapshot."""
     scenes, spoiling = _assign(draft.candidates, test_share, group_by)
     left_out = tuple(
         sorted((*draft.quarantine, *draft.unusable, *spoiling), key=lambda item: (item.image, item.reason))
@@ -173,7 +173,7 @@ def _publish(store: Store, source: str, draft: Draft, test_share: float, group_b
 def _assign(
     candidates: Sequence[Candidate], test_share: float, group_by: str
 ) -> tuple[tuple[Scene, ...], list[Quarantined]]:
-    """Give every scene its group and its side of the split, in order; and those that would teach what is tested."""
+    """Assign a group and a split to every scene; also returns scenes that would leak test scenes into training."""
     ordered = sorted(candidates, key=lambda candidate: (candidate.scene.name, candidate.scene.sha256))
     pairs = [
         *alike([candidate.fingerprint for candidate in ordered]),
@@ -207,6 +207,6 @@ def _version(scenes: Sequence[Scene], quarantine: Sequence[Quarantined]) -> str:
 
 
 def _content(scene: Scene) -> dict[str, Any]:
-    """What a version follows from; fields of later times count where they say something, so older sets keep theirs."""
+    """The content that is hashed to a version; newer fields count only if set, so older datasets keep theirs."""
     unsaid = {name for name in _LATER_FIELDS if getattr(scene, name) == Scene.model_fields[name].default}
     return scene.model_dump(mode="json", exclude=unsaid)

@@ -1,4 +1,4 @@
-"""Change images as the world changes them, to see whether the monitoring notices."""
+"""Simulated domain shifts of images (night, haze, snow), to test the monitoring."""
 
 from typing import Literal
 
@@ -12,11 +12,11 @@ Shift = Literal["night", "haze", "season"]
 
 
 def apply_shift(pixels: NDArray[np.uint8], shift: Shift, seed: int = 0) -> NDArray[np.uint8]:
-    """An (H, W, 3) image as it would look by night, in haze, or under snow; strong, but such as cameras record.
+    """An (H, W, 3) image as it would be taken at night, in haze, or with snow; strong, but realistic.
 
     Args:
         pixels: an image taken by day.
-        shift: what changes.
+        shift: the kind.
         seed: decides the strength and the noise.
     """
     rng = np.random.default_rng(seed)
@@ -33,7 +33,7 @@ def apply_shift(pixels: NDArray[np.uint8], shift: Shift, seed: int = 0) -> NDArr
 
 
 def _night(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Little light, from lamps of sodium here and there, and the noise of a sensor at its limit."""
+    """Little light, from a few sodium lamps, and sensor noise."""
     height, width = image.shape[:2]
     glow = np.zeros((height, width), np.float32)
     reach = max(8, round(max(height, width) / 9))
@@ -48,7 +48,7 @@ def _night(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.f
 
 
 def _haze(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Air that scatters: every pixel moves towards the light of the sky, in banks, and detail softens.
+    """Scattering by the air: pixels move towards the airlight, by varying amounts, and contrast is lost.
 
     Source of the model: E. J. McCartney, "Optics of the Atmosphere" (1976).
     """
@@ -60,7 +60,7 @@ def _haze(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.fl
 
 
 def _snow(image: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Winter: green turns to brown, and snow lies wherever nobody drives or sweeps, in a low and cold light."""
+    """Winter: vegetation turns brown, snow lies off the driven ground, and the light is weak and bluish."""
     grey = image.mean(axis=2, keepdims=True)
     bare = (0.4 * image + 0.6 * grey) * np.array([1.04, 1.0, 0.94], np.float32)
     green = np.clip((image[:, :, 1:2] - image[:, :, ::2].mean(axis=2, keepdims=True)) * 12, 0, 1)

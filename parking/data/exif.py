@@ -1,4 +1,4 @@
-"""What a camera notes beside its picture: how it was held, and on which day."""
+"""EXIF and XMP metadata: orientation, and the day on which an image was taken."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -10,25 +10,25 @@ from PIL import ExifTags
 
 _XMP_TAKEN = re.compile(rb"""exif:DateTimeOriginal\s*(?:=\s*["']|>)\s*(\d{4}-\d\d-\d\d)""")
 _LATEST = timedelta(days=1)
-"""How far ahead a clock may be, by its time zone; a day after that is none."""
+"""How far in the future a time stamp may be, because of time zones; later ones are ignored."""
 
 # Not `DateTime`, which is when the file was last changed, nor `DateTimeDigitized`, which is when a print was scanned:
-# an old image would look fresh.
+# an old image would seem new.
 _TAKEN = ExifTags.Base.DateTimeOriginal
 
 
 def orientation_of(read_tags: Callable[[], Mapping[int, object]]) -> int:
-    """The orientation among EXIF or TIFF tags, 1 to 8; 1, upright, where there is none or a damaged one."""
+    """The orientation tag of EXIF or TIFF, 1 to 8; 1 (upright) if it is missing or damaged."""
     found = _tag(read_tags, ExifTags.Base.Orientation)
     return found if isinstance(found, int) and 1 <= found <= 8 else 1
 
 
 def day_taken(read_exif: Callable[[], Mapping[int, object]], xmp: object = None) -> date | None:
-    """The day on which a picture was taken; None where nothing says it.
+    """The day on which an image was taken; None if it is not known.
 
     Args:
         read_exif: reads the tags of the EXIF directory.
-        xmp: the XMP packet, where there is one.
+        xmp: the XMP packet, if there is one.
     """
     day = parse_day(_tag(read_exif, _TAKEN))
     if day is None and isinstance(xmp, bytes) and (found := _XMP_TAKEN.search(xmp)):
@@ -37,7 +37,7 @@ def day_taken(read_exif: Callable[[], Mapping[int, object]], xmp: object = None)
 
 
 def parse_day(stamp: object) -> date | None:
-    """The day that a time stamp of EXIF or ISO 8601 names; None where it names none that has been."""
+    """The day of a time stamp in EXIF's format or ISO 8601; None if it is malformed or in the future."""
     text = stamp.decode("ascii", "replace") if isinstance(stamp, bytes) else str(stamp)
     digits = re.match(r"\s*(\d{4})[:/-]?(\d\d)[:/-]?(\d\d)(?!\d)", text)
     try:
@@ -48,7 +48,7 @@ def parse_day(stamp: object) -> date | None:
 
 
 def upright(pixels: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:
-    """(H, W, …) as a person would hold it, by the orientation that EXIF and TIFF know, 1 to 8."""
+    """(H, W, …) turned upright by the orientation tag of EXIF or TIFF, 1 to 8."""
     if orientation >= 5:
         pixels = pixels.swapaxes(0, 1)
     across, down = {2: (-1, 1), 3: (-1, -1), 4: (1, -1), 6: (-1, 1), 7: (-1, -1), 8: (1, -1)}.get(orientation, (1, 1))
@@ -56,8 +56,8 @@ def upright(pixels: NDArray[np.generic], orientation: int) -> NDArray[np.generic
 
 
 def _tag(read_tags: Callable[[], Mapping[int, object]], tag: int) -> object:
-    """One tag; None where it is missing, or damaged: Pillow decodes each as it is asked for."""
+    """The value of a tag; None if it is missing or damaged, which Pillow notices only on access."""
     try:
         return read_tags().get(tag)
-    except Exception:  # noqa: BLE001 - a camera's notes may be damaged in any way; the picture is what matters
+    except Exception:  # noqa: BLE001 - metadata may be damaged in any way; the image can still be used
         return None

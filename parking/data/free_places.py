@@ -1,4 +1,4 @@
-"""What a scene says of parking: which places are free, which classes were looked for, and what is unknown."""
+"""Free places, vehicles, bays and unknown ground of a scene, from its shapes; and the annotated classes."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -13,21 +13,21 @@ from parking.data.snapshot import AnnotatedClass
 from parking.data.vocabulary import Label
 
 TAKEN_SHARE = 0.15
-"""A bay is free where less of it lies under vehicles: drawn by hand, a neighbour's car reaches in a little."""
+"""Share of a bay under vehicles from which it is taken: outlines drawn by hand overlap neighbouring bays a little."""
 
 HIDDEN_SHARE = 0.25
-"""And where less of it lies under things to ignore: what stands in a bay, or hides it, leaves no place there."""
+"""Share of a bay under ignored ground from which it is not used as a free place."""
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """What is known of a scene.
+    """What is known about parking in a scene.
 
     Attributes:
         free: free places.
         vehicles: vehicles.
         stalls: bays, free or taken.
-        ignored: ground of which nothing is known.
+        ignored: ground with unknown classes.
         annotated: classes that were looked for.
     """
 
@@ -39,12 +39,12 @@ class Places:
 
 
 def places_of(shapes: Iterable[Shape], known: Collection[Label], refused: Collection[Label] = ()) -> Places:
-    """Sort a scene's shapes, and tell free bays from taken ones.
+    """Sort the shapes of a scene, and separate free bays from taken ones.
 
     Args:
         shapes: what was drawn, clipped to the image.
-        known: meanings that the whole export uses.
-        refused: meanings of things in this scene that could not be used.
+        known: labels that the whole export uses.
+        refused: labels of shapes in this scene that could not be used.
     """
     drawn: dict[Label, list[Ring]] = {"free": [], "occupied": [], "stall": [], "vehicle": [], "ignore": []}
     for shape in shapes:
@@ -65,7 +65,7 @@ def places_of(shapes: Iterable[Shape], known: Collection[Label], refused: Collec
 
 
 def _annotated(drawn: dict[Label, list[Ring]], known: set[Label], refused: set[Label]) -> tuple[AnnotatedClass, ...]:
-    """Classes that somebody looked for in this scene.
+    """The classes that were annotated in this scene.
 
     Free places and vehicles are looked for in every image of an export that knows them. Bays are not: where no bay is
     drawn, they may not have been drawn yet, and nothing says where free ground is.
@@ -83,7 +83,7 @@ def _annotated(drawn: dict[Label, list[Ring]], known: set[Label], refused: set[L
 
 
 def free_stalls(stalls: list[Ring], taken: list[Ring], hidden: list[Ring]) -> list[Ring]:
-    """Bays of which less than `TAKEN_SHARE` lies under one outline list, and less than `HIDDEN_SHARE` under another."""
+    """Bays with less than `TAKEN_SHARE` under the first outlines, and less than `HIDDEN_SHARE` under the second."""
     if not stalls:
         return []
     free = (_covered(stalls, taken) < TAKEN_SHARE) & (_covered(stalls, hidden) < HIDDEN_SHARE)

@@ -1,4 +1,4 @@
-"""Where an open source lies: by its transform, by ground control points, or roughly by a camera model."""
+"""The position of an open dataset: by transform, by ground control points, or roughly by a camera model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +15,8 @@ from rasterio.transform import RPCTransformer
 from parking.data.georeference import GroundPixel, ground_pixel, ground_pixel_at
 
 _GOOD_FIT_M = 1.0
-"""Metres that ground control points may be off a plane: more, and places would lie on their neighbours."""
+"""Largest residual in metres of ground control points against an affine transform; beyond it, places would be displaced
+by their own width."""
 _LEAST_POINTS = 3
 """Ground control points that define a plane."""
 _FIT_FOR_SIZE = 0.02
@@ -24,28 +25,28 @@ _FIT_FOR_SIZE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Geolocation:
-    """What a source says of its place on Earth."""
+    """Position and resolution of a dataset."""
 
     crs: CRS | None = None
-    """None where it lies nowhere, or nobody can say where exactly."""
+    """None if the position is unknown or inexact."""
 
     transform: Affine | None = None
-    """From pixel corners to the CRS; None where that is."""
+    """From pixel corners to the CRS; None if there is no CRS."""
 
     gsd: float | None = None
-    """Ground sample distance in metres a pixel."""
+    """Ground sample distance in metres per pixel."""
 
     warnings: tuple[str, ...] = ()
-    """Why it says less than one would think, a sentence each."""
+    """Why the position is not exact, a sentence each."""
 
 
 def geolocation_of(dataset: DatasetReader) -> Geolocation:
-    """Where an open source lies.
+    """The position of an open dataset.
 
-    A transform counts before ground control points, and these before a camera model. Where positions would be off by
-    more than a metre, it has none, and a warning says what to do.
+    A transform takes precedence over ground control points, and these over a camera model. If positions would be off
+    by more than a metre, there is no transform, and a warning says what to do.
     """
-    # Without a transform, as in a `.tfw` that was left behind, GDAL gives the identity: a place off Africa.
+    # Without a transform, as when a `.tfw` is missing, GDAL gives the identity: a position off Africa.
     if dataset.crs and not dataset.transform.is_identity:
         return _by_transform(dataset.crs, dataset.transform, dataset)
     points, crs = dataset.gcps
@@ -61,7 +62,7 @@ def _by_transform(crs: CRS, transform: Affine, dataset: DatasetReader) -> Geoloc
     if pixel is None:
         return Geolocation(warnings=("The image names a coordinate system, but no place on Earth in it.",))
     if dataset.rpcs:
-        # Such images are sold projected to one height. Orthorectified ones may keep the model, and look alike.
+        # Images may be projected to a constant height. Orthorectified ones may keep the model, and seem the same.
         warning = (
             "The image has a camera model (RPC) beside its transform: unless it was orthorectified, relief moves its "
             "positions by metres."
@@ -95,7 +96,7 @@ def _not_placed(reason: str) -> Geolocation:
 
 
 def _unwrapped(places: NDArray[np.float64], crs: CRS) -> NDArray[np.float64]:
-    """Positions (N, 2) in one piece: longitudes on both sides of the 180th meridian are counted on beyond it."""
+    """Positions (N, 2) with continuous longitudes: on both sides of the 180th meridian they go beyond it."""
     if not crs.is_geographic:
         return places
     turns = np.round((places[:, 0] - places[0, 0]) / 360)
@@ -103,7 +104,7 @@ def _unwrapped(places: NDArray[np.float64], crs: CRS) -> NDArray[np.float64]:
 
 
 def _plane(pixels: NDArray[np.float64], places: NDArray[np.float64]) -> Affine | None:
-    """The affine that fits best by least squares, both (N, 2); None where the points lie on a line."""
+    """The least-squares affine between two arrays (N, 2); None if the points lie on a line."""
     if len(pixels) < _LEAST_POINTS or not (np.isfinite(pixels).all() and np.isfinite(places).all()):
         return None
     # About their means: metres of a projection have seven digits before a tenth of a pixel is said.

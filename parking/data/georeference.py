@@ -1,4 +1,4 @@
-"""Where on Earth pixels lie: how large they are on the ground, and how well their positions are known."""
+"""Georeferencing: size of pixels on the ground, and the way to WGS 84 with its accuracy."""
 
 import math
 import warnings
@@ -28,7 +28,7 @@ warnings.filterwarnings("ignore", "Best transformation is not available")
 
 @dataclass(frozen=True, slots=True)
 class GroundPixel:
-    """What a pixel at the middle of an image covers on the ground."""
+    """Size on the ground of a pixel at the centre of an image."""
 
     across: float
     """Metres from a pixel to its right neighbour."""
@@ -37,7 +37,7 @@ class GroundPixel:
     """Metres from a pixel to the one below."""
 
     shear: float
-    """Degrees by which the angle between these two is off a right one."""
+    """Difference from a right angle between these two, in degrees."""
 
     @property
     def gsd(self) -> float:
@@ -47,14 +47,14 @@ class GroundPixel:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """How positions in a coordinate reference system become longitude and latitude."""
+    """The transformation of a CRS to longitude and latitude."""
 
     transformer: Transformer
     accuracy_m: float | None
-    """Metres that positions may be off after the change of datum, as EPSG has it; None where nobody knows."""
+    """Accuracy of the datum shift in metres, by EPSG; None if it is unknown."""
 
     missing: str | None
-    """What PROJ would need to do better, as a sentence."""
+    """The grid with which PROJ would be more accurate, as a sentence."""
 
     def to_wgs84(
         self, xs: Sequence[float] | NDArray[np.float64], ys: Sequence[float] | NDArray[np.float64]
@@ -62,7 +62,7 @@ class Placement:
         """Longitudes and latitudes of points.
 
         Raises:
-            ValueError: they have no place on Earth.
+            ValueError: they cannot be transformed.
         """
         try:
             longitudes, latitudes = self.transformer.transform(np.asarray(xs), np.asarray(ys), errcheck=True)
@@ -74,7 +74,7 @@ class Placement:
 
 
 def placement(crs: Any, x: float, y: float) -> Placement:  # noqa: ANN401 - whatever names a CRS
-    """The best way to WGS 84 at a point, of those that PROJ has the grids for.
+    """The most accurate transformation to WGS 84 at a point for which PROJ has the grids.
 
     Args:
         crs: a CRS of rasterio or pyproj, its WKT, or a name such as `EPSG:2154`.
@@ -82,7 +82,7 @@ def placement(crs: Any, x: float, y: float) -> Placement:  # noqa: ANN401 - what
         y: of the point.
 
     Raises:
-        ValueError: the CRS, or the point in it, has no place on Earth.
+        ValueError: the CRS is not tied to the Earth, or the point is outside of it.
     """
     try:
         system = horizontal(crs)
@@ -94,7 +94,7 @@ def placement(crs: Any, x: float, y: float) -> Placement:  # noqa: ANN401 - what
 
 
 def horizontal(crs: Any) -> CRS:  # noqa: ANN401 - as above
-    """A CRS as pyproj has it, without heights; raises ProjError where there is no such CRS."""
+    """The two-dimensional CRS of pyproj; raises ProjError if there is no such CRS."""
     system = CRS.from_user_input(crs)
     return system.sub_crs_list[0] if system.is_compound else system.to_2d()
 
@@ -125,10 +125,10 @@ def _missing(group: TransformerGroup) -> str | None:
 
 
 def ground_pixel(crs: Any, transform: Affine, width: int, height: int) -> GroundPixel | None:  # noqa: ANN401
-    """The size of the pixel at the middle of an image, whatever the units of its CRS.
+    """The size of the pixel at the centre of an image, whatever the units of its CRS.
 
     Measured on the ellipsoid: degrees, feet, Web Mercator (whose metres shrink by the cosine of the latitude) and the
-    180th meridian all come out right. None where the image has no place on Earth, and no unit of length either.
+    180th meridian are all handled. None if the CRS is neither tied to the Earth nor has a unit of length.
     """
     a, b, c, d, e, f = transform[:6]
     columns, rows = np.array([0.0, _STEP, 0.0]) + width / 2, np.array([0.0, 0.0, _STEP]) + height / 2
@@ -150,7 +150,7 @@ def ground_pixel_at(longitudes: NDArray[np.float64], latitudes: NDArray[np.float
 
 
 def _planar(transform: Affine, system: CRS) -> GroundPixel | None:
-    """A site's own system lies nowhere on Earth, and has metres or feet all the same."""
+    """For local (engineering) systems, which are not tied to the Earth but have a unit of length."""
     a, b, _, d, e, _ = transform[:6]
     unit = system.axis_info[0].unit_conversion_factor if system.axis_info else 0.0
     turn = math.degrees(math.atan2(d, a) - math.atan2(e, b))

@@ -35,17 +35,17 @@ from parking.errors import ImageError, ImageTooLargeError
 
 __all__ = ["day_taken", "read_tiff"]
 
-# GDAL would take a twentieth of the machine's memory, which need not be the container's.
+# GDAL's default is a twentieth of the machine's memory, which may be more than the container has.
 os.environ.setdefault("GDAL_CACHEMAX", "64")
 
-# A plain TIFF is welcome: it only has no GSD. Said here, once, before there are threads: `catch_warnings` exchanges the
-# filters of the whole process, so that threads that decode would take them from each other.
+# A TIFF without georeference is accepted. Filtered here, before threads start: `catch_warnings` is not thread-safe,
+# since it exchanges the filters of the whole process.
 warnings.filterwarnings("ignore", "Dataset has no geotransform")
 
 _TAKEN = ("ACQUISITIONDATETIME", "EXIF_DateTimeOriginal")
-"""Where GDAL keeps the day on which an image was taken. Not TIFF's own `DateTime`: that is when it was saved."""
+"""GDAL's metadata with the day on which an image was taken; TIFF's own `DateTime` is when it was saved."""
 _MOST_BYTES = 12
-"""Bytes that may be read for each pixel that an image may have: three bands of 32 bits."""
+"""Limit of bytes to read, per pixel of the limit of pixels: three bands of 32 bits."""
 
 
 def read_tiff(data: bytes, decoding: Decoding) -> Raster:
@@ -67,7 +67,7 @@ def read_tiff(data: bytes, decoding: Decoding) -> Raster:
 
 @contextmanager
 def _opened(data: bytes, picture: TiffPicture | None) -> Iterator[DatasetReader]:
-    """The picture that is meant; GDAL alone would take the first, which may be a preview."""
+    """Open the main picture; GDAL alone opens the first, which may be a preview."""
     with MemoryFile(data) as file:
         if picture is None or picture.is_first:
             with file.open(driver="GTiff") as dataset:
@@ -78,7 +78,7 @@ def _opened(data: bytes, picture: TiffPicture | None) -> Iterator[DatasetReader]
 
 
 def _check_bytes(dataset: DatasetReader, name: str, max_megapixels: float) -> None:
-    """A pixel may have hundreds of bands, or sixteen bytes a band: a limit on pixels alone limits no memory."""
+    """Limit the bytes to read: a pixel may have hundreds of bands, or sixteen bytes per band."""
     if any("complex" in kind for kind in dataset.dtypes):
         raise ImageError(f"'{name}' has complex values, as radar has. Export its brightness.")
     size = max(np.dtype(kind).itemsize for kind in dataset.dtypes)
@@ -107,7 +107,7 @@ def _decoded(dataset: DatasetReader, picture: TiffPicture | None, decoding: Deco
         mask,
         replace(frame, stretch=rendering.stretch, warnings=(*place.warnings, *_several(picture))),
         acquired=day_taken(dataset) or (picture.taken if picture else None),
-        # Where the transform places the pixels, it places them as they lie.
+        # A transform refers to the pixels as they are stored.
         orientation=picture.orientation if picture and place.transform is None else 1,
         gsd=decoding.finest if smaller else None,
     )
@@ -149,6 +149,6 @@ def _several(picture: TiffPicture | None) -> tuple[str, ...]:
 
 
 def day_taken(dataset: DatasetReader) -> date | None:
-    """The day on which an image was taken, as far as GDAL says it."""
+    """The day on which an image was taken, by GDAL's metadata; None if it is not known."""
     tags = {**dataset.tags(), **dataset.tags(ns="IMAGERY")}
     return next((day for key in _TAKEN if (day := parse_day(tags.get(key)))), None)

@@ -1,4 +1,4 @@
-"""Which scenes show the same ground, so that they never fall on two sides of a split."""
+"""Groups of scenes that show the same ground, which a split must not separate."""
 
 import re
 from collections import defaultdict
@@ -19,22 +19,22 @@ _USUAL = (
     re.compile(r"^(DJI[_-]\d+)[_-]\d+$"),  # frames of one flight
     re.compile(r"(?:^|[_-])(MOS\d?)\d\d$"),  # the KIT AIS data set: frames are numbered on, a hundred a place
 )
-"""Names of images whose beginning says what place they show."""
+"""Names of images that begin with the name of a place."""
 
 _FEWEST = 4
-"""Groups, below which a guess by names would leave nothing to test on."""
+"""Fewest groups for which the guess by names is used: with less, there would be no test scenes."""
 
 _SHARED = 0.02
-"""Tiles that were cut edge to edge share a little by rounding; beyond it they show the same ground."""
+"""Share of overlap beyond which images show the same ground; adjoining tiles overlap a little by rounding."""
 
 
 def places_by_name(keys: Sequence[str], pattern: str = "") -> list[Hashable]:
-    """For each image the place that its name tells; None where it tells none.
+    """For each image the place in its name; None if there is none.
 
     Args:
         keys: paths of the images below their source.
-        pattern: regular expression that is searched for in a path without its extension; the place is what its groups
-            hold, or all of it where it has none. Without one, the usual names of tiles and frames are known.
+        pattern: regular expression, searched for in a path without its extension; the place is the text of its groups,
+            or of the whole match. By default, the usual names of tiles and frames are recognised.
 
     Raises:
         DatasetError: the pattern is no regular expression, or is found in no name.
@@ -60,7 +60,7 @@ def _usual(stem: str) -> Hashable:
 
 
 def _unless_too_few(places: list[Hashable]) -> list[Hashable]:
-    """Guessed places, unless nearly all images would be one: a mosaic that was cut into tiles still has to be split."""
+    """The guessed places, unless nearly all images would be one group: a tiled mosaic must still be split."""
     groups = len(set(places) - {None}) + places.count(None)
     if groups >= min(_FEWEST, len(places)):
         return places
@@ -73,7 +73,7 @@ def _unless_too_few(places: list[Hashable]) -> list[Hashable]:
 
 
 def connected(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
-    """For each of `count` things the smallest number of those that it is joined to, directly or through others."""
+    """For each of `count` items the smallest index in its connected component."""
     parents = list(range(count))
 
     def root(index: int) -> int:
@@ -89,7 +89,7 @@ def connected(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
 
 
 def same(places: Sequence[Hashable]) -> list[tuple[int, int]]:
-    """Pairs that join all that have the same place; None is no place."""
+    """Pairs that connect all items with the same place; None is no place."""
     members: dict[Hashable, list[int]] = defaultdict(list)
     for index, place in enumerate(places):
         if place is not None:
@@ -98,10 +98,10 @@ def same(places: Sequence[Hashable]) -> list[tuple[int, int]]:
 
 
 def footprint(raster: Raster) -> shapely.Polygon | None:
-    """The ground of a georeferenced image in degrees; None where it does not say."""
+    """Footprint of a georeferenced image in degrees; None for other images."""
     if raster.crs is None or raster.transform is None:
         return None
-    # GDAL's bindings take half a second to import, and most images are no GeoTIFF.
+    # Imported late: GDAL's bindings take half a second, and most images are no GeoTIFF.
     from rasterio.errors import CRSError
     from rasterio.warp import transform
 
@@ -111,7 +111,7 @@ def footprint(raster: Raster) -> shapely.Polygon | None:
         east, north = transform(raster.crs, "EPSG:4326", xs, ys)
     except CRSError:
         return None
-    # Across the 180th meridian the corners span the globe: such an image is compared by its look alone.
+    # Across the 180th meridian the corners span the globe: such an image is compared by its fingerprint only.
     sound = np.isfinite([*east, *north]).all() and max(east) - min(east) < 180
     return shapely.Polygon(zip(east, north, strict=True)) if sound else None
 

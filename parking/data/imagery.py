@@ -1,4 +1,4 @@
-"""Images in, rasters out: one reader for every format that we accept."""
+"""Reads images of every accepted format as rasters."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from parking.errors import ImageError
 __all__ = ["EXTENSIONS", "Raster", "Stretch", "encode_png", "read_raster", "resample"]
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff")
-"""File names that can be images of ours; what a file really is, its bytes decide."""
+"""Suffixes of accepted images; the format itself is recognised by the bytes."""
 
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -31,17 +31,17 @@ def read_raster(
 
     Args:
         source: a file, or the bytes of one.
-        name: what messages call it; the file's name by default.
+        name: for messages; by default the name of the file.
         max_megapixels: limit for the image.
-        stretch: which values become black and white, instead of what the values suggest. Images of 8 bits stay as they
-            are without it.
-        gsd: metres a pixel, where somebody knows better than the file.
-        finest: metres a pixel that are fine enough. An opaque image of 8 bits and more than 16 megapixels that is known
-            to be finer is resampled to it while it is decoded, which takes a fraction of the memory.
+        stretch: values that become black and white, in place of percentiles. Without it, images of 8 bits are not
+            stretched.
+        gsd: metres per pixel, in place of the file's.
+        finest: finest resolution that is needed, in metres per pixel. An opaque image of 8 bits and more than 16
+            megapixels that is known to be finer is resampled to it while decoding, with a fraction of the memory.
 
     Raises:
         ImageTooLargeError: more pixels than the limit.
-        ImageError: not such an image, or damaged.
+        ImageError: not an image of these formats, or damaged.
     """
     if isinstance(source, Path):
         name = name or source.name
@@ -51,7 +51,7 @@ def read_raster(
             raise ImageError(f"'{name}' cannot be read: {error.strerror or error}. Check the path.") from error
     decoding = Decoding(name or "image", max_megapixels, stretch, gsd, finest)
     if source.startswith(_TIFF_STARTS):
-        # GDAL's bindings take half a second to import, and most images are no TIFF.
+        # Imported late: GDAL's bindings take half a second, and most images are no TIFF.
         from parking.data.geotiff import read_tiff
 
         return read_tiff(source, decoding)

@@ -119,7 +119,7 @@ def pixel_size(raster: Raster | Frame, gsd: float) -> tuple[float, float]:
     """
     if raster.crs is None or raster.transform is None:
         return gsd, gsd
-    # Here, because few images have a place on Earth, and PROJ takes its time to import.
+    # Imported late: PROJ is slow to import, and few images are georeferenced.
     from parking.data.georeference import ground_pixel
 
     pixel = ground_pixel(raster.crs, raster.transform, raster.width, raster.height)

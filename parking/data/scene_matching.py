@@ -1,4 +1,4 @@
-"""A dataset in the making: annotations are matched to images, checked, and the images copied."""
+"""Matches annotations to images, checks them, and copies the images to the store."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -28,7 +28,7 @@ from parking.storage import Store
 
 
 class _UnusableSceneError(Exception):
-    """Why a scene cannot be used."""
+    """A scene cannot be used; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Candidate:
         scene: the scene, its group still empty.
         fingerprint: of the image (`parking.data.duplicates`).
         key: path of the image in its source.
-        ground: what it shows in degrees, where the file says.
+        ground: footprint in degrees, if it is georeferenced.
     """
 
     scene: Scene
@@ -47,11 +47,11 @@ class Candidate:
     key: str
     ground: shapely.Polygon | None
     may_test: bool = True
-    """Whether it may be a test scene; else it only teaches."""
+    """Whether it may be a test scene; otherwise it is for training only."""
 
 
 class Draft:
-    """A snapshot in the making: annotations are matched to images, checked and copied one at a time."""
+    """The scenes of a source, built one at a time: matched to annotations, checked, and copied."""
 
     def __init__(self, files: SourceFiles, store: Store, max_megapixels: float) -> None:
         self._files = files
@@ -66,7 +66,7 @@ class Draft:
         self.copied = 0
 
     def absorb(self, other: "Draft", *, may_test: bool) -> None:
-        """Take over what came of another source; of an image that is in both, what was drawn here counts."""
+        """Add the scenes of another source; for an image in both, the annotations of this one count."""
         here = {candidate.scene.sha256 for candidate in self.candidates}
         for candidate in other.candidates:
             if candidate.scene.sha256 in here:
@@ -79,7 +79,7 @@ class Draft:
         self.copied += other.copied
 
     def add(self, annotations: Sequence[Annotation], progress: Progress) -> None:
-        """Take in all that was drawn on the images of the source, or note why not."""
+        """Add the annotated images of the source; unusable ones are noted with a reason."""
         by_image = self._matched(annotations)
         for done, (key, found) in enumerate(sorted(by_image.items())):
             progress(done, len(by_image), "images ingested")
@@ -134,7 +134,7 @@ class Draft:
         self.quarantine += [Quarantined(image=raster.name, reason=reason) for reason in listed]
 
     def _keep(self, key: str, data: bytes) -> tuple[str, str]:
-        """The checksum of an image, and its key in the store, where it is copied if it is not there yet."""
+        """Copy an image to the store if it is new; returns its checksum and its key."""
         checksum = hashlib.sha256(data).hexdigest()
         image = f"{IMAGES}/{checksum}{PurePosixPath(key).suffix.lower()}"
         if not self._store.exists(image):
@@ -143,12 +143,12 @@ class Draft:
         return checksum, image
 
     def _name(self, key: str) -> str:
-        """The file's name; with its folders where another image has the same."""
+        """The name of the file, with its folders if another image has the same name."""
         name = PurePosixPath(key).name
         return name if self._names[name] == 1 else key
 
     def _report_unannotated(self) -> None:
-        """Note the images that no annotation names, and those in formats that are not read."""
+        """Note the images without annotation, and those in unsupported formats."""
         listed = {item.image for item in self.unusable}
         for key in self._files.images:
             if key not in self._seen and not {self._name(key), PurePosixPath(key).name} & listed:
@@ -161,7 +161,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class _Fitted:
-    """An annotation in pixels of its image: what can be used of it, what is wrong with the rest, and what that was."""
+    """An annotation in pixels of its image: usable shapes, problems, and labels of the shapes that cannot be used."""
 
     shapes: list[Shape]
     problems: list[str]
@@ -187,7 +187,7 @@ def _fit(annotation: Annotation, raster: Raster) -> _Fitted:
 
 
 def _scale(annotation: Annotation, raster: Raster) -> tuple[float, float]:
-    """Factors from the pixels that were annotated to those of the file: a copy at half size is still the same image."""
+    """Factors from annotated pixels to those of the file, which may be a copy in another size."""
     if annotation.size is None or annotation.size == (raster.width, raster.height):
         return 1.0, 1.0
     width, height = annotation.size

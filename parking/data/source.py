@@ -1,4 +1,4 @@
-"""A source of annotated images: what it holds, and all annotations in it."""
+"""A source of annotated images: its files, and all annotations in it."""
 
 import json
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _FOREIGN_IMAGES = (".avif", ".bmp", ".gif", ".heic", ".jp2")
 
 @dataclass(frozen=True, slots=True)
 class SourceFiles:
-    """A source: where it is, and the keys in it by kind."""
+    """A source with its keys by kind."""
 
     store: Store
     keys: tuple[str, ...]
@@ -32,17 +32,17 @@ class SourceFiles:
 
 
 def split_sources(text: str) -> tuple[str, ...]:
-    """Several sources in one text, as a setting or a form has them: separated by `;`."""
+    """Split several sources in one text, separated by `;`."""
     if Path(text).expanduser().is_dir():
         return (text,)
     return tuple(filter(None, (part.strip() for part in text.split(";"))))
 
 
 def list_source(source: str) -> SourceFiles:
-    """Find what a source holds; hidden files and those that macOS adds to archives are passed over.
+    """List the files of a source, without hidden ones and those that macOS adds to archives.
 
     Raises:
-        DatasetError: no such folder, or no image in it.
+        DatasetError: there is no such folder, or no image in it.
     """
     if "://" not in source and not Path(source).expanduser().is_dir():
         raise DatasetError(f"There is no folder '{source}'. Give the folder that holds your images and annotations.")
@@ -58,10 +58,10 @@ def list_source(source: str) -> SourceFiles:
 
 
 def read_source(files: SourceFiles, labels: LabelMap) -> list[Annotation]:
-    """All annotations of a source, of whatever form.
+    """All annotations of a source, in any supported format.
 
     Raises:
-        AnnotationError: there is none, or one that we do not read.
+        AnnotationError: there is none, or one in an unknown format.
     """
     from_yolo = yolo.read(files.store, files.keys, files.images, labels)
     exports = [key for key in files.of_kind(*_JSON) if not (from_yolo and _goes_with_yolo(files.store, key))]
@@ -75,7 +75,7 @@ def read_source(files: SourceFiles, labels: LabelMap) -> list[Annotation]:
         else:
             found += read_annotations(text, key, labels)
     found += completed(one for key in documents for one in xml.read(files.store.read(key), key, labels))
-    # Where others annotate plain images, a layer that lies beside them is of something else.
+    # A vector layer beside annotated plain images has another purpose.
     if layers and not (found and not files.of_kind(".tif", ".tiff")):
         found += vector.read(files.store, layers, files.images, labels)
     if not (from_yolo or exports or documents or layers):
@@ -105,7 +105,7 @@ def _text(store: Store, key: str) -> str:
 
 
 def _goes_with_yolo(store: Store, key: str) -> bool:
-    """Whether a JSON only lists classes, as Label Studio's `notes.json` in its exports for YOLO."""
+    """Whether a JSON only lists classes, like `notes.json` in Label Studio's YOLO exports."""
     if PurePosixPath(key).name != "notes.json":
         return False
     try:

@@ -1,7 +1,7 @@
-"""Which of the pictures in a TIFF is the one that is meant, and what the file notes of it.
+"""The main picture among those in a TIFF, with orientation and date.
 
-GDAL reads the pictures, but does not say how they are turned, which is a preview, or when a camera took them. The few
-tags that do are read here: Pillow's reader would keep all of a directory in memory, whatever it claims to hold.
+GDAL reads the pictures, but gives neither orientation, nor which is a preview, nor the date of a camera. The few tags
+for these are read here: Pillow's reader would load a whole directory into memory, whatever its declared size.
 """
 
 import struct
@@ -24,10 +24,10 @@ _BYTES = {1, 2, 7}
 """Types of tags: integers by their size, and text or bytes."""
 
 _PAGE = 2
-"""The one bit of NewSubfileType that a picture in its own right may have; the others are previews and masks."""
+"""The only bit of NewSubfileType that a main picture may have; the others mark previews and masks."""
 _OLD_PREVIEW = 2
 _SENSOR = {32803, 34892}
-"""Photometric interpretations of what has to be developed before anybody can look at it."""
+"""Photometric interpretations of raw photographs, which must be developed first."""
 _MOST_DIRECTORIES = 256
 _MOST_BYTES = 1 << 20
 
@@ -37,26 +37,26 @@ class TiffPicture:
     """One picture of a TIFF."""
 
     offset: int
-    """Where its directory begins, in bytes."""
+    """Offset of its directory, in bytes."""
 
     is_first: bool
-    """Whether it is the one that readers take who look no further."""
+    """Whether it is the first in the file, which readers open by default."""
 
     is_raw: bool
-    """Whether it is what a sensor saw, which has to be developed first."""
+    """Whether it is a raw photograph, which must be developed first."""
 
     orientation: int
-    """As EXIF has it, 1 to 8."""
+    """Orientation tag, 1 to 8."""
 
     taken: date | None
-    """The day on which it was taken, where a camera noted it."""
+    """The day on which it was taken, if the file states it."""
 
     alike: int
     """Pictures of this size in the file, this one included."""
 
 
 def main_picture(data: bytes) -> TiffPicture | None:
-    """The largest picture that is no preview and no mask, the first of several; None where the file is damaged."""
+    """The largest picture that is no preview or mask, the first of equals; None if the file is damaged."""
     directories = dict(_directories(data))
     pictures = {offset: tags for offset, tags in directories.items() if _is_picture(tags)} or directories
     if not pictures:
@@ -93,7 +93,7 @@ def _directories(data: bytes) -> Iterator[tuple[int, Tags]]:
 
 
 class _Layout:
-    """How a TIFF is laid out: its order of bytes, and whether it is a BigTIFF."""
+    """Layout of a TIFF: byte order, and whether it is a BigTIFF."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -102,7 +102,7 @@ class _Layout:
         self.first = self._one("Q", 8) if self._big else self._one("I", 4)
 
     def directory(self, offset: int) -> tuple[Tags, int]:
-        """The tags that matter of a directory, and where the next one begins; 0 for none.
+        """The relevant tags of a directory, and the offset of the next one; 0 for none.
 
         Raises:
             struct.error: it lies beyond the end of the file.

@@ -1,4 +1,4 @@
-"""What a label of an annotation tool means: a small vocabulary, the usual words for it, and a person's own."""
+"""Meanings of labels of annotation tools: a small vocabulary, the usual words, and those of the user."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -61,7 +61,7 @@ _USUAL: dict[Label, frozenset[str]] = {
 
 
 class LabelMap:
-    """Meanings of labels: those that a person gives, and for all others the usual words.
+    """Meanings of labels: those of the user, and for all others the usual words.
 
     Case, `_`, `-` and a plural s make no difference.
     """
@@ -72,15 +72,15 @@ class LabelMap:
         self._meaning |= {_plain(word): label for word, label in self.given.items()}
 
     def meaning(self, names: Iterable[object]) -> Label | None:
-        """What a thing with these labels is: of several, the first in `LABELS`; None where none is known."""
+        """The meaning of a shape with these labels: of several, the first in `LABELS`; None if none is known."""
         found = {self._meaning.get(_plain(str(name))) for name in names}
         return next((label for label in LABELS if label in found), None)
 
     def check(self, used: Iterable[str]) -> None:
-        """Whether each label that was given is one of those in use.
+        """Check that every label of the user's mapping occurs.
 
         Raises:
-            LabelsError: names the first that is not, and those there are.
+            LabelsError: one does not; the message lists those that do.
         """
         known = set(used)
         plain = {_plain(name) for name in known}
@@ -93,7 +93,7 @@ class LabelMap:
 
 
 def parse_labels(text: str) -> LabelMap:
-    """A mapping as it is written: `stall=stall,car=vehicle`.
+    """Parse a mapping such as `stall=stall,car=vehicle`.
 
     Raises:
         LabelsError: a part is no `label=meaning`, its meaning is none of the vocabulary, or a label has two.

@@ -1,1 +1,1 @@
-"""One reader an annotation tool; each returns an `Annotation` an image."""
+"""One reader for each annotation tool; each returns an `Annotation` per image."""

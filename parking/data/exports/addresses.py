@@ -1,4 +1,4 @@
-"""Where an export says that an image is: paths of any system, URLs, and the proxies of annotation tools."""
+"""Addresses of images in exports: paths of any system, URLs, and proxies of annotation tools."""
 
 import base64
 import binascii
@@ -17,13 +17,13 @@ def file_name(address: str) -> str:
 
 
 def paths(address: str) -> list[str]:
-    """Paths that an address can mean, the most literal first: a file may be called `100%25.png`, or `lot#3.png`."""
+    """Possible paths of an address, the most literal first: a file may be called `100%25.png`, or `lot#3.png`."""
     found = [path.replace("\\", "/") for literal in _literal(address.strip()) for path in (literal, unquote(literal))]
     return [path for path in dict.fromkeys(found) if path]
 
 
 def looks_like_image(address: str) -> bool:
-    """Whether any path that an address can mean ends like an image of ours."""
+    """Whether any possible path of an address has the suffix of an accepted image."""
     return any(_IMAGE.search(path) for path in paths(address))
 
 
@@ -40,7 +40,7 @@ def _literal(address: str) -> Iterator[str]:
         parts = urlsplit(address)
     except ValueError:
         return
-    # A proxy's own path names no image, but its parameters do: `?d=` is a path, `?fileuri=` an address in base 64.
+    # The path of a proxy names no image, but its parameters do: `?d=` is a path, `?fileuri=` an address in base64.
     for key, value in parse_qsl(parts.query):
         if key == "fileuri":
             yield from _literal(_decoded(value))

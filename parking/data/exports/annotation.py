@@ -1,4 +1,4 @@
-"""What one annotator drew on one image, as every reader of an export gives it."""
+"""The annotation of one image by one annotator, as every reader of an export returns it."""
 
 import math
 from collections import Counter
@@ -11,17 +11,17 @@ from parking.data.polygons import Ring
 from parking.data.vocabulary import Label, LabelMap
 
 ODD = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
-"""What reading a record raises that does not have the form of its neighbours."""
+"""Exceptions of reading a record with another structure than its neighbours."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One thing that was drawn.
+    """One annotated shape.
 
     Attributes:
-        label: what it is.
+        label: its meaning.
         ring: its outline.
-        box: whether the outline is only the upright box around it.
+        box: whether the outline is only the axis-aligned bounding box.
     """
 
     label: Label
@@ -31,24 +31,24 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """What one annotator drew on one image.
+    """The annotation of one image by one annotator.
 
     Attributes:
-        image: what messages call the image.
-        annotator: who drew it, as far as the export says.
-        shapes: what was drawn; none means looked at, and nothing there.
+        image: name of the image, for messages.
+        annotator: name of the annotator, if the export states it.
+        shapes: the shapes; empty if the image was annotated and has none.
         size: (width, height) of the image as it was annotated.
-        relative: whether coordinates are shares of `size`, whatever the image's own shape.
-        addresses: where the export says that the image is, the likeliest first.
-        problems: what could not be read, a reason each.
-        notes: what else was left aside, and does no harm.
-        names: the tool's own labels that were met, or that the export declares.
-        refused: meanings of things that could not be used.
+        relative: whether coordinates are shares of `size`, whatever the aspect ratio of the image.
+        addresses: possible addresses of the image in the export, the likeliest first.
+        problems: reasons why shapes could not be read.
+        notes: other remarks, which are harmless.
+        names: labels of the tool that occur, or that the export declares.
+        refused: meanings of shapes that could not be used.
         declares_free: whether the export has a label for free places, used or not.
         known: meanings that the whole export uses.
-        updated: when it was drawn last; empty where the export does not say.
+        updated: time of the last change; empty if the export does not state it.
         export: the file, or set of files, that it belongs to.
-        broken: whether the record has not the form of its neighbours.
+        broken: whether the record has another structure than its neighbours.
     """
 
     image: str
@@ -69,17 +69,17 @@ class Annotation:
 
     @property
     def rings(self) -> tuple[Ring, ...]:
-        """Outlines of what was drawn as free."""
+        """Outlines of the shapes labelled free."""
         return tuple(shape.ring for shape in self.shapes if shape.label == "free")
 
 
 class Unusable(ValueError):  # noqa: N818 - a reason, not a failure
-    """Why one shape cannot be used."""
+    """A shape cannot be used; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """A ring, and whether it is only the upright box around a thing."""
+    """A ring, and whether it is only an axis-aligned bounding box."""
 
     ring: Ring
     box: bool = False
@@ -87,7 +87,7 @@ class Outline:
 
 @dataclass(slots=True)
 class Drawing:
-    """Collects what was drawn on one image: a thing that cannot be used is a problem, and the others stay."""
+    """Collects the shapes of one image; one that cannot be used becomes a problem, and the others are kept."""
 
     labels: LabelMap
     shapes: list[Shape] = field(default_factory=list)
@@ -96,7 +96,7 @@ class Drawing:
     _problems: Counter[str] = field(default_factory=Counter)
 
     def add(self, names: Iterable[object], outlines: Callable[[], Sequence[Outline]], where: str = "") -> None:
-        """Take a thing in: its labels, and what draws its parts."""
+        """Add a shape: its labels, and a function that gives its parts."""
         given = [str(name) for name in names]
         self.names.update(given)
         label = self.labels.meaning(given)
@@ -125,12 +125,12 @@ class Drawing:
         self.shapes += [Shape(label, outline.ring, outline.box) for outline in drawn]
 
     def problem(self, reason: str) -> None:
-        """Note what cannot be used; the same reason many times is one."""
+        """Note a problem; equal reasons are counted."""
         self._problems[reason] += 1
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """A reason each, with how often."""
+        """The reasons, with counts."""
         return tuple(reason if n == 1 else f"{reason} ({n} times)" for reason, n in self._problems.items())
 
 
@@ -138,7 +138,7 @@ def outline(points: Iterable[Sequence[float]]) -> Outline:
     """A ring of at least three points, without the repeated last one.
 
     Raises:
-        Unusable: fewer points, or one that is no number.
+        Unusable: fewer points, or a coordinate that is no number.
     """
     ring = tuple((float(x), float(y)) for x, y in points)
     ring = ring[:-1] if len(ring) > 1 and ring[0] == ring[-1] else ring
@@ -150,10 +150,10 @@ def outline(points: Iterable[Sequence[float]]) -> Outline:
 
 
 def box(left: float, top: float, width: float, height: float, degrees: float = 0.0) -> Outline:
-    """A box by its corner and size; turned clockwise about that corner it is a polygon like any other.
+    """A box by its corner and size, rotated clockwise about that corner.
 
     Raises:
-        Unusable: it has no area, or a number of it is none.
+        Unusable: it has no area, or a value is no number.
     """
     left, top, width, height, degrees = (float(value) for value in (left, top, width, height, degrees))
     if not all(map(math.isfinite, (left, top, width, height, degrees))) or width <= 0 or height <= 0:
@@ -166,7 +166,7 @@ def box(left: float, top: float, width: float, height: float, degrees: float = 0
 
 
 def centred_box(x: float, y: float, width: float, height: float, degrees: float = 0.0) -> Outline:
-    """A box by its middle and size, turned clockwise about its middle."""
+    """A box by its centre and size, rotated clockwise about its centre."""
     turn = math.radians(float(degrees))
     across, down = float(width) / 2, float(height) / 2
     left = float(x) - across * math.cos(turn) + down * math.sin(turn)
@@ -175,7 +175,7 @@ def centred_box(x: float, y: float, width: float, height: float, degrees: float 
 
 
 def size_of(width: object, height: object) -> tuple[float, float] | None:
-    """An image's size as an export says it; None where it does not, or says none that can be."""
+    """The size of an image by the export; None if it is missing or impossible."""
     try:
         size = float(str(width)), float(str(height))
     except ValueError:
@@ -184,7 +184,7 @@ def size_of(width: object, height: object) -> tuple[float, float] | None:
 
 
 def moment(*stamps: object) -> str:
-    """The first of these that is a time, in a form whose order is that of time; empty where none is."""
+    """The first of these that is a time, in a sortable format; empty if none is."""
     for stamp in stamps:
         try:
             when = datetime.fromisoformat(str(stamp).strip().replace("/", "-"))
@@ -200,12 +200,12 @@ _Record = TypeVar("_Record")
 def each(
     records: Iterable[_Record], read: Callable[[_Record], Annotation | None], name: Callable[[_Record], str]
 ) -> list[Annotation]:
-    """Read records one at a time; of one that breaks the form, the image cannot be used, and the others stay.
+    """Read records one at a time; a malformed one makes its image unusable, and the others are kept.
 
     Args:
-        records: of an export, one an image.
-        read: what reads one; None for an image that nobody looked at.
-        name: where the image of a record is, as far as it can be read.
+        records: of an export, one per image.
+        read: reads a record; returns None for an image that was not annotated.
+        name: the address of the image of a record, if it can be read.
     """
     found: list[Annotation] = []
     for number, record in enumerate(records, 1):

@@ -9,7 +9,7 @@ from parking.data.vocabulary import LabelMap
 
 
 def read(document: dict[str, Any], labels: LabelMap) -> list[Annotation]:
-    """An annotation for each image that is listed: one without polygons was looked at, and has no free place."""
+    """An annotation for each listed image; one without polygons was annotated and has no free place."""
     categories = {one["id"]: one["name"] for one in document.get("categories") or () if _has(one, "id", "name")}
     info = document.get("info")
     about = info if isinstance(info, dict) else {}
@@ -55,7 +55,7 @@ def _add(drawing: Drawing, thing: dict[str, Any], categories: dict[Any, Any]) ->
 
 
 def _parts(segmentation: Any) -> list[Any]:  # noqa: ANN401 - JSON
-    """The parts of an object that something in front divides; a mask, a polygon alone or nothing is one part."""
+    """The parts of an object that is divided by an occlusion; a mask, a single polygon or nothing is one part."""
     if isinstance(segmentation, list) and segmentation and isinstance(segmentation[0], list):
         return [part for part in segmentation if part] or [None]
     return [segmentation]

@@ -10,7 +10,7 @@ from parking.data.vocabulary import LabelMap
 
 _PERCENT = (100.0, 100.0)
 _REGIONS = ("polygon", "rectangle", "ellipse", "brush", "keypoint", "vector", "bitmask")
-"""How the types of results begin that draw something. Others (choices, numbers, dates) speak of the image."""
+"""Prefixes of the types of results that are shapes. Others (choices, numbers, dates) describe the image."""
 
 Result = dict[str, Any]
 
@@ -25,7 +25,7 @@ def _task(task: dict[str, Any], labels: LabelMap) -> Annotation | None:
     kept = [annotation for annotation in task["annotations"] if not annotation.get("was_cancelled")]
     if not kept:
         return None
-    # Of several opinions on one image the reviewed one counts, else the last: mixing them would draw places twice.
+    # Of several annotations of an image the reviewed one counts, otherwise the last: merging would duplicate places.
     chosen = next((one for one in reversed(kept) if one.get("ground_truth")), kept[-1])
     size = next((size for one in chosen["result"] if (size := _size(one))), None)
     drawing = _draw(chosen["result"], labels, size)
@@ -48,7 +48,7 @@ def _task(task: dict[str, Any], labels: LabelMap) -> Annotation | None:
 
 
 def _draw(results: Iterable[Result], labels: LabelMap, size: tuple[float, float] | None) -> Drawing:
-    """Regions; the results of one region share its id: an outline, its labels, what else was asked of it."""
+    """Regions: results with the same id, such as an outline, its labels, and further attributes."""
     regions: dict[Any, list[Result]] = defaultdict(list)
     for number, result in enumerate(results):
         regions[result.get("id", number) if isinstance(result, dict) else number].append(result)
@@ -68,7 +68,7 @@ def _draw(results: Iterable[Result], labels: LabelMap, size: tuple[float, float]
 
 
 def _drawn(parts: list[Result]) -> Result | None:
-    """The part of a region that has its outline; none where nothing was drawn."""
+    """The result of a region that has its outline; None if there is none."""
     kinds = [str(part.get("type", "")) for part in parts]
     drawn = [part for part, kind in zip(parts, kinds, strict=True) if kind.startswith(_REGIONS)]
     labelled = [part for part, kind in zip(parts, kinds, strict=True) if kind == "labels"]
@@ -76,7 +76,7 @@ def _drawn(parts: list[Result]) -> Result | None:
 
 
 def _names(part: Result) -> list[Any]:
-    """Labels that a result gives: under the name of its type, as `polygonlabels`."""
+    """Labels of a result, stored under the name of its type, such as `polygonlabels`."""
     value = part.get("value") or {}
     return [name for key in value if key.endswith("labels") for name in value[key] or ()]
 
@@ -104,7 +104,7 @@ def _size(result: Any) -> tuple[float, float] | None:  # noqa: ANN401 - JSON
 
 
 def _addresses(task: dict[str, Any]) -> tuple[str, ...]:
-    """Of the file as Label Studio keeps it; what a project calls its image is its own choice."""
+    """Addresses of the uploaded file; the name of the data field is chosen by each project."""
     data = task["data"]
     texts = [value for value in (data.get("image"), *data.values(), task.get("file_upload")) if isinstance(value, str)]
     named = [text for text in texts if looks_like_image(text)]

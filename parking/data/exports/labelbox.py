@@ -1,4 +1,4 @@
-"""Labelbox's export, one JSON array or an object a line: polygons and boxes in pixels, grouped by project."""
+"""Labelbox's export, a JSON array or an object per line: polygons and boxes in pixels, grouped by project."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def _row(row: dict[str, Any], labels: LabelMap) -> Annotation | None:
         given = [label for label in project["labels"] if not _skipped(label)]
         if not given:
             continue
-        # Consensus gives several labels a row: mixing them would draw places twice.
+        # Consensus gives several labels per row: merging them would duplicate places.
         if len(given) > 1:
             notes.append(f"{len(given) - 1} further labels of this image were not used")
         used.append(given[-1])
@@ -55,7 +55,7 @@ def _add(drawing: Drawing, thing: Any) -> None:  # noqa: ANN401 - JSON
 
 
 def _skipped(label: dict[str, Any]) -> bool:
-    """Whether the annotator passed the image over, which says nothing of what is on it."""
+    """Whether the annotator skipped the image, so that its content is unknown."""
     return bool((label.get("performance_details") or {}).get("skipped"))
 
 
@@ -68,7 +68,7 @@ def _outline(thing: dict[str, Any]) -> Outline:
 
 
 def _annotator(details: dict[str, Any]) -> str:
-    # The part before the @ tells annotators apart; a whole address is nobody's business in a manifest.
+    # The part before the @ identifies annotators; whole addresses are personal data and do not belong in a manifest.
     who = details.get("created_by") or ""
     return f"labelbox:{who.split('@')[0]}" if who else "labelbox"
 

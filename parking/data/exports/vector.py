@@ -1,4 +1,4 @@
-"""Polygons on the map, as QGIS draws them over GeoTIFFs: GeoJSON, GeoPackage, and what else GDAL reads."""
+"""Georeferenced polygons, as drawn in QGIS over GeoTIFFs: GeoJSON, GeoPackage, and other formats of GDAL."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from parking.storage import Store
 ENDINGS = (".geojson", ".gpkg", ".fgb")
 _TIFF = (".tif", ".tiff")
 _COLUMNS = ("class", "label", "class_name", "category", "type", "name")
-"""Attributes that say what a polygon is, in the order in which they are tried."""
+"""Attributes that may contain the label, in the order in which they are tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Layer:
         where: file and layer, for messages.
         crs: coordinate reference system of the polygons.
         polygons: shapely geometries.
-        names: what each polygon is called; None where its attribute is empty.
+        names: label of each polygon; None if its attribute is empty.
     """
 
     where: str
@@ -49,7 +49,7 @@ class _Placed:
     polygons: NDArray[np.object_]
     names: list[str | None]
     reach: dict[Label, shapely.Geometry] = field(default_factory=dict)
-    """Where each meaning was drawn at all: outside it nobody may have looked."""
+    """Area in which each class was annotated; outside it, the class is unknown."""
 
 
 def read(store: Store, keys: Sequence[str], images: Sequence[str], labels: LabelMap) -> list[Annotation]:
@@ -61,10 +61,10 @@ def read(store: Store, keys: Sequence[str], images: Sequence[str], labels: Label
         store: the source.
         keys: of the layers' files.
         images: keys of all images.
-        labels: what labels mean.
+        labels: meanings of labels.
 
     Raises:
-        AnnotationError: a layer cannot be read, says no CRS or no labels; or no image says where it lies.
+        AnnotationError: a layer cannot be read, or has no CRS or labels; or no image is georeferenced.
     """
     layers = [layer for key in keys for layer in _layers(store, key, labels)]
     if not layers:
@@ -86,11 +86,11 @@ def read(store: Store, keys: Sequence[str], images: Sequence[str], labels: Label
 
 
 def _layers(store: Store, key: str, labels: LabelMap) -> list[Layer]:
-    import pyogrio  # late: GDAL's vector drivers take a while, and most sources have no layer
+    import pyogrio  # Imported late: GDAL's vector drivers are slow to import, and most sources have no layer.
     from pyogrio.errors import DataLayerError, DataSourceError
 
     try:
-        # A file, since GDAL goes by its name's ending, and GeoPackage is a database.
+        # A file, since GDAL recognises formats by suffix, and GeoPackage is a database.
         with TemporaryDirectory() as folder:
             path = Path(folder) / PurePosixPath(key).name
             path.write_bytes(store.read(key))
@@ -143,7 +143,7 @@ def _crs(where: str, crs: str | None, shapes: NDArray[np.object_]) -> str:
 
 
 def _names(where: str, key: str, layer: str, columns: dict[str, Any], labels: LabelMap, count: int) -> list[str | None]:
-    """By the first attribute that holds labels, else all by the name of the layer or of its file."""
+    """Labels from the first attribute that has any, otherwise the name of the layer or of its file for all."""
     for column in _COLUMNS:
         if column in columns:
             texts = [None if value is None or value != value else str(value) for value in columns[column]]
@@ -161,7 +161,7 @@ def _names(where: str, key: str, layer: str, columns: dict[str, Any], labels: La
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """A GeoTIFF's place on the map: its CRS, its size, and the affine from its pixels to the CRS."""
+    """Position of a GeoTIFF: CRS, size, and the affine from its pixels to the CRS."""
 
     crs: str
     width: int
@@ -170,7 +170,7 @@ class _Frame:
 
 
 def _frame(store: Store, key: str) -> _Frame | None:
-    """None where the image says no place, or is damaged: that is said when it is read as an image."""
+    """None if the image is not georeferenced, or damaged, which is reported when it is read as an image."""
     from rasterio.errors import RasterioError
     from rasterio.io import MemoryFile
 

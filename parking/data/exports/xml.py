@@ -1,4 +1,4 @@
-"""XML of annotation tools: Pascal VOC, a file an image, and CVAT, a file for all."""
+"""XML of annotation tools: Pascal VOC, a file per image, and CVAT, a file for all."""
 
 import math
 from pathlib import PurePosixPath
@@ -23,10 +23,10 @@ from parking.errors import AnnotationError
 
 
 def read(text: bytes, key: str, labels: LabelMap) -> list[Annotation]:
-    """Annotations of a file of either form; encodings are as the file itself declares.
+    """Annotations of a file of either format; its encoding is the declared one.
 
     Raises:
-        AnnotationError: no XML, or of another form.
+        AnnotationError: no XML, or of another format.
     """
     from defusedxml.common import DefusedXmlException  # type: ignore[import-untyped]
     from defusedxml.ElementTree import ParseError, fromstring  # type: ignore[import-untyped]
@@ -54,7 +54,7 @@ def _voc(root: Element, key: str, labels: LabelMap) -> Annotation:
         drawing.add([(thing.findtext("name") or "").strip()], lambda thing=thing: [_voc_outline(thing)])  # type: ignore[misc]
     named, folder = (root.findtext("filename") or "").strip(), (root.findtext("folder") or "").strip()
     beside = str(PurePosixPath(key).with_suffix(""))
-    # Tools write whatever they like as the file's name, but name their own file after the image.
+    # The `filename` element is unreliable, but the XML file is named after the image.
     addresses = (f"{folder}/{named}" if folder else named, named, beside)
     return Annotation(
         file_name(named) or beside,
@@ -70,7 +70,7 @@ def _voc(root: Element, key: str, labels: LabelMap) -> Annotation:
 
 
 def _voc_outline(thing: Element) -> Outline:
-    """A polygon (Roboflow), a turned box (roLabelImg), or the upright box."""
+    """A polygon (Roboflow), a rotated box (roLabelImg), or an axis-aligned box."""
     polygon = thing.find("polygon")
     if polygon is not None:
         numbers = {part.tag: _number(part.text) for part in polygon if part.tag[:1] in "xy" and part.tag[1:].isdigit()}

@@ -1,4 +1,4 @@
-"""YOLO: a text file an image, with a box or a polygon a line in shares of the image, and class names beside them.
+"""YOLO: a text file per image, with a box or a polygon per line in shares of the image, and a file of class names.
 
 Sources: docs.ultralytics.com/datasets (detect, segment, obb) for the lines and `data.yaml`; `classes.txt` is labelImg's
 and Label Studio's, `obj.names` Darknet's.
@@ -24,7 +24,7 @@ from parking.storage import Store
 _NAME_LISTS = ("classes.txt", "obj.names", "_darknet.labels", "predefined_classes.txt")
 _NO_LABELS = (*_NAME_LISTS, "train.txt", "val.txt", "test.txt")
 _FAR = 1.5
-"""Shares of an image beyond this are pixels: people draw a little past the edge, not half an image."""
+"""Coordinates beyond this are pixels and not shares: annotators exceed the edge by a little only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,9 @@ class Names:
     """Names of the classes of a YOLO set, by number.
 
     Attributes:
-        key: the file that says them.
+        key: the file with the names.
         of: names by class number.
-        keypoints: whether lines go on with keypoints after their box.
+        keypoints: whether lines contain keypoints after their box.
     """
 
     key: str
@@ -43,13 +43,13 @@ class Names:
 
 
 def read(store: Store, keys: Sequence[str], images: Sequence[str], labels: LabelMap) -> list[Annotation]:
-    """Annotations of the images that have a label file; one without any was not looked at.
+    """Annotations of the images with a label file; an image without one was not annotated.
 
     Args:
         store: the source.
         keys: everything in it.
         images: keys of its images.
-        labels: what the class names mean.
+        labels: meanings of the class names.
 
     Raises:
         AnnotationError: label files without names of their classes, or names that cannot be read.
@@ -73,7 +73,7 @@ def names_file(key: str) -> bool:
 
 
 def _label_keys(image: str) -> Iterable[str]:
-    """Where an image's labels can lie: `labels` in place of the last `images`, beside it, or in `labels` below."""
+    """Possible label files of an image: `labels` in place of the last `images`, beside it, or in `labels` below."""
     path = PurePosixPath(image).with_suffix(".txt")
     folders = list(path.parts[:-1])
     for place in reversed(range(len(folders))):
@@ -113,7 +113,7 @@ def _names(store: Store, key: str) -> Names | None:
         document = yaml.safe_load(text)
     except yaml.YAMLError as error:
         if PurePosixPath(key).stem not in ("data", "dataset"):
-            # Some other program's, with words of its own.
+            # Of another program, with a different structure.
             return None
         raise AnnotationError(f"'{key}' is no YAML ({str(error).splitlines()[0]}). Mend or remove it.") from error
     if not isinstance(document, dict) or "names" not in document:
@@ -136,7 +136,7 @@ def _by_number(names: Any, key: str) -> dict[int, str]:  # noqa: ANN401 - YAML
 
 
 def _nearest(names: Mapping[str, Names], key: str) -> Names:
-    """The list of the nearest folder above a label file, else the only one that there is."""
+    """The list in the nearest folder above a label file, otherwise the only one in the source."""
     for folder in PurePosixPath(key).parents:
         if found := names.get("" if str(folder) == "." else str(folder)):
             return found
@@ -149,7 +149,7 @@ def _nearest(names: Mapping[str, Names], key: str) -> Names:
 
 
 def _is_label(store: Store, key: str) -> bool:
-    """Whether a text beside an image is one of labels, and not somebody's notes."""
+    """Whether a text file beside an image contains labels, and not notes."""
     lines = [line.split() for line in store.read(key).decode("utf-8", "replace").splitlines() if line.strip()]
     return bool(lines) and all(len(line) >= 5 and _numbers(line) is not None for line in lines)
 
@@ -166,7 +166,7 @@ def _annotation(store: Store, image: str | None, key: str, names: Names, labels:
         tuple(drawing.shapes),
         size=(1.0, 1.0),
         relative=True,
-        # Of labels without an image, the name that it would have.
+        # For labels without an image, the name that the image would have.
         addresses=(image or str(PurePosixPath(key).with_suffix("")),),
         problems=drawing.problems,
         names=frozenset(drawing.names),
@@ -196,7 +196,7 @@ def _numbers(parts: Sequence[str]) -> list[float] | None:
 
 
 def _outline(values: Sequence[float], keypoints: bool) -> Outline:
-    """Four numbers are a box, with a fifth its confidence; more are the corners of a polygon."""
+    """Four numbers are a box, a fifth is its confidence; more are the corners of a polygon."""
     if any(abs(value) > _FAR for value in values):
         raise Unusable("coordinates are in pixels, but YOLO's are shares of the image, from 0 to 1")
     if len(values) in (4, 5) or (keypoints and len(values) > 5):
