@@ -1,4 +1,4 @@
-"""The files of an answer: its places, an overlay to look at, and the probability map."""
+"""The files of an answer: places, overlay and probability map."""
 
 import json
 from pathlib import Path
@@ -18,14 +18,14 @@ __all__ = ["probability_cog", "probability_png", "write_answers"]
 def write_answers(detection: Detection, raster: Raster, stem: Path, model_version: str = "") -> list[Path]:
     """Write the places, the vehicles, the overlay and the probability map of one raster.
 
-    Where the raster is georeferenced they are `<stem>.geojson`, `<stem>.overlay.png` and `<stem>.prob.tif`. Where it is
-    not, no map can place them, and their names say so: `<stem>.pixels.json`, `<stem>.overlay.png`, `<stem>.prob.png`.
-    Vehicles, where the model sees them, are `<stem>.vehicles.geojson` or `<stem>.vehicles.pixels.json`.
+    For a georeferenced raster they are `<stem>.geojson`, `<stem>.overlay.png` and `<stem>.prob.tif`; for any other, in
+    pixels, `<stem>.pixels.json`, `<stem>.overlay.png` and `<stem>.prob.png`. Vehicles, if the model finds them, are
+    `<stem>.vehicles.geojson` or `<stem>.vehicles.pixels.json`.
 
     Args:
-        detection: what was found.
-        raster: where it was found.
-        stem: folder and name of the files; the folder is made.
+        detection: the places and vehicles.
+        raster: the image.
+        stem: folder and name of the files; the folder is created.
         model_version: of the model that found it.
 
     Returns:
@@ -63,9 +63,9 @@ def probability_png(detection: Detection, raster: Raster) -> bytes:
 
 
 def probability_cog(detection: Detection, raster: Raster) -> bytes:
-    """The probability map as a cloud-optimised GeoTIFF of float32 in [0, 1], where the raster lies."""
-    # Here, because it needs GDAL: see `read_raster`.
+    """The probability map as a cloud-optimised GeoTIFF of float32 in [0, 1], georeferenced like the raster."""
+    # Imported late, because it needs GDAL: see `read_raster`.
     from parking.data.cog import cog
 
-    # A thousandth is finer than a probability is known, and compresses well.
+    # A thousandth is more exact than the probabilities are, and compresses well.
     return cog(np.round(detection.probability, 3).astype(np.float32), raster)

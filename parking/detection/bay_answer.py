@@ -1,4 +1,4 @@
-"""What is said of known bays: GeoJSON with their own attributes, totals, and a picture."""
+"""The answer for known bays: GeoJSON with their attributes, totals, and a picture."""
 
 from collections import Counter
 from typing import Any
@@ -19,13 +19,13 @@ _FILL = 0.3
 
 
 def bays_to_geojson(known: KnownBays, read: tuple[Bay, ...], raster: Raster, model_version: str) -> dict[str, Any]:
-    """The bays as they were given, each with `state` and `probability_occupied` besides its own attributes.
+    """The bays of the layer, with `state` and `probability_occupied` added to their attributes.
 
     Args:
-        known: the bays in the image, and what the layer says besides.
+        known: the bays in the image, and other members of the layer.
         read: their states, in the same order.
         raster: the image.
-        model_version: of the model that read them.
+        model_version: of the model that judged them.
     """
     features = [
         {**bay.feature, "properties": {**(bay.feature.get("properties") or {}), **_said(state)}}

@@ -15,7 +15,7 @@ from parking.detection.rows import Row, measure_row
 __all__ = ["MOST_ROWS", "SMALLEST", "cut_into_bays"]
 
 SMALLEST = 0.35
-"""Share of a bay below which a cell at a ragged end is no place."""
+"""Share of a bay's area below which a cell at the end of a row is no place."""
 
 MOST_ROWS = 4
 """Rows of bays in a shape up to which it is cut cell by cell."""
@@ -34,7 +34,7 @@ def cut_into_bays(piece: Polygon, bay_width: float, bay_length: float) -> list[P
         bay_length: of one bay, in pixels.
 
     Returns:
-        At least one polygon, together covering the piece but for crumbs at its ends.
+        At least one polygon, together covering the piece except for small remains at its ends.
     """
     row = measure_row(piece)
     columns, rows = _grid(row, bay_width, bay_length)
@@ -51,12 +51,12 @@ def _grid(row: Row, bay_width: float, bay_length: float) -> tuple[int, int]:
     stretch = math.hypot(1.0, row.slant)
     depth, run = row.depth * stretch, row.length / stretch
     rows = _fit(depth, bay_length)
-    # Bays at an angle leave a sawtooth along both sides, which the depth does not hold but the area does.
+    # Bays at an angle leave a sawtooth along both sides, which is part of the area but not of the depth.
     side_by_side = _fit(run * depth / (rows * bay_length) if row.slant else run, bay_width), rows
     in_line = _fit(row.length, bay_length), _fit(row.depth, bay_width)
     misfit_side = _misfit(run, side_by_side[0], bay_width) + _misfit(depth, side_by_side[1], bay_length)
     misfit_line = _misfit(row.length, in_line[0], bay_length) + _misfit(row.depth, in_line[1], bay_width)
-    # Either way gives about as many; side by side is the commoner where the sizes do not tell.
+    # Both ways give about the same number; side by side is more common if the sizes do not decide.
     return side_by_side if misfit_side <= misfit_line + 0.1 else in_line
 
 
@@ -69,7 +69,7 @@ def _misfit(length: float, parts: int, unit: float) -> float:
 
 
 def _cells(row: Row, piece: Polygon, columns: int, rows: int) -> NDArray[np.float64]:
-    """Corners of the cells in the row's frame, (columns * rows, 4, 2); those at the rim reach past the piece."""
+    """Corners of the cells in the row's frame, (columns * rows, 4, 2); those at the edge extend beyond the piece."""
     outline = row.to_row(np.array(piece.exterior.coords))
     along = np.linspace(row.start, row.end, columns + 1)
     across = np.linspace(row.low, row.high, rows + 1)
@@ -82,10 +82,10 @@ def _cells(row: Row, piece: Polygon, columns: int, rows: int) -> NDArray[np.floa
 
 
 def _divided(piece: Polygon, corners: NDArray[np.float64]) -> Iterator[shapely.Geometry]:
-    """What lies in each cell of a grid, (rows, columns, 4, 2).
+    """The part of the shape in each cell of a grid, (rows, columns, 4, 2).
 
-    A grid of many rows is a shape of no row at all, such as a map that is free nearly everywhere: it is cut into its
-    rows first, because every cell would else be compared with the whole of an outline of thousands of corners.
+    With many rows the shape is not a row at all, such as in a map that is free nearly everywhere. It is cut into rows
+    first, because otherwise every cell would be intersected with an outline of thousands of corners.
     """
     strips: list[shapely.Geometry] = [piece] * len(corners)
     if len(corners) > MOST_ROWS:

@@ -16,11 +16,11 @@ MAX_CONFIDENCE = 1 - 1e-4
 
 
 def mean_inside(place: Polygon, values: NDArray[np.float32] | NDArray[np.bool_]) -> float:
-    """Mean of the pixels whose centre is inside, of the nearest pixel where the place is smaller than that.
+    """Mean of the pixels with their centre inside, or of the nearest pixel if there is none.
 
     Args:
         place: an outline in the image, in pixels.
-        values: (H, W), in [0, 1], or true and false.
+        values: (H, W), in [0, 1], or boolean.
     """
     rows, columns, inside = pixels_of(place, values.shape)
     window = values[rows, columns]
@@ -34,6 +34,6 @@ def confidence_of(mean: float, calibration: PlaceCalibration) -> float:
 
 
 def log_odds(probability: float) -> float:
-    """Of a probability, which is kept a hair away from 0 and 1."""
+    """Log-odds of a probability, which is clipped away from 0 and 1."""
     inside = min(max(probability, 1 - MAX_CONFIDENCE), MAX_CONFIDENCE)
     return math.log(inside / (1 - inside))

@@ -1,4 +1,4 @@
-"""What a detector gives: the maps of its network over a raster, and what was found in them."""
+"""The results of a detector: the maps of its network over a raster, and the places and vehicles in them."""
 
 from dataclasses import dataclass, replace
 from datetime import date
@@ -16,12 +16,12 @@ __all__ = ["Detection", "Reading", "ScaledReading"]
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """What was found in one raster."""
+    """The places and vehicles in one raster."""
 
     spots: tuple[Spot, ...]
     count: int
     count_interval: tuple[int, int]
-    """Bounds for the number of places there are, at 80 %; as measured with the contract's threshold and least area."""
+    """80 % interval of the true number of places; calibrated for the contract's threshold and least area."""
 
     probability: NDArray[np.float32]
     """(H, W) of the raster, the chance that a pixel is free parking."""
@@ -30,7 +30,7 @@ class Detection:
     """Metres per pixel that the areas were computed with."""
 
     gsd_source: GsdSource
-    """Who said so."""
+    """Source of the resolution."""
 
     imagery_date: date | None
     threshold: float
@@ -38,16 +38,16 @@ class Detection:
     """(h, w, 3) RGB as the network saw it: the raster at the contract's ground resolution, where its own is known."""
 
     embedding: tuple[float, ...] = ()
-    """Principal components of its features, in deviations of the training scenes; empty if the model has none."""
+    """Principal components of its features, in standard deviations of the training scenes; empty if there are none."""
 
     vehicles: tuple[Spot, ...] | None = None
     """Cars, vans, buses and lorries; None if the model sees none."""
 
     gsd_spread: float | None = None
-    """Standard error of an estimated `gsd`, as a share of it; None where it is no estimate."""
+    """Relative standard error of an estimated `gsd`; None if it is no estimate."""
 
     def in_file(self, raster: Raster) -> "Detection":
-        """The same in pixels of the file, where the raster is smaller than it; the maps stay as they are."""
+        """The same in pixels of the file, if the raster is smaller; the maps do not change."""
         frame = raster.file
         if frame is None:
             return self
@@ -58,25 +58,25 @@ class Detection:
 
     @property
     def taken(self) -> int | None:
-        """Vehicles seen, each of which takes a place or drives; None if the model sees none."""
+        """Number of vehicles, parked or driving; None if the model finds no vehicles."""
         return None if self.vehicles is None else len(self.vehicles)
 
     @property
     def share_taken(self) -> float | None:
-        """Vehicles among vehicles and free places together; None where neither was found or looked for."""
+        """Vehicles as a share of vehicles and free places; None without either, or if the model finds no vehicles."""
         together = self.count + (self.taken or 0)
         return None if self.taken is None or not together else round(self.taken / together, 4)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the network says of one raster, at the contract's ground resolution."""
+    """The network's outputs for one raster, at the contract's ground resolution."""
 
     maps: dict[MapName, NDArray[np.float32]]
     """(H, W) each, in [0, 1]; `probability` is the chance that a pixel is free."""
 
     size_px: float | None
-    """Root of the area that places seem to have, in pixels that the network saw; None if it says nothing of it."""
+    """Square root of the estimated area of a place, in pixels of the network's input; None without an estimate."""
 
     embedding: tuple[float, ...]
     """See `Detection`."""
@@ -89,10 +89,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class ScaledReading:
-    """A raster at the contract's ground resolution, and what the network says of it."""
+    """A raster at the contract's ground resolution, and the network's outputs for it."""
 
     raster: Raster
     scale: Scale
-    """The resolution of the raster before, and how it is known."""
+    """The original resolution of the raster, and its source."""
 
     reading: Reading

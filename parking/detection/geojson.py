@@ -1,4 +1,4 @@
-"""Answers for maps: GeoJSON in longitude and latitude, with how well positions are known."""
+"""Answers as GeoJSON in longitude and latitude, with the accuracy of positions."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -23,42 +23,42 @@ if TYPE_CHECKING:
 __all__ = ["IMAGE_CRS", "Location", "closed", "locate", "to_geojson", "vehicles_to_geojson"]
 
 _GOOD_M = 1.25
-"""Half the width of a bay: a position that is off by more may be that of the place beside."""
+"""Half the width of a bay: with a larger error, a position may be that of the neighbouring place."""
 
 _PIXELS = (
     'ENGCRS["Pixels of the image, y downwards",EDATUM["Upper left corner of the image"],CS[Cartesian,2],'
     'AXIS["x",unspecified],AXIS["y",unspecified],LENGTHUNIT["pixel",1]]'
 )
 IMAGE_CRS = {"type": "name", "properties": {"name": _PIXELS}}
-"""Member `crs` of a collection in pixels: without it GDAL, and so every GIS, takes them for degrees of WGS 84."""
+"""Member `crs` of a collection in pixels: without it, GDAL takes the pixels for degrees of WGS 84."""
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where on Earth the places of an image lie."""
+    """Geographic positions of the places of an image."""
 
     rings: tuple[Ring, ...] | None = None
     """Longitudes and latitudes in WGS 84, each ring in one piece: beyond 180 degrees where it crosses the 180th
     meridian. None where the image lies nowhere."""
 
     accuracy_m: float | None = None
-    """Metres that positions may be off, by the change of datum alone; None where nobody knows."""
+    """Accuracy of positions in metres, by the datum shift alone; None if it is unknown."""
 
     warnings: tuple[str, ...] = ()
-    """What a reader of the positions must know, a sentence each."""
+    """Warnings about the positions, a sentence each."""
 
 
 def to_geojson(detection: Detection, raster: Raster | Frame, model_version: str = "") -> dict[str, Any]:
-    """The places as a FeatureCollection (RFC 7946), with what a reader must know of them as foreign members.
+    """The places as a FeatureCollection (RFC 7946), with metadata as foreign members.
 
     Where the raster is georeferenced, positions are longitude and latitude in WGS 84. Where it is not, they are
     pixels of the image with y downwards; `coordinate_system` says `image`, and `crs` says it to a GIS. A place on the
     180th meridian is cut in two there.
 
     Args:
-        detection: what was found.
-        raster: where it was found.
-        model_version: of the model that found it.
+        detection: the places and vehicles.
+        raster: the image.
+        model_version: of the model.
     """
     collection = _collection(detection.spots, raster, ("confidence", "area_m2", "kind"))
     return collection | {
@@ -72,7 +72,7 @@ def to_geojson(detection: Detection, raster: Raster | Frame, model_version: str 
 
 
 def vehicles_to_geojson(detection: Detection, raster: Raster | Frame, model_version: str = "") -> dict[str, Any]:
-    """The vehicles as a FeatureCollection, as `to_geojson` has the places; none where the model sees none."""
+    """The vehicles as a FeatureCollection, like `to_geojson`; None if the model finds no vehicles."""
     collection = _collection(detection.vehicles or (), raster, ("confidence", "area_m2"))
     return collection | {
         "count": detection.taken,
@@ -82,7 +82,7 @@ def vehicles_to_geojson(detection: Detection, raster: Raster | Frame, model_vers
 
 
 def _collection(spots: Sequence[Spot], raster: Raster | Frame, properties: Sequence[str]) -> dict[str, Any]:
-    """Outlines as features, with these of their attributes as properties."""
+    """Outlines as features, with these attributes as properties."""
     rings = [spot.ring for spot in spots]
     location = locate(rings, raster)
     shapes = [_flat(ring) for ring in rings] if location.rings is None else [_on_globe(ring) for ring in location.rings]
@@ -106,7 +106,7 @@ def _collection(spots: Sequence[Spot], raster: Raster | Frame, properties: Seque
 
 
 def _about(detection: Detection, raster: Raster | Frame, model_version: str) -> dict[str, Any]:
-    """What a reader of any outline must know of the image and the model."""
+    """Metadata of the image and the model, for any outlines."""
     return {
         "gsd": _gsd(detection),
         "imagery_date": detection.imagery_date.isoformat() if detection.imagery_date else "unknown",
@@ -123,10 +123,10 @@ def _gsd(detection: Detection) -> dict[str, Any]:
 
 
 def locate(rings: Sequence[Ring], raster: Raster | Frame) -> Location:
-    """Where on Earth outlines in a raster's pixels lie."""
+    """Geographic positions of outlines in pixels of a raster."""
     if raster.crs is None or raster.transform is None:
         return Location()
-    # Here, because few images have a place on Earth, and PROJ takes its time to import.
+    # Imported late: PROJ is slow to import, and few images are georeferenced.
     from parking.data.georeference import placement
 
     middle = [(raster.width / 2, raster.height / 2)]
@@ -148,13 +148,13 @@ def locate(rings: Sequence[Ring], raster: Raster | Frame) -> Location:
 
 
 def closed(ring: Ring) -> list[list[float]]:
-    """The ring as GeoJSON wants it: counterclockwise, its first position repeated."""
+    """The ring in GeoJSON's form: counterclockwise, with its first position repeated."""
     points = ring if LinearRing(ring).is_ccw else ring[::-1]
     return [list(point) for point in (*points, points[0])]
 
 
 def _caveats(way: "Placement") -> tuple[str, ...]:
-    """What must be said where a position may be that of the place beside."""
+    """A warning if a position may be that of the neighbouring place."""
     if way.accuracy_m is not None and way.accuracy_m <= _GOOD_M:
         return ()
     off = "an unknown distance" if way.accuracy_m is None else f"{way.accuracy_m:g} m"

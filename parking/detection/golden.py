@@ -1,4 +1,4 @@
-"""The golden tile: one image and the model's answer to it, kept in the contract to prove a loaded model."""
+"""The golden tile: an image and the model's answer to it, kept in the contract to verify a loaded model."""
 
 import base64
 import binascii
@@ -18,7 +18,7 @@ CELLS = 16
 """Cells along each side of the golden grid."""
 
 TOLERANCE = 0.02
-"""Largest difference of a cell that is still the same model: other CPUs round otherwise, other weights differ more."""
+"""Largest difference of a cell for the same model: CPUs round differently, other weights differ more."""
 
 Grid = tuple[tuple[float, ...], ...]
 
@@ -69,13 +69,13 @@ def check_golden(probability: NDArray[np.float32], grid: Grid, name: str, tolera
     """Refuse a model whose answer to the golden tile is not the one it was exported with.
 
     Args:
-        probability: what the loaded model answers to the golden tile, (256, 256).
-        grid: what it answered when it was exported.
-        name: how to call the model in a message.
+        probability: the loaded model's answer to the golden tile, (256, 256).
+        grid: its answer when it was exported.
+        name: of the model, for messages.
         tolerance: largest difference of a cell that is still the same model.
 
     Raises:
-        ModelError: the answer is not finite, or another one.
+        ModelError: the answer is not finite, or differs.
     """
     if not np.isfinite(probability).all():
         raise ModelError(f"{name} answers NaN or infinity to its golden tile: its weights are broken. Train it again.")

@@ -1,4 +1,4 @@
-"""Which of the bays that somebody knows are taken: no place has to be found, each has only to be read."""
+"""Occupancy of known bays: nothing has to be detected, each bay is only classified."""
 
 import math
 from collections.abc import Sequence
@@ -17,27 +17,27 @@ from parking.detection.places import Maps
 __all__ = ["INSET", "SURE", "Bay", "State", "cues", "read_bays"]
 
 INSET = 0.15
-"""Share of a bay's width that is left out on each side: a neighbour's car often stands on the line."""
+"""Share of a bay's width that is left out on each side: cars in neighbouring bays often stand on the line."""
 
 SURE = 0.8
-"""Probability from which a bay is said to be free or taken; below it is `unsure`."""
+"""Probability from which a bay is `free` or `occupied`; below, it is `unsure`."""
 
 State = Literal["free", "occupied", "unsure"]
 
 
 @dataclass(frozen=True, slots=True)
 class Bay:
-    """A known bay and what stands in it."""
+    """A known bay with its occupancy."""
 
     ring: Ring
-    """As it was given, in pixels of the image."""
+    """Outline in pixels of the image."""
 
     occupied: float
     """Probability that it is taken, in [0, 1]."""
 
     @property
     def state(self) -> State:
-        """What the probability amounts to."""
+        """The state by the probability."""
         return "occupied" if self.occupied >= SURE else "free" if self.occupied <= 1 - SURE else "unsure"
 
 
@@ -53,7 +53,7 @@ def read_bays(maps: Maps, bays: Sequence[Ring], calibration: BayCalibration) -> 
 
 
 def cues(maps: Maps, ring: Ring) -> tuple[float, float]:
-    """Log-odds of the mean vehicle and free probability in the middle of a bay."""
+    """Log-odds of the mean vehicle and free probability in the central part of a bay."""
     inner = _middle(Polygon(ring))
     return log_odds(mean_inside(inner, maps["vehicle"])), log_odds(mean_inside(inner, maps["probability"]))
 

@@ -1,4 +1,4 @@
-"""A model file in ONNX Runtime: opened for one run at a time, or for several beside each other."""
+"""A model file in ONNX Runtime, opened for one run at a time or for several in parallel."""
 
 import os
 import threading
@@ -19,18 +19,18 @@ __all__ = ["Sessions", "Signature", "open_session"]
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Names and types of what a model takes and gives, such as ("tiles", "tensor(uint8)")."""
+    """Names and types of inputs or outputs, such as ("tiles", "tensor(uint8)")."""
 
     inputs: tuple[tuple[str, str], ...]
     outputs: tuple[tuple[str, str], ...]
 
 
 class Sessions:
-    """One model, and as many threads for a run as its neighbours leave it. Safe to use from several threads.
+    """One model whose threads are shared by the runs at a time. Safe to use from several threads.
 
-    A run that is alone has all threads. Runs beside each other take a share each, in a session of its own, for ONNX
-    Runtime settles the threads when it opens one: two runs of one thread answer a sixth more than two runs one after
-    the other with two (docs/performance.md). The answers are the same to the bit.
+    A single run uses all threads. Parallel runs use a share each, in sessions of their own, because ONNX Runtime fixes
+    the number of threads when it opens a session: two runs with one thread each give a sixth more answers than two
+    successive runs with two (docs/performance.md). The answers are identical.
     """
 
     tolerance = TOLERANCE
@@ -41,7 +41,7 @@ class Sessions:
         Args:
             path: an ONNX file.
             threads: of all runs together; 0 for all cores.
-            at_once: runs that may be under way; each beyond the first costs memory for what the network computes.
+            at_once: parallel runs; each beyond the first needs memory for the network's activations.
 
         Raises:
             ModelError: the file is missing, or not a model that ONNX Runtime can read.
@@ -58,7 +58,7 @@ class Sessions:
         self._counting = threading.Lock()
 
     def run(self, outputs: list[str], tiles: NDArray[np.uint8]) -> list[Any]:
-        """Run the model; what ONNX Runtime raises is raised."""
+        """Run the model; exceptions of ONNX Runtime are passed on."""
         with self._counting:
             session = self.beside if self._under_way else self.alone
             self._under_way += 1
@@ -69,7 +69,7 @@ class Sessions:
                 self._under_way -= 1
 
     def warm(self, outputs: list[str], tiles: NDArray[np.uint8]) -> None:
-        """Run once, so that no request pays for the first run: what it fetches of memory serves both sessions."""
+        """Run once, so that no request is slowed by the first run; its memory is used by both sessions."""
         self.alone.run(outputs, {"tiles": tiles})
 
 
@@ -89,7 +89,7 @@ def open_session(path: Path, *, threads: int = 0) -> onnxruntime.InferenceSessio
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # A thread that spins while it waits takes a core from whoever shares the machine, and wins nothing measurable
+    # A thread that spins while it waits occupies a core that others could use, and gains nothing measurable
     # where nobody does (docs/performance.md).
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.use_env_allocators", "1")
@@ -105,7 +105,7 @@ def open_session(path: Path, *, threads: int = 0) -> onnxruntime.InferenceSessio
 
 @cache
 def _share_memory() -> None:
-    """One arena for all sessions of the process: what one has done with, another can use."""
+    """One arena for all sessions of the process, so that they reuse each other's memory."""
     kinds = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, onnxruntime.OrtMemType.DEFAULT
     cpu = onnxruntime.OrtMemoryInfo("Cpu", kinds[0], 0, kinds[1])
     onnxruntime.create_and_register_allocator(cpu, None)

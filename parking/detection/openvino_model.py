@@ -1,4 +1,4 @@
-"""A model file in OpenVINO, which computes in bfloat16 where the CPU can: about twice as fast there."""
+"""A model file in OpenVINO, which computes in bfloat16 on CPUs that support it, about twice as fast."""
 
 import os
 import threading
@@ -19,7 +19,7 @@ class OpenVinoModel:
     """One model for several runs at once, which share its threads. Safe to use from several threads."""
 
     tolerance = 0.08
-    """bfloat16 keeps 8 bits of a number: a cell of the shipped model's golden grid is 0.03 off."""
+    """bfloat16 has 8 significant bits: a cell of the shipped model's golden grid differs by 0.03."""
 
     def __init__(self, path: Path, *, threads: int = 0, at_once: int = 1) -> None:
         """Open a model file.
@@ -27,7 +27,7 @@ class OpenVinoModel:
         Args:
             path: an ONNX file.
             threads: of all runs together; 0 for all cores.
-            at_once: runs that may be under way.
+            at_once: parallel runs.
 
         Raises:
             ModelError: the file is missing, or not a model that OpenVINO can read.
@@ -52,14 +52,14 @@ class OpenVinoModel:
         self._mine = threading.local()
 
     def run(self, outputs: list[str], tiles: NDArray[np.uint8]) -> list[Any]:
-        """Run the model; what OpenVINO raises is raised."""
+        """Run the model; exceptions of OpenVINO are passed on."""
         if not hasattr(self._mine, "request"):
             self._mine.request = self._model.create_infer_request()
         answers = self._mine.request.infer({"tiles": tiles})
         return [answers[name] for name in outputs]
 
     def warm(self, outputs: list[str], tiles: NDArray[np.uint8]) -> None:
-        """Run once, so that no request pays for the first run."""
+        """Run once, so that no request is slowed by the first run."""
         self.run(outputs, tiles)
 
 

@@ -1,4 +1,4 @@
-"""Answers for people: an overlay to look at."""
+"""Overlays: images with the places and vehicles drawn in."""
 
 import cv2
 import numpy as np
@@ -18,13 +18,13 @@ _DARK = (16, 20, 24)
 
 
 def overlay(raster: Raster, detection: Detection, *, vehicles: bool = True) -> NDArray[np.uint8]:
-    """The image with its free places drawn in: orange where unsure, green where sure, and the count as a caption.
+    """The image with its free places, from orange (low confidence) to green (high), and the count as a caption.
 
     Vehicles are outlined in blue.
 
     Args:
-        raster: that was asked about.
-        detection: what was found in it.
+        raster: the image.
+        detection: its places and vehicles.
         vehicles: whether to draw the vehicles, too.
 
     Returns:
@@ -32,7 +32,7 @@ def overlay(raster: Raster, detection: Detection, *, vehicles: bool = True) -> N
     """
     drawn = raster.pixels.copy()
     stroke = max(1, round(min(raster.height, raster.width) / 400))
-    # Where fills meet, the outlines tell the places apart; so they go on last.
+    # Outlines are drawn last, so that adjoining places can be told apart.
     fill = drawn.copy()
     for spot in detection.spots:
         cv2.fillPoly(fill, [fixed(spot.ring)], _colour(spot.confidence), lineType=cv2.LINE_AA, shift=4)
@@ -49,7 +49,7 @@ def overlay(raster: Raster, detection: Detection, *, vehicles: bool = True) -> N
 
 
 def _told(detection: Detection) -> str:
-    """The answer in a line."""
+    """The answer in one line."""
     low, high = detection.count_interval
     places = "place" if detection.count == 1 else "places"
     free = f"{detection.count} free {places} ({low} to {high})"
@@ -70,7 +70,7 @@ def _colour(confidence: float) -> tuple[int, int, int]:
 
 
 def caption(drawn: NDArray[np.uint8], text: str) -> None:
-    """A line of text in the upper left corner, on a dark ground; left out where it would cover the image."""
+    """A line of text in the upper left corner, on a dark ground; left out if it would cover the image."""
     height, width = drawn.shape[:2]
     scale = max(0.45, min(height, width) / 900)
     thickness = max(1, round(scale * 1.6))

@@ -40,11 +40,11 @@ def free_shapes(free: NDArray[np.uint8], bay_width: float, bay_length: float) ->
     tolerance = 0.06 * bay_width
     contours, tree = cv2.findContours(_without_thin_parts(free, bay_width), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     for index, contour in enumerate(contours):
-        if tree[0][index][3] >= 0:  # a hole, met again with the shape round it
+        if tree[0][index][3] >= 0:  # a hole, which is handled with its shape
             continue
         shape = _edge(contour, tolerance)
         holes = [
-            # A hole's contour runs on the free pixels round it: half a pixel inwards to their edge.
+            # A hole's contour runs on the surrounding free pixels: half a pixel inwards to their edge.
             Polygon(hole[:, 0] + 0.5).buffer(-0.5, join_style="mitre").simplify(tolerance)
             for hole in _holes(contours, tree[0], index)
             if cv2.contourArea(hole) > bay_width * bay_length / 2
@@ -55,7 +55,7 @@ def free_shapes(free: NDArray[np.uint8], bay_width: float, bay_length: float) ->
 
 
 def pixels_of(place: Polygon, size: tuple[int, ...], margin: int = 0) -> tuple[slice, slice, NDArray[np.bool_]]:
-    """The pixels whose centre is inside a place.
+    """The pixels with their centre inside a place.
 
     Args:
         place: an outline in the image, in pixels.
@@ -63,14 +63,14 @@ def pixels_of(place: Polygon, size: tuple[int, ...], margin: int = 0) -> tuple[s
         margin: pixels to add beyond the outline.
 
     Returns:
-        Rows and columns of a window round the place, and which pixels of the window are inside: none, maybe, where the
-        place is smaller than a pixel.
+        Rows and columns of a window around the place, and a mask of the window, which may be empty for a place smaller
+        than a pixel.
     """
     height, width = size
     left, top, right, bottom = place.bounds
     x0, y0 = max(0, math.floor(left) - margin), max(0, math.floor(top) - margin)
     x1, y1 = min(width, math.ceil(right) + margin), min(height, math.ceil(bottom) + margin)
-    # Pixel centres stand at a half in the outline's coordinates and at whole numbers in OpenCV's.
+    # Pixel centres have half-integer coordinates in the outline, and integer ones in OpenCV.
     corners = np.array(place.exterior.coords[:-1]) - (x0 + 0.5, y0 + 0.5)
     inside = np.zeros((y1 - y0, x1 - x0), np.uint8)
     cv2.fillPoly(inside, [np.round(corners * 16).astype(np.int32)], 1, shift=4)
@@ -84,7 +84,7 @@ def polygons(shape: BaseGeometry) -> list[Polygon]:
 
 
 def _without_thin_parts(free: NDArray[np.uint8], bay_width: float) -> NDArray[np.uint8]:
-    """Remove what is too thin to be part of a place, and would connect places."""
+    """Remove parts that are too thin for a place and would connect places."""
     radius = int(0.1 * bay_width)
     if radius < 1:
         return free

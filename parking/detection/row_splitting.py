@@ -1,4 +1,4 @@
-"""Free shapes split where their outline turns inwards, so that each part is about one row of bays."""
+"""Splits free shapes at concave corners, so that each part is about one row of bays."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -14,25 +14,25 @@ from parking.detection.polygonize import polygons
 from parking.detection.rows import likeness
 
 ROW = 0.88
-"""Likeness to a row from which a shape is one."""
+"""Similarity to a row from which a shape is taken for one."""
 
 GAIN = 0.03
-"""How much liker to rows the parts must be than the whole, for a cut to be worth it."""
+"""Gain of similarity to rows from which a cut is made."""
 
 RAYS = 48
 """Directions that are tried for a cut."""
 
 STARTS = 4
-"""Inward corners that a cut is tried from, the deepest first."""
+"""Number of concave corners from which cuts are tried, the deepest first."""
 
 TRIES = 2
-"""Cuts from each of them whose parts are looked at, the shortest first."""
+"""Number of cuts from each of them that are evaluated, the shortest first."""
 
 MENDS_TWO = 0.6
-"""A cut between two inward corners counts as this much of its length."""
+"""Factor for the length of a cut between two concave corners."""
 
 MAX_CORNERS = 400
-"""Shapes with more corners, those of holes counted, are left whole: they are no rows, and cutting them takes long."""
+"""Shapes with more corners, including holes, are not split: they are no rows, and splitting them is slow."""
 
 
 def split_to_rows(
@@ -40,15 +40,15 @@ def split_to_rows(
 ) -> Iterator[Polygon]:
     """Split a free shape to parts of about one row each.
 
-    An L, a T, a step or two rows that touch have corners that turn inwards, and a person would cut there, along the
-    shortest way that leaves rows on both sides. So does this: it tries short cuts from the deepest such corners,
-    takes the one whose parts are most like rows, and goes on with the parts while that helps.
+    An L, a T, a step or two touching rows have concave corners, where a person would cut along the shortest line that
+    leaves rows on both sides. Short cuts from the deepest corners are tried, the one with the parts most similar to
+    rows is made, and the parts are split in the same way as long as that improves them.
 
     Args:
         shape: a valid polygon, counterclockwise, in pixels.
         bay_width: of one bay, in pixels.
         bay_length: of one bay, in pixels.
-        check: called before every cut; what it raises ends the work.
+        check: called before every cut; an exception that it raises ends the work.
     """
     waiting = [shape]
     while waiting:
@@ -65,7 +65,7 @@ def split_to_rows(
 
 
 def _cut(piece: Polygon, bay_width: float, bay_length: float) -> list[Polygon]:
-    """Two or more parts, or none where the piece is one row already or cannot be cut well."""
+    """Two or more parts; none if the piece is one row already, or no cut improves it."""
     smallest = 0.3 * bay_width * bay_length
     if piece.area < 2 * smallest:
         return []
@@ -82,7 +82,7 @@ def _cut(piece: Polygon, bay_width: float, bay_length: float) -> list[Polygon]:
 
 
 def _open_hole(piece: Polygon) -> list[Polygon]:
-    """Cut through the largest hole, from outside to outside the shortest way: that leaves two bent rows."""
+    """Cut through the largest hole, along the shortest line from outside to outside, into two bent rows."""
     hole = max(piece.interiors, key=lambda ring: float(Polygon(ring).area))
     middle = np.array(Polygon(hole).centroid.coords[0])
     angles = np.linspace(0, math.pi, RAYS, endpoint=False)
@@ -98,7 +98,7 @@ def _open_hole(piece: Polygon) -> list[Polygon]:
 
 
 def _cuts(piece: Polygon, depth: float, longest: float, smallest: float) -> Iterator[LineString]:
-    """Lines that are worth trying."""
+    """Candidate lines for a cut."""
     corners = np.array(piece.exterior.coords)[:-1]
     inward = _inward_corners(piece, corners, depth)
     for start in inward[:STARTS]:
@@ -110,7 +110,7 @@ def _cuts(piece: Polygon, depth: float, longest: float, smallest: float) -> Iter
 
 
 def _inward_corners(piece: Polygon, corners: NDArray[np.float64], depth: float) -> NDArray[np.int64]:
-    """Corners that turn inwards and lie deeper than `depth` inside the convex hull, the deepest first."""
+    """Concave corners deeper than `depth` inside the convex hull, the deepest first."""
     before, after = corners - np.roll(corners, 1, axis=0), np.roll(corners, -1, axis=0) - corners
     turn = before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0]
     depths = shapely.distance(shapely.points(corners), piece.convex_hull.exterior)
@@ -121,11 +121,11 @@ def _inward_corners(piece: Polygon, corners: NDArray[np.float64], depth: float) 
 def _ends_from(
     corners: NDArray[np.float64], start: int, targets: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-    """Where cuts from a corner can end: straight ahead in many directions, and at other inward corners.
+    """Possible ends of cuts from a corner: on the outline in many directions, and at other concave corners.
 
     Returns:
-        Ends (K, 2), the edge that each lies on (K,), and its cost (K,): the cut's length, less where it ends at an
-        inward corner, because it mends both and most often is where two shapes touch.
+        Ends (K, 2), the edge of each (K,), and its cost (K,): the length of the cut, reduced if it ends at a concave
+        corner, because that is most often where two shapes touch.
     """
     point = corners[start]
     back, ahead = corners[start - 1] - point, corners[(start + 1) % len(corners)] - point
@@ -135,7 +135,7 @@ def _ends_from(
     ways = targets - point
     to_targets = np.arctan2(ways[:, 1], ways[:, 0])
     lengths = np.hypot(ways[:, 0], ways[:, 1])
-    # The two edges made longer, too: how a person would cut an L.
+    # The extensions of both edges, too, as a person would cut an L.
     fan = np.concatenate([first + span * np.linspace(0.05, 0.95, RAYS), [first + math.pi, first + span + math.pi]])
     angles = np.concatenate([fan, to_targets])
     reach, edges = _reach(point, np.stack([np.cos(angles), np.sin(angles)], axis=1), corners)
@@ -165,7 +165,7 @@ def _areas_cut_off(
 def _reach(
     point: NDArray[np.float64], directions: NDArray[np.float64], corners: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """How far one can go from a point before the outline is met.
+    """Distances from a point to the outline along directions (ray casting).
 
     Args:
         point: (2,).
@@ -173,7 +173,7 @@ def _reach(
         corners: (E, 2), the outline, not closed.
 
     Returns:
-        Distances (R,), infinite where it is not met, and the edges met (R,).
+        Distances (R,), infinite without intersection, and the intersected edges (R,).
     """
     edges = np.roll(corners, -1, axis=0) - corners
     offsets = corners - point
@@ -186,6 +186,6 @@ def _reach(
 
 
 def _beyond(start: NDArray[np.float64], end: NDArray[np.float64]) -> LineString:
-    """The line from start to end and a hair further: a line that just touches the outline cuts nothing."""
+    """The line from start to end, slightly extended: a line that only touches the outline cuts nothing."""
     step = (end - start) / max(float(np.hypot(*(end - start))), 1e-9) * 1e-3
     return LineString([start - step, end + step])

@@ -1,4 +1,4 @@
-"""A row of bays as a parallelogram, measured on the outline of a free shape."""
+"""Fits a parallelogram, as the outline of a row of bays, to a free shape."""
 
 import math
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ STEEPEST = 1.75
 """Slant up to which they are: bays stand at 30° to their row or more."""
 
 LEVELS = 15
-"""Lines along a row that its ends are measured on."""
+"""Number of lines along a row on which its ends are measured."""
 
 
 @dataclass(frozen=True)
@@ -62,33 +62,33 @@ class Row:
         return turned
 
     def to_image(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The way back from `to_row`."""
+        """The inverse of `to_row`."""
         u, v = points[..., 0] + self.slant * points[..., 1], points[..., 1]
         across = np.array([-self.along[1], self.along[0]])
         return np.asarray(self.middle + u[..., None] * self.along + v[..., None] * across, dtype=np.float64)
 
 
 def measure_row(shape: Polygon) -> Row:
-    """The parallelogram of the same area that lies best on a shape."""
+    """The parallelogram that fits a shape best, with the same area."""
     corners = np.array(shape.exterior.coords)
     centre, (width, height), degrees = cv2.minAreaRect(corners.astype(np.float32))
     angle = math.radians(degrees if width >= height else degrees + 90)
     middle, along = np.array(centre, dtype=np.float64), np.array([math.cos(angle), math.sin(angle)])
     outline = _turn(corners, middle, along)
     low, high = float(outline[:, 1].min()), float(outline[:, 1].max())
-    # Where bays stand at an angle, the corners of the outer two blunt the ends: only their middle tells the slant.
+    # With bays at an angle, the corners of the outer bays round the ends: only the middle shows the slant.
     levels = low + (high - low) * np.linspace(0.25, 0.75, LEVELS)
     starts, ends = _ends(outline, levels)
     slant = _slant(levels, starts, ends)
     start, end = float(np.median(starts - slant * levels)), float(np.median(ends - slant * levels))
-    # Bulges stretch a bounding box; the area does not care.
+    # Bulges enlarge a bounding box, but hardly the area.
     depth = min(shape.area / max(end - start, 1e-6), high - low)
     centre_v = (low + high) / 2
     return Row(middle, along, start, end, centre_v - depth / 2, centre_v + depth / 2, slant)
 
 
 def likeness(shape: Polygon) -> float:
-    """How much of a row a shape is: its IoU with the parallelogram measured on it."""
+    """Similarity of a shape to a row: its IoU with the fitted parallelogram."""
     row = measure_row(shape).polygon
     common = float(shape.intersection(row).area)
     return common / float(shape.area + row.area - common)
@@ -100,7 +100,7 @@ def _turn(points: NDArray[np.float64], middle: NDArray[np.float64], along: NDArr
 
 
 def _ends(outline: NDArray[np.float64], levels: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where each level enters and leaves the outline."""
+    """First and last intersection of each level with the outline."""
     u, v = outline[:-1].T
     du, dv = np.diff(outline, axis=0).T
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -111,7 +111,7 @@ def _ends(outline: NDArray[np.float64], levels: NDArray[np.float64]) -> tuple[ND
 
 
 def _slant(levels: NDArray[np.float64], starts: NDArray[np.float64], ends: NDArray[np.float64]) -> float:
-    """How far the two ends lean; 0 where they do not lean alike: such ends are ragged, not slanted."""
+    """The slant of both ends; 0 if the ends differ, which means that they are irregular and not slanted."""
     centred = levels - levels.mean()
     first, last = (float(centred @ side / (centred @ centred)) for side in (starts, ends))
     slant = (first + last) / 2

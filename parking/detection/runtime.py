@@ -1,4 +1,4 @@
-"""What runs a model file: ONNX Runtime, or OpenVINO where that is asked for."""
+"""Inference runtimes: ONNX Runtime, or OpenVINO if it is chosen."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,25 +16,25 @@ Runtime = Literal["onnxruntime", "openvino"]
 
 
 class Model(Protocol):
-    """A model file that was opened. Safe to use from several threads at once."""
+    """An opened model file. Safe to use from several threads."""
 
     metadata: dict[str, str]
-    """What the file says of itself, by key."""
+    """Metadata of the file, by key."""
 
     signature: Signature
 
     tolerance: float
-    """How far its answer to the golden tile may be from the one it was exported with, see `golden`."""
+    """Largest difference of its answer to the golden tile from that of the export, see `golden`."""
 
     def run(self, outputs: list[str], tiles: NDArray[np.uint8]) -> list[Any]:
         """Arrays of these outputs."""
 
     def warm(self, outputs: list[str], tiles: NDArray[np.uint8]) -> None:
-        """Run once, so that no request pays for the first run."""
+        """Run once, so that no request is slowed by the first run."""
 
 
 def check_runtime(runtime: Runtime) -> None:
-    """Find out early whether a runtime is there.
+    """Check early that a runtime is installed.
 
     Raises:
         SettingsError: it is not installed.
@@ -51,9 +51,9 @@ def open_model(path: Path, *, runtime: Runtime = "onnxruntime", threads: int = 0
 
     Args:
         path: an ONNX file.
-        runtime: what runs it.
+        runtime: `onnxruntime` or `openvino`.
         threads: CPU threads of all runs together; 0 for all cores.
-        at_once: runs that may be under way; they share the threads.
+        at_once: parallel runs, which share the threads.
 
     Raises:
         ModelError: the file is missing, or not a model that the runtime can read.
@@ -62,7 +62,7 @@ def open_model(path: Path, *, runtime: Runtime = "onnxruntime", threads: int = 0
     if runtime == "onnxruntime":
         return Sessions(path, threads=threads, at_once=at_once)
     check_runtime(runtime)
-    # Imported late: only who asks for it needs the package.
+    # Imported late: the package is optional.
     from parking.detection.openvino_model import OpenVinoModel
 
     return OpenVinoModel(path, threads=threads, at_once=at_once)

@@ -1,4 +1,4 @@
-"""Several cuts of a free shape into places, and which of them looks most like what a person would draw."""
+"""Candidate cuts of a free shape into places, and the choice of the most likely one."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,35 +14,35 @@ from parking.detection.polygonize import pixels_of
 from parking.detection.row_splitting import split_to_rows
 
 SCALES = (0.7, 0.95, 1.25, 1.65, 2.2, 3.2, 5.0)
-"""Bays that a shape is cut by, in units of the usual one; the last leave most shapes whole, as outlines of rows are."""
+"""Sizes of bays that are tried, in units of the usual one; the largest keep most shapes whole, like outlined rows."""
 
 CUES = tuple(CueWeights.model_fields)
-"""What is looked at in a place, see `parking.detection.contract.CueWeights`."""
+"""Cues of a place, see `parking.detection.contract.CueWeights`."""
 
 _MARGIN = 6
-"""Pixels round a place that are looked at."""
+"""Pixels around a place that belong to its surroundings."""
 
 _STRIP, _REACH = 512, 8
-"""Rows whose gradient is computed at once, and rows beyond them that it depends on, and a few more."""
+"""Rows whose gradient is computed at once, and the overlap of such strips in rows."""
 
 _AROUND, _NEAR = np.ones((9, 9), np.uint8), np.ones((3, 3), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the cues of a place are read from."""
+    """Arrays from which the cues of a place are computed."""
 
     probability: NDArray[np.float32]
     """(H, W), in [0, 1]."""
 
     gradient: NDArray[np.float16]
-    """(H, W), how fast the brightness changes; in half precision, for an image can be large."""
+    """(H, W), gradient of the brightness, in half precision to save memory."""
 
     mean_gradient: float
     """Its mean."""
 
     size_px: float
-    """Root of the area that places are expected to have here."""
+    """Square root of the expected area of a place."""
 
 
 def surroundings(probability: NDArray[np.float32], pixels: NDArray[np.uint8], size_px: float) -> Surroundings:
@@ -60,14 +60,14 @@ def cuts_of(
 ) -> Iterator[list[Polygon]]:
     """The places that each of `SCALES` makes of a free shape.
 
-    Its rows are looked for once, with the usual bay: that takes most of the time, and depends little on the size.
+    Its rows are split once, with the usual bay: that takes most of the time, and depends little on the size.
 
     Args:
         shape: a valid polygon, counterclockwise, in pixels.
         bay_width: of a usual bay, in pixels.
         bay_length: of a usual bay, in pixels.
         smallest: area of the smallest place that is kept, in pixels.
-        check: called before every cut; what it raises ends the work.
+        check: called before every cut; an exception that it raises ends the work.
     """
     rows = list(split_to_rows(shape, bay_width, bay_length, check))
     for scale in SCALES:
@@ -82,7 +82,7 @@ def cues(place: Polygon, shape_area: float, there: Surroundings) -> tuple[float,
     Args:
         place: its outline in pixels.
         shape_area: of the free shape that it was cut from, in pixels.
-        there: what it lies in.
+        there: its surroundings.
     """
     rows, columns, within = pixels_of(place, there.probability.shape, _MARGIN)
     if not within.any():
@@ -111,7 +111,7 @@ def cues(place: Polygon, shape_area: float, there: Surroundings) -> tuple[float,
 
 
 def chances(seen: NDArray[np.float64], chooser: CutChooser) -> NDArray[np.float64]:
-    """How likely places are right, (N,), from their cues, (N, 10)."""
+    """Probabilities (N,) that places are right, from their cues (N, 10)."""
     weights = np.array([getattr(chooser.weights, name) for name in CUES])
     return np.asarray(1 / (1 + np.exp(-np.clip(seen @ weights + chooser.offset, -60, 60))), np.float64)
 
@@ -119,16 +119,16 @@ def chances(seen: NDArray[np.float64], chooser: CutChooser) -> NDArray[np.float6
 def best_cut(
     tried: Sequence[Sequence[Polygon]], shape_area: float, there: Surroundings, chooser: CutChooser
 ) -> list[Polygon]:
-    """The places worth keeping of the cut that is worth most.
+    """The places to keep, from the cut with the highest value.
 
-    Where a place is kept that is right with chance p, F1 grows if p exceeds about half of it (Lipton et al., 2014): so
-    each place is worth p less that limit, and a cut is worth what its good places are.
+    To keep a place that is right with probability p increases F1 if p exceeds about half of F1 (Lipton et al., 2014).
+    So the value of a place is p less that limit, and the value of a cut the sum over its places with positive value.
 
     Args:
         tried: the places of each cut, see `cuts_of`.
         shape_area: of the shape that was cut, in pixels.
-        there: what it lies in.
-        chooser: how likely a place is right, and the limit.
+        there: its surroundings.
+        chooser: weights of the cues, and the limit.
     """
     best, places = 0.0, list[Polygon]()
     for cut in tried:
@@ -143,7 +143,7 @@ def best_cut(
 
 
 def _steepness(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Length of the brightness' gradient, a little blurred, in grey levels; (H, W)."""
+    """Magnitude of the gradient of the slightly blurred brightness, in grey levels; (H, W)."""
     light = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     across, down = cv2.Sobel(light, cv2.CV_32F, 1, 0), cv2.Sobel(light, cv2.CV_32F, 0, 1)
     return np.asarray(cv2.GaussianBlur(cv2.magnitude(across, down), (0, 0), 1.0), np.float32)

@@ -1,4 +1,4 @@
-"""Changes of orientation and light that a free place survives."""
+"""Augmentations of orientation and light, under which a free place stays one."""
 
 from typing import Any, Protocol, cast
 
@@ -18,7 +18,7 @@ class Transforms(Protocol):
 
 
 def build_transforms(recipe: Recipe) -> Transforms:
-    """What is done to a crop and its labels, as `transforms(image=..., mask=...)`.
+    """The augmentations of a crop and its labels, called as `transforms(image=..., mask=...)`.
 
     Only flips and quarter turns move pixels here, and they move the labels along; any other rotation and the zoom are
     part of cutting the crop, see `parking.learning.crops`.
@@ -28,7 +28,7 @@ def build_transforms(recipe: Recipe) -> Transforms:
 
 
 def _light(strength: float) -> list[albumentations.ImageOnlyTransform]:
-    """Light, colour, shadow and sharpness, in the order in which a camera meets them; no channel is ever swapped."""
+    """Light, colour, shadow and sharpness, in the order of image formation; channels are never swapped."""
     shadow = albumentations.RandomShadow(
         shadow_roi=(0, 0, 1, 1), num_shadows_limit=(1, 2), shadow_intensity_range=(0.2, 0.3 + 0.4 * strength), p=0.3
     )

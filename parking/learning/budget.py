@@ -1,4 +1,4 @@
-"""Minutes as a budget: how many steps fit into them beside everything else, and what is too much for them."""
+"""Time budgets: the number of steps that fit beside everything else, and refusal of work that does not fit."""
 
 import math
 import time
@@ -34,13 +34,13 @@ __all__ = [
 ]
 
 LEAST_STEPS = 4
-"""Steps of a training that still ends in a model of some sort."""
+"""Fewest steps of a training that gives a usable model."""
 
 PRETRAINING_SHARE = 0.5
-"""Largest part of the time that learning from generated scenes may take; else it is left out."""
+"""Largest share of the time for pretraining on generated scenes; beyond it, pretraining is left out."""
 
 TUNING_SHARE = 0.4
-"""Part of a retrain's time for the trials; the rest trains the version."""
+"""Share of a retrain's time for the trials; the rest is for training the version."""
 
 OVERRUN = 0.1
 """Share of a budget by which a trial may exceed it."""
@@ -56,7 +56,7 @@ _checked = ContextVar("checked", default=False)
 
 @contextmanager
 def checked_before() -> Iterator[None]:
-    """Refuse nothing in the block: it is part of work that was checked as a whole, and has begun."""
+    """Do not check budgets in the block: it is part of work that was checked as a whole, and has begun."""
     token = _checked.set(True)
     try:
         yield
@@ -66,7 +66,7 @@ def checked_before() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Budget:
-    """The time that a piece of work may take, from its beginning on."""
+    """The time that a piece of work may take."""
 
     seconds: float
     began: float
@@ -88,11 +88,11 @@ class Budget:
         return self.seconds - self.spent
 
     def without(self, seconds: float) -> "Budget":
-        """The budget that is left beside other work of so many seconds."""
+        """The budget less the seconds of other work."""
         return replace(self, seconds=self.seconds - seconds)
 
     def allows(self, seconds: float) -> bool:
-        """Whether work of so many seconds may begin now."""
+        """Whether work of this duration may begin now."""
         return seconds <= self.left + OVERRUN * self.seconds
 
     def check(self, seconds: float, what: str) -> None:
@@ -100,7 +100,7 @@ class Budget:
 
         Args:
             seconds: that it takes at least.
-            what: it is, in words.
+            what: name of the work, for messages.
 
         Raises:
             TrainingError: it takes longer than what is left; says which budget would do.

@@ -1,4 +1,4 @@
-"""Checkpoints: a fit on disk, so that one that was killed resumes."""
+"""Checkpoints: the state of a fit on disk, from which a killed run resumes."""
 
 import hashlib
 import pickle
@@ -15,7 +15,7 @@ from parking.learning.training_scenes import Sample
 
 
 def identity(recipe: Recipe, train: Sequence[Sample], validation: Sequence[Sample]) -> str:
-    """A digest of the recipe and of both sets of scenes with their polygons: a checkpoint belongs to one of them."""
+    """A digest of the recipe and of both sets of scenes with their polygons, which identifies a checkpoint."""
     digest = hashlib.sha256(recipe.fingerprint().encode())
     for name, samples in (("train", train), ("validation", validation)):
         digest.update(name.encode())
@@ -26,14 +26,14 @@ def identity(recipe: Recipe, train: Sequence[Sample], validation: Sequence[Sampl
 
 
 def save_checkpoint(path: Path, belongs_to: str, state: dict[str, Any]) -> None:
-    """Write a checkpoint whole or not at all."""
+    """Write a checkpoint atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole(path) as unfinished:
         torch.save({"belongs_to": belongs_to, **state}, unfinished)
 
 
 def load_checkpoint(path: Path, belongs_to: str) -> dict[str, Any] | None:
-    """A checkpoint's state; none where there is no file, or one that is damaged or of another recipe or data."""
+    """The state of a checkpoint; None if there is no file, or it is damaged or of another recipe or data."""
     if not path.is_file():
         return None
     try:

@@ -1,4 +1,4 @@
-"""Training crops at the recipe's ground resolution, more of them near free places than chance would give."""
+"""Training crops at the recipe's ground resolution, sampled more often near free places."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,17 +19,17 @@ from parking.learning.training_scenes import Kind, Sample
 Crop = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 _JITTER = 0.4
-"""How far from a crop's centre, in sides of it, a chosen free pixel may lie."""
+"""Largest distance of a chosen free pixel from the centre of a crop, in units of its side."""
 
 
 _SHARES: dict[Kind, float] = {"streets": 0.5, "bays": 0.3, "vehicles": 0.2}
-"""How often crops come from each kind of scene, among the kinds that there are: many scenes of one kind must not drown
-the others, and what a vehicle looks like is learnt from few."""
+"""Relative frequency of crops from each kind of scene, so that a kind with many scenes does not dominate the others;
+vehicles are learnt from few scenes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What a crop shows of its scene."""
+    """The window of a crop in its scene."""
 
     x: float
     y: float
@@ -43,10 +43,10 @@ class Window:
 
 
 def cut(scene: View, window: Window, size: int) -> Crop:
-    """Cut a square out of a scene, turned and zoomed in one interpolation.
+    """Cut a square out of a scene, with rotation and zoom in one interpolation.
 
-    Beyond the scene's edge the pixels are mirrored, as they are at prediction, and the labels do not count, as the
-    answers there are thrown away at prediction.
+    Beyond the edge of the scene the pixels are mirrored, and the labels are ignored, as the outputs there are at
+    prediction.
 
     Returns:
         Pixels, uint8 (size, size, 3), and labels, uint8 (size, size, K), see `parking.learning.targets`; `IGNORED`
@@ -97,9 +97,9 @@ class Crops(Dataset[Crop]):
         self._taken = _with_vehicles(samples, self._scenes, recipe)
         self._free = [_pixels_of(scene, recipe, "probability") for scene in self._scenes]
         vehicles = [_pixels_of(scene, recipe, "vehicle") for scene in self._scenes]
-        # Where nobody said what is free, vehicles are what there is to learn.
+        # If free places were not annotated, vehicles are what can be learnt.
         self._places = [free if free.size else taken for free, taken in zip(self._free, vehicles, strict=True)]
-        # By the root of what there is: large scenes count for more, and none drowns the others.
+        # By the square root of the size: large scenes count for more, but do not dominate.
         kinds = [sample.kind for sample in samples]
         self._place_odds = _odds(kinds, [places.size**0.5 for places in self._places])
         self._ground_odds = _odds(kinds, [scene.labels[..., 0].size ** 0.5 for scene in self._scenes])
@@ -137,14 +137,14 @@ class Crops(Dataset[Crop]):
 
 
 def _pixels_of(scene: View, recipe: Recipe, name: MapName) -> NDArray[np.int32]:
-    """Numbers of the pixels that belong to a class; none where the network does not answer with it."""
+    """Indices of the pixels of a class; empty if the network has no such output."""
     if name not in recipe.maps:
         return np.empty(0, np.int32)
     return np.flatnonzero(scene.labels[..., recipe.maps.index(name)] == 1).astype(np.int32)
 
 
 def _with_vehicles(samples: Sequence[Sample], scenes: Sequence[View], recipe: Recipe) -> list[View | None]:
-    """Each scene with vehicles on some of its free places; none where there are no such places, or no vehicles."""
+    """Each scene with vehicles pasted on some of its free places; None without such places or vehicles."""
     patches = vehicle_patches(samples, scenes, recipe.gsd) if recipe.pasted_share else []
     random = np.random.default_rng(recipe.seed)
     return [
@@ -154,7 +154,7 @@ def _with_vehicles(samples: Sequence[Sample], scenes: Sequence[View], recipe: Re
 
 
 def _odds(kinds: Sequence[Kind], sizes: Sequence[float]) -> NDArray[np.float64] | None:
-    """How often each scene is taken: by its size among those of its kind, and each kind by its share."""
+    """Sampling weights of the scenes: by size within their kind, and by share of each kind."""
     weights = np.array(sizes, np.float64)
     for kind in {*kinds}:
         own = np.array([one == kind for one in kinds])

@@ -46,20 +46,20 @@ class CrossValidation:
     """What the folds gave."""
 
     fold_scores: tuple[Scores, ...]
-    """One a fold, with thresholds and calibration as the other folds choose them: no fold chooses its own."""
+    """One per fold, with thresholds and calibration chosen by the other folds."""
 
     parts: tuple[tuple[ScenePrediction, ...], ...]
-    """Out-of-fold, by fold, one a scene, in half precision."""
+    """Out-of-fold predictions by fold, one per scene, in half precision."""
 
     contracts: tuple[Contract, ...]
-    """Of each fold, with thresholds and calibration as the other folds choose them."""
+    """One per fold, with thresholds and calibration chosen by the other folds."""
 
     contract: Contract
-    """Thresholds and calibration as all folds together say; it has no golden tile yet."""
+    """With thresholds and calibration chosen by all folds; it has no golden tile yet."""
 
     @property
     def predictions(self) -> tuple[ScenePrediction, ...]:
-        """Out-of-fold, one a scene."""
+        """Out-of-fold predictions, one per scene."""
         return tuple(prediction for part in self.parts for prediction in part)
 
 
@@ -140,7 +140,7 @@ def ious_apart(parts: Sequence[Part]) -> tuple[float, ...]:
 
 
 def judge(parts: Sequence[Part], recipe: Recipe, kinds: Collection[Kind] = KINDS) -> CrossValidation:
-    """Score predictions fold by fold, each with what the other folds choose.
+    """Score predictions fold by fold, each with thresholds and calibration chosen by the other folds.
 
     Args:
         parts: out-of-fold predictions of each fold.
@@ -163,7 +163,7 @@ def judge(parts: Sequence[Part], recipe: Recipe, kinds: Collection[Kind] = KINDS
 
 
 def calibrated(contract: Contract, predictions: Sequence[ScenePrediction]) -> Contract:
-    """A contract with its thresholds and calibrations as predictions say that are out of fold.
+    """A contract with thresholds and calibrations from out-of-fold predictions.
 
     Args:
         contract: of which nothing was measured yet.

@@ -1,4 +1,4 @@
-"""A network as a file to serve: ONNX, from raw pixels to probability, with its contract inside."""
+"""Export of a network to ONNX, from raw pixels to probabilities, with its contract in the file."""
 
 import warnings
 from collections.abc import Sequence
@@ -27,14 +27,14 @@ TOLERANCE = 1e-3
 """Largest difference of a probability between torch and the exported file."""
 
 _UNITS = {"embedding": 100.0}
-"""What a difference is measured in: random tiles lie a hundred standard deviations from any scene."""
+"""Unit of a difference: random tiles are a hundred standard deviations from any scene."""
 
 _TRIED_SIZES = ((1, 32, 32), (1, 256, 256), (2, 96, 160), (1, 320, 224))
 """Tiles, height and width that parity is checked on, besides the golden tile."""
 
 
 class ServedNetwork(nn.Module):
-    """A pixel network and what its texture tells, as they are exported together."""
+    """A pixel network and the heads on its features, which are exported together."""
 
     def __init__(self, network: nn.Module, recipe: Recipe, heads: EmbeddingHeads | None = None) -> None:
         super().__init__()
@@ -62,21 +62,21 @@ class ServedNetwork(nn.Module):
 def export_onnx(
     network: nn.Module, recipe: Recipe, path: Path, contract: Contract, heads: EmbeddingHeads | None = None
 ) -> Path:
-    """Write a network and its contract as one ONNX file, and check that it answers as torch does.
+    """Write a network and its contract as one ONNX file, and check its parity with torch.
 
     The file takes `tiles`, uint8 (N, H, W, 3), and gives each of the recipe's maps, float32 (N, H, W); N, H and W are
-    free, H and W multiples of 32. With a heads it also gives `size`, (N,), the log of the size of
-    places in pixels, and `embedding`, (N, 8).
+    free, H and W multiples of 32. With heads it also gives `size`, (N,), the log of the size of places in pixels, and
+    `embedding`, (N, 8).
 
     Args:
-        network: logits from normalised pixels; it is left as it is.
-        recipe: that it was built by.
+        network: logits from normalised pixels; it is not changed.
+        recipe: of the network.
         path: file to write.
-        contract: what the model declares.
-        heads: what is read from the features of a tile.
+        contract: of the model.
+        heads: size and embedding from the features of a tile.
 
     Raises:
-        TrainingError: the file answers otherwise than the network.
+        TrainingError: the outputs of the file differ from those of the network.
     """
     model = ServedNetwork(network, recipe, heads)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,7 @@ def export_onnx(
 
 
 def golden_grid(network: nn.Module, recipe: Recipe, tile: NDArray[np.uint8]) -> Grid:
-    """What a network answers to a golden tile, RGB (256, 256, 3), as the contract keeps it."""
+    """The network's answer to a golden tile, RGB (256, 256, 3), in the form of the contract."""
     return block_means(_answer(ServedNetwork(network, recipe), tile[None])[0][0])
 
 

@@ -1,4 +1,4 @@
-"""The gate: a candidate serves only if it is better on the same scenes, beyond chance."""
+"""The gate: a candidate is promoted only if it is significantly better on the same scenes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ INSIST = "A person may insist: `parking promote NUMBER --force`."
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a candidate may serve, and why."""
+    """Whether a candidate may be promoted, and why."""
 
     promote: bool
     reason: str
@@ -40,14 +40,14 @@ class Verdict:
     """Upper bound."""
 
     candidate_iou: float = 0.0
-    """IoU of the candidate, where it was scored."""
+    """IoU of the candidate, if it was scored."""
 
     serving_iou: float | None = None
-    """IoU of the serving version; none where two were not compared."""
+    """IoU of the serving version; None if two were not compared."""
 
     @classmethod
     def already_serving(cls, number: int) -> "Verdict":
-        """The verdict on a candidate that serves already."""
+        """The verdict on a candidate that is already in production."""
         return cls(False, f"Version {number} serves already.", 0.0, 0.0, 0.0)
 
     @classmethod
@@ -65,10 +65,10 @@ def compare(
     time: a paired bootstrap (Efron and Tibshirani, 1993), percentile bounds.
 
     Args:
-        candidate: scenes as the candidate predicts them.
-        serving: the same scenes as the serving version predicts them; none when nothing serves yet.
-        rounds: draws.
-        seed: of the draws; the same scenes give the same verdict.
+        candidate: counts of the candidate on each scene.
+        serving: counts of the serving version on the same scenes; None if nothing serves yet.
+        rounds: bootstrap samples.
+        seed: of the samples; the same scenes give the same verdict.
 
     Raises:
         TrainingError: the scenes are not the same.
@@ -87,7 +87,7 @@ def compare(
 
 
 def too_few_to_judge(places: Sequence[int]) -> str:
-    """Why test scenes are too few to judge a version by, in a sentence; empty where they do.
+    """Why the test scenes are too few to judge a version, in a sentence; empty if they suffice.
 
     Args:
         places: free places annotated in each test scene.

@@ -1,4 +1,4 @@
-"""What makes training fast on the machine at hand: bfloat16 where it is computed faster, and memory that is reused."""
+"""Speed-ups of training on this machine: bfloat16 if it is faster, and reuse of memory."""
 
 import ctypes
 from functools import cache
@@ -39,7 +39,7 @@ def training_logits(model: PixelNetwork, tiles: Tensor) -> Tensor:
 
 
 def probability(model: nn.Module, tiles: Tensor) -> Any:  # noqa: ANN401 - whatever the model answers with
-    """What a model answers when nothing is learnt from it; see `PixelNetwork`. A GPU answers in float32."""
+    """Outputs of a model outside of training; see `PixelNetwork`. On a GPU in float32."""
     if tiles.device.type == "cuda":
         return model(tiles)
     with _bfloat16(tiles.device):
@@ -59,7 +59,7 @@ def _cpu_is_fast() -> bool:
 
 @cache
 def keep_freed_memory() -> None:
-    """Let the C library reuse large blocks instead of returning each to the system; once a process.
+    """Let the C library reuse large blocks instead of returning each to the system; once per process.
 
     Every training step on a CPU frees and allocates hundreds of megabytes, and the system clears each new page: that
     was a quarter of a step's time. Without glibc nothing happens.

@@ -1,4 +1,4 @@
-"""Which scenes a model has learnt from: its contract lists them, and it is never scored on them."""
+"""Training scenes of a model: its contract lists them, and it is never scored on them."""
 
 import base64
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from parking.learning.training_scenes import Sample
 __all__ = ["known_scenes", "learnt_from"]
 
 _DIGITS = 16
-"""Hexadecimal digits of a checksum that are kept: 64 bits tell all scenes of the world apart."""
+"""Hexadecimal digits of a checksum that are kept: with 64 bits, collisions are negligible."""
 
 
 def learnt_from(samples: Sequence[Sample]) -> LearntFrom:

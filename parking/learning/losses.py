@@ -1,4 +1,4 @@
-"""Losses for a rare class, over logits and labels of which some pixels do not count."""
+"""Losses for a rare class, from logits and labels with ignored pixels."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -10,7 +10,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from parking.detection.contract import MapName
 
 IGNORED = 255
-"""Label of a pixel that no loss counts."""
+"""Label of a pixel that every loss ignores."""
 
 LossName = Literal["bce", "dice", "bce+dice", "tversky", "focal"]
 

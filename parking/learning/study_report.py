@@ -1,4 +1,4 @@
-"""A search for settings as a page and a picture: its trials, their results, and which settings mattered."""
+"""Report of a search as a page and a picture: trials, results, and the importance of settings."""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -61,7 +61,7 @@ def search_page(study: Study, *, title: str, about: str) -> str:
 
 
 def _rank(one: FinishedTrial) -> tuple[bool, float]:
-    """Complete trials first: a mean over some of the folds does not compare."""
+    """Complete trials first: a mean over some of the folds cannot be compared."""
     return one.complete, _iou(one)
 
 

@@ -1,4 +1,4 @@
-"""What a network is to answer to a scene: a label map for each of its outputs, with what nobody annotated left open."""
+"""Targets of a network for a scene: a label map for each output, in which unannotated ground is ignored."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Outline = Ring | NDArray[np.float64]
 """Corners in order, not closed."""
 
 Labels = NDArray[np.uint8]
-"""(H, W, K): 1 the class, 0 not, `IGNORED` nobody said."""
+"""(H, W, K): 1 for the class, 0 for not, `IGNORED` for unknown."""
 
 _MIDDLE = 0.2
 """Radius of what is surely vehicle in a box round a diagonal one, in the box's shorter sides."""
@@ -28,7 +28,7 @@ _MIDDLE = 0.2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """A scene as it is learnt from, at the recipe's ground resolution."""
+    """A scene with its targets, at the recipe's ground resolution."""
 
     pixels: NDArray[np.uint8]
     """(H, W, 3) RGB."""
@@ -38,7 +38,7 @@ class View:
 
 
 def view_of(sample: Sample, maps: Sequence[MapName], inset: float) -> View:
-    """A scene scaled to the resolution that its annotation says it has.
+    """A scene scaled to the recipe's resolution, by the annotated one.
 
     Args:
         sample: the scene.

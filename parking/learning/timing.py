@@ -1,4 +1,4 @@
-"""How long things take on this machine: the parts of a training, and a network that serves."""
+"""Measures durations on this machine: the parts of a training, and inference."""
 
 import time
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ from parking.learning.training_scenes import Sample
 __all__ = ["ALLOWANCE_SECONDS", "REHEARSED", "Costs", "costs_of", "measure_costs", "rehearsal", "serving_speed"]
 
 ALLOWANCE_SECONDS = 30.0
-"""For what does not grow with the scenes: export, pictures, registration."""
+"""Seconds for export, pictures and registration, which do not depend on the number of scenes."""
 
 REHEARSED = 3
-"""Scenes that are predicted to see how long it takes."""
+"""Number of scenes that are predicted to measure the time."""
 
 _SIDE = 1024
 _GSD = 0.1
@@ -33,7 +33,7 @@ _ROUNDS = 3
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Seconds that the parts of a training take on this machine, with whatever else goes on there."""
+    """Durations of the parts of a training in seconds, on this machine under its current load."""
 
     step: float
     """One optimiser step."""
@@ -62,7 +62,7 @@ class Costs:
 
 
 def costs_of(dataset: str, recipe: Recipe, folds: int) -> Costs:
-    """The costs of training a recipe on a snapshot; all but the step are measured once a process.
+    """The costs of training a recipe on a snapshot; all but the step are measured once per process.
 
     Args:
         dataset: version of the snapshot.
@@ -83,10 +83,10 @@ def _measured(dataset: str, recipe: str, folds: int) -> Costs:
 
 
 def measure_costs(recipe: Recipe, train: Sequence[Sample], test: Sequence[Sample], folds: int) -> Costs:
-    """How long the parts of a training take: a few steps are made and a few scenes predicted, and nothing is kept.
+    """Measure the parts of a training with a few steps and a few predicted scenes; nothing is kept.
 
-    The network is untrained. A trained one outlines less that is not there, so the time after the steps is rather
-    shorter than what is said here.
+    The network is untrained. A trained one has fewer false outlines, so the time after the steps is overestimated
+    rather than underestimated.
 
     Args:
         recipe: to be trained.
@@ -129,7 +129,7 @@ def measure_costs(recipe: Recipe, train: Sequence[Sample], test: Sequence[Sample
     return Costs(
         step=0.0,
         folds=learnt * (recipe.evaluations * validate + embed + prediction + scored),
-        # Each fold is scored by what the others choose, and all choose once more: every scene counts `folds` times.
+        # Each fold is scored with the rules of the others, and all choose once more: every scene counts `folds` times.
         rules=learnt * (folds * chosen + scored),
         test=tested * (prediction + scored),
     )
@@ -147,7 +147,7 @@ class _Stopwatch:
 
 
 def rehearsal(samples: Sequence[Sample], count: int) -> list[Sample]:
-    """A few scenes that stand for all: evenly drawn from the smallest to the largest."""
+    """A few representative scenes: evenly spaced from the smallest to the largest."""
     by_size = sorted(samples, key=lambda sample: sample.mask.size)
     count = min(count, len(by_size))
     return [by_size[(2 * n + 1) * len(by_size) // (2 * count)] for n in range(count)]

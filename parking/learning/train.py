@@ -30,10 +30,10 @@ from parking.progress import Progress, silent
 __all__ = ["Fit", "fit", "predict", "seconds_per_step"]
 
 CHECKPOINT_SECONDS = 60.0
-"""Work that a killed fit loses at most, next to one validation round."""
+"""Longest work that a killed fit loses, besides one validation round."""
 
 _ONE_AT_A_TIME = Lock()
-"""Trials in threads wait for the weights that all of them start from, and do not each make them."""
+"""Trials in threads wait for their common initial weights, instead of computing them each."""
 
 _READ_EVERY = {"cpu": 1, "cuda": 20}
 """Steps between two reads of the loss: each read makes a GPU wait."""
@@ -64,11 +64,11 @@ def fit(
     """Train a network by a recipe.
 
     Args:
-        recipe: all there is to choose.
+        recipe: hyperparameters.
         train: scenes to learn from.
         validation: scenes to choose the best round by, and to stop early by; never the test scenes.
-        checkpoint: file to go on from where it fits this recipe and these scenes, and to save to; a finished fit is
-            restored from it at once.
+        checkpoint: file to resume from, if it is of this recipe and these scenes, and to save to; a finished fit is
+            restored at once.
         progress: called after every step.
 
     Raises:
@@ -90,7 +90,7 @@ def fit(
 
 
 def seconds_per_step(recipe: Recipe, samples: Sequence[Sample], steps: int = 4) -> float:
-    """How long a step takes on this machine: the median of a few, after two to warm up; nothing is kept of them."""
+    """Duration of a step on this machine: the median of a few, after two warm-up steps; nothing is kept."""
     device = find_device(recipe)
     keep_freed_memory()
     state = TrainingState(recipe.model_copy(update={"steps": steps + 2}), device)
@@ -103,7 +103,7 @@ def seconds_per_step(recipe: Recipe, samples: Sequence[Sample], steps: int = 4) 
 
 
 def _pretrained(recipe: Recipe, checkpoint: Path | None, progress: Progress) -> dict[str, Tensor]:
-    """Weights that have learnt from generated scenes; kept beside the checkpoint: all folds and trials start there."""
+    """Weights pretrained on generated scenes, kept beside the checkpoint: all folds and trials start from them."""
 
     def told(done: int, total: int, what: str) -> None:
         progress(done, total, f"generated scenes first, {what}")

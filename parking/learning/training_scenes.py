@@ -1,4 +1,4 @@
-"""Scenes in memory, as training and scoring read them."""
+"""Scenes in memory, for training and scoring."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KINDS: dict[Kind, str] = {"streets": "streets", "bays": "car parks", "vehicles":
 """Kinds of scenes and their names for people."""
 
 _GENERATED_SEED = 1_000_000
-"""Far from the seeds that people draw scenes with: a demo's test scenes are none of these."""
+"""Base of the seeds, far from those that users choose, so that a demo's test scenes are not among these."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -49,7 +49,7 @@ class Sample:
     """Vehicles in these pixels."""
 
     ignored: tuple[Ring, ...] = ()
-    """Ground in these pixels that neither teaches nor judges."""
+    """Ground in these pixels that is used for neither training nor scoring."""
 
     zoom: float = 1.0
     """Pixels at the recipe's ground resolution for each of these, as the annotation tells it. For learning alone."""
@@ -89,7 +89,7 @@ def load_samples(store: Store, scenes: Sequence[Scene], recipe: Recipe, progress
 
 @lru_cache(maxsize=1)
 def generated_samples(count: int, gsd: float) -> tuple[Sample, ...]:
-    """Drawn scenes, the same ones for the same count; drawn once a process.
+    """Generated scenes, the same ones for the same count; generated once per process.
 
     Args:
         count: how many.

