@@ -85,14 +85,7 @@ def _run(
     detector = Detector.load(model, threads=1, runtime=runtime)
     contract = detector.contract
     known = read_json(store, CHECKSUMS, _CHECKSUM_MAP) or {}
-    wanted = Wanted(
-        bounds=_bounds(request),
-        gsd=request.gsd or contract.gsd,
-        access=access,
-        cache=str(imagery_folder(store)),
-        attribution=request.attribution,
-        asset=request.asset,
-    )
+    wanted = _wanted(request, store, access, contract.gsd)
     sources = find_imagery(request.sources, contract.gsd, wanted, crs=request.crs, known=known)
     frame = _frame(store, sources, contract.gsd, request.out)
     stretches = dict(frame.stretches)
@@ -110,14 +103,7 @@ def _run(
     if not finished.names:
         reasons = "; ".join(dict.fromkeys(one["reason"] for one in finished.failed))
         raise SurveyError(f"No block of the survey could be computed: {reasons}")
-    about = {
-        "started": started.isoformat(timespec="seconds"),
-        "model": _about(contract, detector.sha256),
-        "code": code_version(),
-        "settings": request.model_dump(mode="json", exclude={"out"})
-        # An address may contain a key.
-        | {"sources": [shown(place) if "://" in place else place for place in request.sources]},
-    }
+    about = _about(request, contract, detector.sha256, started)
     return write_outputs(store, plan, finished, area, counter, bays, contract, about, begun)
 
 
@@ -178,13 +164,33 @@ def _sharing(layers: tuple[Layer, ...], workers: int) -> tuple[Layer, ...]:
     )
 
 
-def _about(contract: Contract, sha256: str) -> dict[str, Any]:
+def _wanted(request: SurveyRequest, store: Store, access: Access, gsd: float) -> Wanted:
+    """What servers are asked for; `gsd` is the model's."""
+    return Wanted(
+        bounds=_bounds(request),
+        gsd=request.gsd or gsd,
+        access=access,
+        cache=str(imagery_folder(store)),
+        attribution=request.attribution,
+        asset=request.asset,
+    )
+
+
+def _about(request: SurveyRequest, contract: Contract, sha256: str, started: datetime) -> dict[str, Any]:
+    """What `survey.json` says of the run: time, model, code, settings."""
+    # An address may contain a key.
+    sources = [shown(place) if "://" in place else place for place in request.sources]
     return {
-        "sha256": sha256,
-        "dataset": contract.dataset_version,
-        "trained": contract.trained.isoformat(),
-        "gsd": contract.gsd,
-        "threshold": contract.threshold,
+        "started": started.isoformat(timespec="seconds"),
+        "model": {
+            "sha256": sha256,
+            "dataset": contract.dataset_version,
+            "trained": contract.trained.isoformat(),
+            "gsd": contract.gsd,
+            "threshold": contract.threshold,
+        },
+        "code": code_version(),
+        "settings": request.model_dump(mode="json", exclude={"out"}) | {"sources": sources},
     }
 
 
