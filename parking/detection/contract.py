@@ -27,6 +27,10 @@ class CountCalibration(BaseModel):
     dispersion: float = Field(1.0, gt=0)
     """Spread of the errors against a Poisson count's. Larger: wider intervals."""
 
+    by_uncertainty: float | None = Field(None, gt=0)
+    """The same for each unit of the uncertainty of an image's map, where that is known: images with blurred maps get
+    wider intervals. None: the dispersion holds for every image, as in models of before."""
+
 
 class PlaceCalibration(BaseModel):
     """How sure one can be of a place, given the mean probability inside it: a logistic curve over its log-odds.

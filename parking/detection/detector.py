@@ -14,6 +14,7 @@ from parking.data.imagery import Raster, resample
 from parking.data.polygons import Ring
 from parking.data.tiles import in_all_orientations, stitch
 from parking.detection.contract import Contract, parse_contract
+from parking.detection.count import count_interval, map_uncertainty
 from parking.detection.detection import Detection, Reading, ScaledReading
 from parking.detection.golden import check_golden, decode_tile
 from parking.detection.occupancy import Bay, read_bays
@@ -21,7 +22,7 @@ from parking.detection.onnx_model import Signature
 from parking.detection.places import find_places, find_vehicles
 from parking.detection.runtime import Model, Runtime, open_model
 from parking.detection.scale import COARSE_GSD, COARSER, NEARLY, USUAL_GSD, Scale, estimate
-from parking.detection.spots import count_interval, find_spots, never_stop, rules_for, stretch
+from parking.detection.spots import find_spots, never_stop, rules_for, stretch
 from parking.errors import ImageTooLargeError, ModelError
 
 INPUT = ("tiles", "tensor(uint8)")
@@ -151,7 +152,7 @@ class Detector:
         return Detection(
             spots=stretch(spots, across, down),
             count=len(spots),
-            count_interval=count_interval(len(spots), contract.count),
+            count_interval=count_interval(len(spots), contract.count, uncertainty=map_uncertainty(reading.probability)),
             probability=_fit(reading.probability, raster),
             gsd=found.scale.gsd,
             gsd_source=found.scale.source,

@@ -1,9 +1,7 @@
-"""From a probability map to single free places: polygons with a confidence, and a count with an interval."""
+"""From a probability map to single free places: polygons with a confidence."""
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
@@ -14,7 +12,7 @@ from shapely import Polygon
 from parking.data.annotations import Ring
 from parking.detection.bays import cut_into_bays
 from parking.detection.confidence import confidence_of, mean_inside
-from parking.detection.contract import AS_PREDICTED, Contract, CountCalibration, CutChooser, PlaceCalibration
+from parking.detection.contract import AS_PREDICTED, Contract, CutChooser, PlaceCalibration
 from parking.detection.polygonize import free_shapes
 from parking.detection.row_splitting import split_to_rows
 from parking.detection.split_candidates import Surroundings, best_cut, cuts_of, surroundings
@@ -154,25 +152,6 @@ def free_ground(
             shapes.append(shape)
     corners = int(shapely.get_num_coordinates(shapes).sum())
     return shapes, corners > max(RAGGED, RAGGED * free.size / 1e6)
-
-
-def count_interval(count: int, calibration: CountCalibration, level: float = 0.8) -> tuple[int, int]:
-    """Bounds for the number of places there are, given the number found.
-
-    The score interval of a Poisson count whose spread is `dispersion` times as wide, rounded outwards: the bounds
-    are the means from which the observation lies just within the level.
-
-    Args:
-        count: places found.
-        calibration: of the model, from out-of-fold predictions.
-        level: share of images whose true number should lie between the bounds.
-    """
-    z = NormalDist().inv_cdf(0.5 + level / 2)
-    centre = count * calibration.ratio
-    spread = calibration.dispersion * z**2
-    half = math.sqrt(spread * centre + spread**2 / 4)
-    low, high = centre + spread / 2 - half, centre + spread / 2 + half
-    return math.floor(low + 1e-9), math.ceil(high - 1e-9)
 
 
 def _bays(shapes: Sequence[Polygon], ragged: bool, rules: SpotRules, check: Callable[[], None]) -> Iterator[Polygon]:

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 from parking.data.polygons import Ring
 from parking.detection.contract import Contract, CountCalibration
+from parking.detection.count import LEAST_DISPERSION, count_interval, map_uncertainty
 from parking.detection.detector import Detector
-from parking.detection.spots import count_interval
 from parking.learning import metrics
 from parking.learning.bay_calibration import bay_answers
 from parking.learning.metrics import PixelCounts
@@ -25,9 +25,6 @@ from parking.learning.scene_prediction import (
 )
 from parking.learning.training_scenes import Kind, Sample
 from parking.progress import Progress, silent
-
-_LEAST_DISPERSION = 0.05
-"""A handful of scenes can be counted without an error by luck; the interval must not shrink to nothing."""
 
 _LEVEL = 0.8
 """Share of scenes whose true number of places should lie in the interval."""
@@ -76,6 +73,9 @@ class Scores(BaseModel):
 
     interval_held: float | None = None
     """Share of the scenes whose number of places lay in the interval that the model gave, at 80 %."""
+
+    interval_width: float | None = None
+    """Places from the lower to the upper bound of that interval, a scene."""
 
     vehicle_f1_50: float | None = None
     """F1 of single vehicles at an IoU of 0.5, where vehicles were annotated and the model sees them."""
@@ -139,6 +139,8 @@ def score_together(parts: Sequence[Part]) -> Scores:
     sure = [spot.confidence for there in spots for spot in there]
     free = [is_free(spot, prediction) for (prediction, _), there in zip(judging, spots, strict=True) for spot in there]
     counts = [len(rings) for rings in found], [len(rings) for rings in true]
+    counted = [_counted(prediction, *own) for (prediction, _), *own in zip(judging, *counts, strict=True)]
+    bounds = [one.bounds(contract.count) for one, (_, contract) in zip(counted, judging, strict=True)]
     mae, rmse, bias = metrics.count_errors(*counts)
     return Scores(
         iou=metrics.iou(pixels),
@@ -153,7 +155,10 @@ def score_together(parts: Sequence[Part]) -> Scores:
         count_bias=bias,
         ece=histogram.ece(),
         place_ece=metrics.calibration_error(sure, free),
-        interval_held=_share_held(*counts, [contract.count for _, contract in judging]),
+        interval_held=float(
+            np.mean([low <= one.true <= high for one, (low, high) in zip(counted, bounds, strict=True)])
+        ),
+        interval_width=float(np.mean([high - low for low, high in bounds])),
         **besides,
         scenes=len(judging),
     )
@@ -187,21 +192,17 @@ def calibrate_count(predictions: Sequence[ScenePrediction], contract: Contract) 
 
     The ratio is that of the sums. The dispersion, as of a quasi-Poisson count (Wedderburn, 1974), is the smallest with
     which the interval holds the true number in four of five scenes of every kind: car parks, which are easier to count,
-    must not make the interval too narrow for streets.
+    must not make the interval too narrow for streets. So is the dispersion for each unit of a map's uncertainty.
     """
     judging = [prediction for prediction in predictions if prediction.sample.judges]
     found = [len(found_spots(prediction, contract)) for prediction in judging]
     true = [len(judged_rings(prediction.rings, prediction.sample)) for prediction in judging]
     if not sum(found) or not sum(true):
         return CountCalibration()
-    ratio = sum(true) / sum(found)
-    kinds = [prediction.kind for prediction in judging]
-    low, high = _LEAST_DISPERSION, 200.0
-    for _ in range(30):
-        middle = (low * high) ** 0.5
-        calibration = CountCalibration(ratio=ratio, dispersion=middle)
-        low, high = (low, middle) if _least_held(kinds, found, true, calibration) >= _LEVEL else (middle, high)
-    return CountCalibration(ratio=ratio, dispersion=high)
+    counted = [_counted(*own) for own in zip(judging, found, true, strict=True)]
+    plain = CountCalibration(ratio=sum(true) / sum(found))
+    plain = plain.model_copy(update={"dispersion": _narrowest(counted, plain, "dispersion")})
+    return plain.model_copy(update={"by_uncertainty": _narrowest(counted, plain, "by_uncertainty")})
 
 
 def scene_counts(predictions: Sequence[ScenePrediction], threshold: float) -> list[SceneCounts]:
@@ -238,21 +239,38 @@ def _matched(found: Sequence[Sequence[Ring]], true: Sequence[Sequence[Ring]], io
     return sum((PixelCounts(*match) for match in matches), start=PixelCounts())
 
 
-def _least_held(
-    kinds: Sequence[Kind], found: Sequence[int], true: Sequence[int], calibration: CountCalibration
-) -> float:
-    """Share of the scenes whose true number lies in the interval, of the kind of scenes with the lowest share."""
-    shares = []
-    for kind in {*kinds}:
-        own = [number for number, one in enumerate(kinds) if one == kind]
-        shares.append(_share_held([found[n] for n in own], [true[n] for n in own], [calibration] * len(own)))
-    return min(shares)
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """Places of one scene."""
+
+    kind: Kind
+    found: int
+    true: int
+    uncertainty: float
+    """Of its map."""
+
+    def bounds(self, calibration: CountCalibration) -> tuple[int, int]:
+        return count_interval(self.found, calibration, _LEVEL, self.uncertainty)
 
 
-def _share_held(found: Sequence[int], true: Sequence[int], calibrations: Sequence[CountCalibration]) -> float:
-    """Share of the scenes whose true number lies in the interval of the number found."""
-    bounds = [count_interval(number, own, _LEVEL) for number, own in zip(found, calibrations, strict=True)]
-    return float(np.mean([low <= number <= high for (low, high), number in zip(bounds, true, strict=True)]))
+def _counted(prediction: ScenePrediction, found: int, true: int) -> _Counted:
+    return _Counted(prediction.kind, found, true, map_uncertainty(prediction.probability))
+
+
+def _narrowest(counted: Sequence[_Counted], calibration: CountCalibration, name: str) -> float:
+    """The smallest value of a field with which the interval holds in four of five scenes of every kind."""
+    by_kind = [[one for one in counted if one.kind == kind] for kind in {one.kind for one in counted}]
+    low, high = LEAST_DISPERSION, 2000.0
+    for _ in range(40):
+        middle = (low * high) ** 0.5
+        tried = calibration.model_copy(update={name: middle})
+        low, high = (low, middle) if min(_held(own, tried) for own in by_kind) >= _LEVEL else (middle, high)
+    return high
+
+
+def _held(counted: Sequence[_Counted], calibration: CountCalibration) -> float:
+    bounds = [one.bounds(calibration) for one in counted]
+    return float(np.mean([low <= one.true <= high for one, (low, high) in zip(counted, bounds, strict=True)]))
 
 
 def _gsd_error(parts: Sequence[Part]) -> float | None:

@@ -16,10 +16,13 @@ from parking.progress import Progress, silent
 
 __all__ = ["Holdout", "held_out", "judge_file"]
 
+PARTS = 5
+"""Parts of the scenes, each judged by rules of the others: nearly as many scenes choose as choose for a file."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Holdout:
-    """Predictions of scenes that a network has not learnt from, in halves or folds."""
+    """Predictions of scenes that a network has not learnt from, in parts."""
 
     parts: tuple[tuple[tuple[ScenePrediction, ...], Contract], ...]
     """The predictions of each part, with thresholds and calibrations that the other parts choose."""
@@ -62,7 +65,7 @@ def held_out(contract: Contract, samples: Sequence[Sample]) -> list[Sample]:
         )
     known = known_scenes(contract.learnt_from, samples)
     left = [sample for sample in samples if sample.scene.sha256 not in known]
-    if len({sample.scene.group for sample in left if sample.judges}) < 2:
+    if _places(left) < 2:
         raise DatasetError(
             f"Of {len(samples)} scenes the model has not learnt from {len(left)}: scenes of at least two places that "
             "say where free places are have to be left. Give it images that it has not seen."
@@ -71,9 +74,10 @@ def held_out(contract: Contract, samples: Sequence[Sample]) -> list[Sample]:
 
 
 def judge_file(detector: Detector, samples: Sequence[Sample], progress: Progress = silent) -> Holdout:
-    """Predict scenes as they are served, and judge each half by the rules that the other half chooses.
+    """Predict scenes as they are served, and judge each fifth by the rules that the others choose.
 
-    The thresholds in the file may come from these very scenes; so they are chosen anew.
+    The thresholds in the file may come from these very scenes; so they are chosen anew. Of fewer than five places there
+    are as many parts as places.
 
     Args:
         detector: the loaded model.
@@ -84,12 +88,16 @@ def judge_file(detector: Detector, samples: Sequence[Sample], progress: Progress
     for done, sample in enumerate(samples, 1):
         predictions[id(sample.scene)] = predict_scene(detector, sample)
         progress(done, len(samples), "predicting scenes")
-    halves = [
-        tuple(predictions[id(scene)] for scene in fold.validation)
-        for fold in make_folds([sample.scene for sample in samples], 2)
-    ]
-    draft = detector.contract
-    return Holdout(tuple((half, calibrated(draft, other)) for half, other in zip(halves, halves[::-1], strict=True)))
+    parts = []
+    for fold in make_folds([sample.scene for sample in samples], min(PARTS, _places(samples))):
+        rules = calibrated(detector.contract, [predictions[id(scene)] for scene in fold.train])
+        parts.append((tuple(predictions[id(scene)] for scene in fold.validation), rules))
+    return Holdout(tuple(parts))
+
+
+def _places(samples: Sequence[Sample]) -> int:
+    """How many groups of near-duplicates say where free places are."""
+    return len({sample.scene.group for sample in samples if sample.judges})
 
 
 def _of_kind(predictions: Sequence[ScenePrediction], kind: Kind) -> list[ScenePrediction]:

@@ -22,6 +22,7 @@ ROWS = {
     "count_bias": ("bias of the count", "{:+.1%}"),
     "count_mae": ("mean absolute error of a scene's count", "{:.1f}"),
     "interval_held": ("scenes whose count lies in the 80 % interval", "{:.0%}"),
+    "interval_width": ("width of that interval in places", "{:.1f}"),
     "ece": ("calibration error of a pixel", "{:.3f}"),
     "place_ece": ("calibration error of a place's confidence", "{:.3f}"),
     "vehicle_f1_50": ("F1 of vehicles at IoU 0.5", "{:.2f}"),
@@ -55,15 +56,15 @@ def holdout_markdown(holdout: Holdout, command: str) -> str:
         "# How well it finds free places",
         "",
         f"Made by `{command}`: the model file, read as it is served, on the scenes of that data from which its network "
-        "has not learnt. Thresholds and calibrations are chosen on one half of these scenes and scored on the other, "
-        "and the other way round; no place is in both halves. What was annotated as one outline counts as one, also "
-        "where it is a row of places. Where a scene has no annotated vehicles, the resolution that an estimate is "
-        "compared with is itself guessed, by the size of its places.",
+        f"has not learnt. Each of {len(holdout.parts)} parts of these scenes is scored with the thresholds and "
+        "calibrations that the other parts choose; no place is in two parts. What was annotated as one outline counts "
+        "as one, also where it is a row of places. Where a scene has no annotated vehicles, the resolution that an "
+        "estimate is compared with is itself guessed, by the size of its places.",
         "",
         *_table(holdout),
         "",
         *(
-            f"- Bias of the count in each half of the {KINDS[kind]}: {_joined(holdout.biases(kind))}."
+            f"- Bias of the count in each part of the {KINDS[kind]}: {_joined(holdout.biases(kind))}."
             for kind in holdout.kinds
             if kind != "vehicles"
         ),
@@ -110,7 +111,7 @@ def _cell(scores: Scores, kind: Kind, name: str, form: str) -> str:
 def _numbers(holdout: Holdout, kind: Kind) -> dict[str, Any]:
     return {
         "places": holdout.places(kind),
-        "count_bias_of_halves": [round(bias, 4) for bias in holdout.biases(kind)],
+        "count_bias_of_parts": [round(bias, 4) for bias in holdout.biases(kind)],
         "scores": {name: value for name, value in holdout.scores(kind).model_dump().items() if value is not None},
     }
 
@@ -124,7 +125,7 @@ def _drawn(holdout: Holdout) -> list[Kind]:
 
 
 def _pictures(holdout: Holdout) -> dict[str, bytes]:
-    """PNG by file name: the best and worst scenes of each kind, each with the threshold of its half."""
+    """PNG by file name: the best and worst scenes of each kind, each with the threshold of its part."""
     pictures = {}
     for kind in _drawn(holdout):
         ranked = [

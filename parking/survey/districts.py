@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from shapely import STRtree
 
 from parking.detection.contract import CountCalibration
-from parking.detection.spots import count_interval
+from parking.detection.count import count_interval
 from parking.survey.grid import Grid
 
 LEVEL = 0.8

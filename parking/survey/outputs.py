@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 
 from parking.detection.contract import Contract
-from parking.detection.spots import count_interval
+from parking.detection.count import count_interval
 from parking.errors import SurveyError
 from parking.storage import Store
 from parking.survey import districts as by_district

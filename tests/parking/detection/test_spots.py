@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from shapely import Polygon, box
 
-from parking.detection.contract import CountCalibration, PlaceCalibration
-from parking.detection.spots import Spot, SpotRules, count_interval, find_spots, rules_for
+from parking.detection.contract import PlaceCalibration
+from parking.detection.spots import Spot, SpotRules, find_spots, rules_for
 from tests.doubles import contract
 from tests.parking.detection.drawing import (
     CENTRE,
@@ -241,30 +241,6 @@ def test_two_hundred_places_in_a_large_map_take_less_than_half_a_second() -> Non
 def test_rules_scale_with_the_ground_resolution() -> None:
     rules = rules_for(contract(threshold=0.4, min_area_m2=4.0), gsd=0.5)
     assert rules == SpotRules(threshold=0.4, min_area_px=16, bay_width_px=5, bay_length_px=10)
-
-
-def test_the_interval_of_a_plain_count_is_the_score_interval() -> None:
-    # z = 1.2816 at 80 %; for 12: 12 + 0.821 -+ sqrt(1.642 * 12 + 0.674) = 8.3 .. 17.3
-    assert count_interval(12, CountCalibration()) == (8, 18)
-    assert count_interval(0, CountCalibration()) == (0, 2)
-
-
-def test_the_interval_follows_its_calibration() -> None:
-    plain = count_interval(50, CountCalibration())
-    wider = count_interval(50, CountCalibration(dispersion=4))
-    moved = count_interval(50, CountCalibration(ratio=1.5))
-    assert wider[0] < plain[0] < plain[1] < wider[1]
-    assert moved[0] <= 75 <= moved[1]
-    assert count_interval(50, CountCalibration(), level=0.95)[1] > plain[1]
-
-
-def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
-    rng = np.random.default_rng(0)
-    held = 0
-    for count in rng.poisson(20, 2000):
-        low, high = count_interval(int(count), CountCalibration())
-        held += low <= 20 <= high
-    assert 0.78 <= held / 2000 <= 0.92
 
 
 def test_a_ragged_map_is_not_searched_for_rows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from parking.data.snapshot import Scene
 from parking.detection.contract import BayCalibration, CountCalibration
+from parking.detection.count import count_interval, map_uncertainty
 from parking.detection.detector import Detector
-from parking.detection.spots import count_interval
 from parking.learning.evaluate import SceneCounts, Scores, calibrate_count, evaluate_model, scene_counts, score
 from parking.learning.rules import draft_contract
 from parking.learning.scene_prediction import ScenePrediction
@@ -49,7 +49,7 @@ def test_counts_compare_places_found_with_places_annotated() -> None:
 
 def test_no_scenes_measure_nothing() -> None:
     scores = score([], CONTRACT)
-    besides = {"interval_held", "vehicle_f1_50", "bay_accuracy", "bay_ece", "gsd_error"}
+    besides = {"interval_held", "interval_width", "vehicle_f1_50", "bay_accuracy", "bay_ece", "gsd_error"}
     assert scores.model_dump() == {name: None if name in besides else 0 for name in Scores.model_fields}
 
 
@@ -60,11 +60,11 @@ def test_the_count_is_calibrated_by_the_sums() -> None:
     assert calibration.ratio == pytest.approx(1.5)
 
 
-def rows(number: int, found: int, true: int) -> ScenePrediction:
+def rows(number: int, found: int, true: int, probability: float = 0.9) -> ScenePrediction:
     """A scene with so many places, of which another number was found."""
     places = tuple(box(2 + 20 * n, 5 + 40 * row, 12, 30) for row in range(3) for n in range(9))
     sample = make_sample(number, rings=places[:true], size=200)
-    return predicted(sample, places[:found])
+    return predicted(sample, places[:found], probability)
 
 
 def test_the_interval_of_the_count_is_the_narrowest_that_holds_in_four_of_five_scenes() -> None:
@@ -78,6 +78,8 @@ def test_the_interval_of_the_count_is_the_narrowest_that_holds_in_four_of_five_s
     assert calibration.ratio == 1
     assert held(calibration) == 8
     assert held(calibration.model_copy(update={"dispersion": calibration.dispersion * 0.98})) < 8
+    # Every map is as sure as the next, 0.9: what holds by uncertainty is what holds for all.
+    assert calibration.by_uncertainty == pytest.approx(calibration.dispersion / map_uncertainty(found[0].probability))
     scores = score(found, CONTRACT.model_copy(update={"count": calibration}))
     assert scores.interval_held == pytest.approx(0.8)
 
@@ -89,6 +91,18 @@ def test_scenes_that_are_easy_to_count_do_not_narrow_the_interval_of_the_others(
     bays = [replace(one, sample=replace(one.sample, scene=with_bays(one.sample.scene))) for one in easy]
     assert calibrate_count([*hard, *bays], CONTRACT).dispersion == pytest.approx(alone.dispersion)
     assert calibrate_count([*hard, *easy], CONTRACT).dispersion < alone.dispersion
+
+
+def test_scenes_with_sharp_maps_get_narrower_intervals() -> None:
+    blurred = [rows(n, 10, true, 0.6) for n, true in enumerate((10, 11, 9, 10, 12, 8, 10, 16, 4, 10))]
+    sharp = [rows(n, 10, true, 0.98) for n, true in enumerate((10, 10, 9, 10, 11, 10, 10, 11, 9, 10), 100)]
+    sharp = [replace(one, sample=replace(one.sample, scene=with_bays(one.sample.scene))) for one in sharp]
+    contract = CONTRACT.model_copy(update={"count": calibrate_count([*blurred, *sharp], CONTRACT)})
+    widths = [score(part, contract).interval_width for part in (blurred, sharp)]
+    assert widths[0] is not None
+    assert widths[1] is not None
+    assert widths[1] <= widths[0] / 2
+    assert score(sharp, contract).interval_held == 1
 
 
 def with_bays(scene: Scene) -> Scene:

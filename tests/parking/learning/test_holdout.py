@@ -1,17 +1,20 @@
 """A model file is judged by scenes that its network has not learnt from, by rules that other scenes chose."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from parking.detection.contract import Contract
 from parking.errors import DatasetError
 from parking.learning.evaluate import score, score_together
-from parking.learning.holdout import Holdout, held_out, judge_file
+from parking.learning.holdout import PARTS, Holdout, held_out, judge_file
 from parking.learning.holdout_report import score_table, write_holdout_page
 from parking.learning.known_scenes import learnt_from
 from parking.learning.predict import detector_of
 from parking.learning.rules import draft_contract
 from parking.learning.scene_cache import known_to
+from parking.learning.scene_prediction import ScenePrediction
 from parking.learning.training_scenes import Sample
 from tests.doubles import contract
 from tests.parking.learning.scenes import TINY, Colours, answered, box, make_samples, paint
@@ -64,10 +67,23 @@ def test_each_kind_of_scenes_is_scored_apart(judged: Holdout) -> None:
     assert judged.scores("streets").vehicle_f1_50 is None
 
 
-def test_no_half_chooses_its_own_rules(judged: Holdout) -> None:
-    (one, _), (other, _) = judged.parts
-    assert {p.name for p in one}.isdisjoint(p.name for p in other)
-    assert len(one) + len(other) == 12
+def test_every_scene_is_in_one_part_and_chooses_the_rules_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen_by: list[set[str]] = []
+
+    def choose(rules: Contract, predictions: Sequence[ScenePrediction]) -> Contract:
+        chosen_by.append({p.name for p in predictions})
+        return rules
+
+    monkeypatch.setattr("parking.learning.holdout.calibrated", choose)
+    parts = [{p.name for p in part} for part, _ in judge_file(detector_of(Colours(), TINY), scenes()).parts]
+    everything = {sample.name for sample in scenes()}
+    assert len(parts) == PARTS
+    assert sorted(name for part in parts for name in part) == sorted(everything)
+    assert chosen_by == [everything - part for part in parts]
+
+
+def test_of_few_places_there_are_as_many_parts() -> None:
+    assert len(judge_file(detector_of(Colours(), TINY), scenes()[:3]).parts) == 3
 
 
 def test_parts_with_rules_of_their_own_are_summed_before_the_ratio() -> None:
