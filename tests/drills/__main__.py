@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.drills.drills import DRILLS, NotHereError, Outcome, stop_all
+from tests.drills.drills import DRILLS, stop_all
+from tests.drills.outcome import NotHereError, Outcome
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 _BEGIN, _END = "<!-- drills -->", "<!-- end of drills -->"

@@ -1,4 +1,4 @@
-"""Each drill is one try: something is broken, and what was promised is counted afterwards."""
+"""Each drill is one try: something is broken, and what was promised is counted afterwards. Those of the service."""
 
 import os
 import random
@@ -14,28 +14,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from monitoring.schema import read_rows
-from parking.data.dataset import ingest
-from parking.data.synthetic import generate_dataset
 from parking.storage import open_store
 from service.log_buffer import LogBuffer
+from tests.drills import loop
+from tests.drills.outcome import NotHereError, Outcome
 from tests.drills.service import Answers, Service, callers, picture, wait_for
 from tests.servers import weed
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of one try."""
-
-    counted: int
-    """Things that must survive: answers, rows, requests, runs."""
-    lost: int
-    """Of them."""
-    note: str = ""
-    """What else was measured."""
-
-
-class NotHereError(Exception):
-    """This machine does not allow the drill."""
 
 
 def killed_under_load(folder: Path) -> Outcome:
@@ -201,26 +185,6 @@ def write_jumping_rows(folder: Path) -> None:
         buffer.add(row(str(number), day))
 
 
-def killed_ingest(folder: Path) -> Outcome:
-    """kill -9 of an ingest at a random moment: run again, it makes the same snapshot, and nothing torn is left."""
-    data = generate_dataset(folder / "data", 12, seed=3, size=128)
-    wanted = ingest(str(data), open_store(str(folder / "whole"))).snapshot.version
-    code = (
-        "import sys; from parking.data.dataset import ingest; from parking.storage import open_store\n"
-        "print('begun', flush=True); print(ingest(sys.argv[1], open_store(sys.argv[2])).snapshot.version)"
-    )
-    command = [sys.executable, "-c", code, str(data), str(folder / "store")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    process.stdout.readline()
-    time.sleep(random.uniform(0, 1))
-    process.kill()
-    process.communicate()
-    again = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-    same = again.stdout.split()[-1:] == [wanted]
-    return Outcome(1, int(not same))
-
-
 DRILLS: dict[str, Callable[[Path], Outcome]] = {
     "service: kill -9 with the first answer": killed_at_the_first_answer,
     "service: kill -9 under load": killed_under_load,
@@ -232,7 +196,12 @@ DRILLS: dict[str, Callable[[Path], Outcome]] = {
     "store: server stops answering, comes back": store_down,
     "store: server hangs while SIGTERM comes": store_hangs_at_the_end,
     "registry: takes connections, never answers": registry_hangs,
-    "ingest: kill -9 at any moment, run again": killed_ingest,
+    "ingest: kill -9 at any moment, run again": loop.killed_ingest,
+    "tune: kill -9 at any moment, run again": loop.killed_search,
+    "train: kill -9 at any moment, run again": loop.killed_training,
+    "promote: kill -9 between two writes": loop.killed_promotion,
+    "monitor: kill -9 at any moment, run again": loop.killed_monitoring,
+    "platform: kill -9 of `parking up`, up again": loop.killed_platform,
 }
 """By what the table calls them."""
 

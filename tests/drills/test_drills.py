@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.drills.__main__ import Line, table
-from tests.drills.drills import DRILLS, Outcome, stop_all
+from tests.drills.drills import DRILLS, stop_all
+from tests.drills.outcome import Outcome
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
