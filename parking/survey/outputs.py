@@ -1,8 +1,9 @@
-"""All files of a survey, out of its finished blocks: written beside their places first, then put there."""
+"""All files of a survey, made from its finished blocks in a folder of their own, then moved to their places."""
 
 import json
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,51 +49,112 @@ def write_outputs(
     about: dict[str, Any],
     begun: float,
 ) -> dict[str, Any]:
-    """Write the files beside their places, then let them take these."""
+    """Write all files to a folder beside their places, then move them there.
+
+    Args:
+        store: of the survey.
+        plan: its grid, layers and blocks.
+        finished: the blocks that are kept, and those that failed.
+        area: in the survey's CRS; places outside of it are left out.
+        counter: of the districts, if there are any.
+        bays: the known bays, if there are any.
+        contract: of the model.
+        about: what `survey.json` says beside the results.
+        begun: `time.monotonic()` at the start of the run.
+
+    Returns:
+        What `survey.json` says.
+
+    Raises:
+        SurveyError: the imagery has no data in the area.
+    """
+    knows_vehicles = contract.vehicles is not None
     with staging(store) as folder:
-        gatherer = Gatherer(folder, plan.grid, area, counter)
-        for _, name in sorted(finished.names.items()):
-            gatherer.add(decode(store.read(block_key(name))))
-        gatherer.close()
-        if not gatherer.totals.pixels:
-            raise SurveyError(
-                "The imagery shows nothing in the area: all of it is no data, or blank tiles. Look at it in QGIS, and "
-                "check the order of --bbox: west,south,east,north."
-            )
-        files = gatherer.write(PLACE, "places")
-        knows_vehicles = contract.vehicles is not None
-        if knows_vehicles:
-            files += gatherer.write(VEHICLE, "vehicles", VEHICLES_STYLE)
+        gatherer = _gather(folder, store, plan, finished, area, counter)
         density = Density(gatherer.seen, gatherer.places_in, plan.grid)
-        write_density(folder / "density.tif", density, plan.grid)
-        files.append("density.tif")
+        files = _write_places(folder, gatherer, density, plan.grid, knows_vehicles=knows_vehicles)
         states: dict[str, int] | None = None
         if bays is not None:
+            # Before the districts: they count the bays.
             names, states = write_bays(folder, bays, gatherer.bays, counter, plan.grid)
             files += names
-        rows: list[by_district.District] = []
-        shapes = np.empty(0, object)
+        rows = _district_rows(counter, gatherer, plan.grid, contract)
+        outlines = in_degrees(np.empty(0, object) if counter is None else counter.shapes, plan.grid)
         if counter is not None:
-            seen = seen_shares(counter.shapes, gatherer.seen, plan.grid)
-            rows = by_district.summarise(counter, plan.grid, seen, contract.count, knows_vehicles=knows_vehicles)
-            shapes = counter.shapes
-            style = TAKEN_STYLE if knows_vehicles else DENSITY_STYLE
-            write_districts(folder / "districts.gpkg", rows, shapes, plan.grid, style)
-            (folder / "districts.csv").write_bytes(by_district.to_csv(rows))
-            files += ["districts.gpkg", "districts.csv"]
+            files += _write_districts(folder, rows, counter.shapes, outlines, plan.grid, knows_vehicles=knows_vehicles)
         summary = _summary(plan, finished, gatherer, contract, about, knows_vehicles=knows_vehicles)
-        summary["bays"] = states
-        summary["seconds"] = round(time.monotonic() - begun, 1)
-        outlines = in_degrees(shapes, plan.grid)
+        summary |= {"bays": states, "seconds": round(time.monotonic() - begun, 1)}
         (folder / "report.html").write_bytes(report_page(summary, rows, outlines, folder / "places.parquet", density))
-        if counter is not None:
-            features = json.dumps(district_features(rows, outlines), ensure_ascii=False)
-            (folder / "districts.geojson").write_text(features, encoding="utf-8")
-            files.append("districts.geojson")
         (folder / SUMMARY).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         publish(store, folder, [*files, "report.html", SUMMARY])
     forget_other_blocks(store, set(finished.names.values()))
     return summary
+
+
+def _gather(
+    folder: Path,
+    store: Store,
+    plan: Plan,
+    finished: Finished,
+    area: shapely.Geometry | None,
+    counter: by_district.DistrictCounter | None,
+) -> Gatherer:
+    """The rows of all finished blocks, in the order of the blocks."""
+    gatherer = Gatherer(folder, plan.grid, area, counter)
+    for _, name in sorted(finished.names.items()):
+        gatherer.add(decode(store.read(block_key(name))))
+    gatherer.close()
+    if not gatherer.totals.pixels:
+        raise SurveyError(
+            "The imagery shows nothing in the area: all of it is no data, or blank tiles. Look at it in QGIS, and "
+            "check the order of --bbox: west,south,east,north."
+        )
+    return gatherer
+
+
+def _write_places(folder: Path, gatherer: Gatherer, density: Density, grid: Grid, *, knows_vehicles: bool) -> list[str]:
+    """Write places, vehicles and density; returns the names of the files."""
+    files = gatherer.write(PLACE, "places")
+    if knows_vehicles:
+        files += gatherer.write(VEHICLE, "vehicles", VEHICLES_STYLE)
+    write_density(folder / "density.tif", density, grid)
+    return [*files, "density.tif"]
+
+
+def _district_rows(
+    counter: by_district.DistrictCounter | None, gatherer: Gatherer, grid: Grid, contract: Contract
+) -> list[by_district.District]:
+    if counter is None:
+        return []
+    seen = seen_shares(counter.shapes, gatherer.seen, grid)
+    return by_district.summarise(counter, grid, seen, contract.count, knows_vehicles=contract.vehicles is not None)
+
+
+def _write_districts(
+    folder: Path,
+    rows: list[by_district.District],
+    shapes: NDArray[np.object_],
+    outlines: NDArray[np.object_],
+    grid: Grid,
+    *,
+    knows_vehicles: bool,
+) -> list[str]:
+    """Write the districts as GeoPackage, CSV and GeoJSON; returns the names of the files.
+
+    Args:
+        folder: to write in.
+        rows: numbers of each district.
+        shapes: their polygons in the survey's CRS.
+        outlines: the same in longitude and latitude.
+        grid: of the survey.
+        knows_vehicles: whether the model finds vehicles, which decides the colours.
+    """
+    style = TAKEN_STYLE if knows_vehicles else DENSITY_STYLE
+    write_districts(folder / "districts.gpkg", rows, shapes, grid, style)
+    (folder / "districts.csv").write_bytes(by_district.to_csv(rows))
+    features = json.dumps(district_features(rows, outlines), ensure_ascii=False)
+    (folder / "districts.geojson").write_text(features, encoding="utf-8")
+    return ["districts.gpkg", "districts.csv", "districts.geojson"]
 
 
 def _summary(
@@ -148,7 +210,16 @@ def _described(source: Source, stretch: Stretch) -> dict[str, Any]:
 
 
 def seen_shares(shapes: NDArray[np.object_], seen: dict[tuple[int, int], int], grid: Grid) -> NDArray[np.float64]:
-    """Share of each shape that the imagery shows, to about a cell of the density; NaN for shapes of a few cells."""
+    """Share of each shape that the imagery covers.
+
+    Args:
+        shapes: polygons in the survey's CRS.
+        seen: pixels with data by cell of the density, (row, column).
+        grid: of the survey.
+
+    Returns:
+        (N,), 0 to 1, as accurate as a cell of the density; NaN for shapes smaller than four cells.
+    """
     step = cell_step(grid)
     edge = step * grid.step
     rows, columns = (np.array([cell[axis] for cell in seen], float) for axis in (0, 1))
