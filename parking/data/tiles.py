@@ -1,7 +1,7 @@
 """Predict an image of any size tile by tile, and blend the tiles so that their seams do not show."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, product
 
 import numpy as np
@@ -78,7 +78,7 @@ def stitch(
             for number, values in enumerate(maps):
                 values[rows, columns] += answer[seen][..., number] * weight[seen]
     # The weights of a grid of tiles are the product of those along its axes: no second (H, W) array is needed.
-    down, across = _weight_along(tops, tile, height)[:, None], _weight_along(lefts, tile, width)
+    down, across = weight_along(tops, tile, height)[:, None], weight_along(lefts, tile, width)
     for values in maps:
         values /= down
         values /= across
@@ -102,7 +102,8 @@ def _inside(start: int, tile: int, length: int) -> slice:
     return slice(max(0, start), min(length, start + tile))
 
 
-def _weight_along(begins: list[int], tile: int, length: int) -> NDArray[np.float32]:
+def weight_along(begins: Sequence[int], tile: int, length: int) -> NDArray[np.float32]:
+    """(length,), what the weights of tiles that begin at these pixels add up to along one axis."""
     ramp, total = _ramp(tile), np.zeros(length, np.float32)
     for start in begins:
         inside = _inside(start, tile, length)

@@ -283,10 +283,10 @@ class Detector:
             embedding=tuple(float(value) for value in extra[sized:]),
         )
 
-    def run_tile(self, tile: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The maps of one tile of the contract's size, (tile, tile, K), from its pixels, (tile, tile, 3)."""
-        maps: NDArray[np.float32] = self._run(tile[None])[0][0]
-        return maps
+    def run_tile(self, tile: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
+        """The maps of one tile of the contract's size, (tile, tile) each, from its pixels, (tile, tile, 3)."""
+        pixels = np.ascontiguousarray(tile)[None]
+        return tuple(np.asarray(one, np.float32)[0] for one in self._model.run(list(self.contract.maps), pixels))
 
     def _run(self, tiles: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Maps (N, H, W, K), and all else side by side, (N, M)."""

@@ -71,13 +71,18 @@ def find_places(
     Returns:
         Places from the top of the image downwards; outlines lie inside the image.
     """
-    if contract.bays is None:
-        raise ValueError("The contract has no rules for bays.")
-    rules = stricter(contract.bays, log_odds(threshold) - log_odds(contract.threshold)) if threshold else contract.bays
-    rules = rules.model_copy(update={"min_area_m2": contract.min_area_m2})
+    rules = bay_rules(contract, threshold)
     found = find_outlines(maps["free_core"], maps["probability"], rules, gsd, check)
     found = [part for one in found for part in cut_row(one, gsd)]
     return _spots(found, maps["probability"], contract.place, gsd)
+
+
+def bay_rules(contract: Contract, threshold: float | None) -> InstanceRules:
+    """What counts as a bay, with another threshold than the contract's where one is given."""
+    if contract.bays is None:
+        raise ValueError("The contract has no rules for bays.")
+    rules = stricter(contract.bays, log_odds(threshold) - log_odds(contract.threshold)) if threshold else contract.bays
+    return rules.model_copy(update={"min_area_m2": contract.min_area_m2})
 
 
 def stricter(rules: InstanceRules, by: float) -> InstanceRules:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import shapely
@@ -15,12 +16,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from shapely import Polygon
 
-from parking.data.tiles import tile_weight
+from parking.data.tiles import tile_weight, weight_along
 from parking.detection.confidence import mean_inside
-from parking.detection.contract import Contract
+from parking.detection.contract import Contract, InstanceRules, MapName
 from parking.detection.detector import Detector
+from parking.detection.instances import core_boxes
 from parking.detection.occupancy import read_bays
-from parking.detection.places import Maps, find_places, find_vehicles
+from parking.detection.places import Maps, bay_rules, find_places, find_vehicles
 from parking.detection.spots import Spot, find_spots, rules_for
 from parking.survey.grid import Grid
 from parking.survey.mosaic import Layer, Pixels, read_window
@@ -28,7 +30,11 @@ from parking.survey.mosaic import Layer, Pixels, read_window
 MARGIN_METRES = 24.0
 """How far a block looks beyond its core: further than a place or a vehicle is long. It looks further where one is not
 seen whole."""
-_MOST_DOUBLINGS = 3
+_MOST_LOOKS = 4
+"""How often a block is looked at, each time twice as far to the sides where something is cut. What is longer still,
+some hundred metres with the usual margin, is cut as it is seen."""
+_EDGE = 2.5
+"""Pixels from the margin's edge within which something may go on beyond it."""
 _SEEN = 0.99
 """Share of a known bay that the imagery must show: what stands beside a hole may reach into it."""
 _OFF_GRID = 0.123
@@ -53,16 +59,22 @@ class Tiling(BaseModel):
     margin: int
     """Pixels beyond the core that are looked at."""
 
+    origin: int
+    """Where the core of block 0 begins: so that its margin begins where one tile ends, and takes in no part of it."""
+
     @classmethod
     def of(cls, contract: Contract, grid: Grid, block: int) -> "Tiling":
         """The tiling of a model, with blocks of about so many pixels along an edge.
 
-        A margin that the tiles at the core's edge cover anyway costs nothing.
+        The margin is as wide as the tiles that it takes let it be: that costs nothing, and less is looked at again.
         """
         stride = contract.tile - contract.overlap
-        margin = max(contract.tile // 2 - contract.overlap, math.ceil(MARGIN_METRES / grid.gsd))
+        wanted = math.ceil(MARGIN_METRES / grid.gsd)
+        more = max(1, math.ceil((2 * wanted + contract.overlap) / stride))
         tiles = max(1, round(block / stride))
-        return cls(tile=contract.tile, overlap=contract.overlap, tiles=tiles, margin=margin)
+        margin = (more * stride - contract.overlap) // 2
+        origin = contract.overlap + margin
+        return cls(tile=contract.tile, overlap=contract.overlap, tiles=tiles, margin=margin, origin=origin)
 
     @property
     def stride(self) -> int:
@@ -75,17 +87,26 @@ class Tiling(BaseModel):
         return self.tiles * self.stride
 
     def start(self, index: int) -> int:
-        """First pixel of the core of a block: the middle of a tile."""
-        return index * self.side + self.tile // 2
+        """First pixel of the core of a block."""
+        return index * self.side + self.origin
 
     def blocks_over(self, low: float, high: float) -> range:
         """Blocks along an axis whose cores touch a stretch of pixels."""
-        first, last = (math.floor((at - self.tile // 2) / self.side) for at in (low, high))
+        first, last = (math.floor((at - self.origin) / self.side) for at in (low, high))
         return range(first, last + 1)
 
     def tiles_over(self, low: int, high: int) -> range:
         """Tiles along an axis that touch pixels `low` to `high`."""
         return range((low - self.tile) // self.stride + 1, -(-high // self.stride))
+
+
+class Sides(NamedTuple):
+    """One number for each side of a block, in pixels."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -147,7 +168,7 @@ class BlockContent:
 
 def owner_of(x: float, y: float, tiling: Tiling) -> Block:
     """The block whose core holds a point."""
-    column, row = (math.floor((at - _OFF_GRID - tiling.tile // 2) / tiling.side) for at in (x, y))
+    column, row = (math.floor((at - _OFF_GRID - tiling.origin) / tiling.side) for at in (x, y))
     return Block(row, column)
 
 
@@ -178,8 +199,8 @@ def survey_block(
 ) -> BlockContent:
     """Find what a block's core holds.
 
-    A place that is cut by the margin's edge, and reaches into the core, is looked at again with twice the margin; so is
-    a known bay.
+    Where something that reaches into the core is cut by the margin's edge, the block is looked at again with twice the
+    margin on that side: a free kerb without marks is many places, and how many follows from the whole of it.
 
     Args:
         detector: a model whose tiles and contract the tiling is of.
@@ -190,12 +211,12 @@ def survey_block(
         threshold: instead of the contract's.
         bays: known ones whose points lie in the core.
     """
-    margin = tiling.margin
-    for _ in range(_MOST_DOUBLINGS):
-        content, whole = _content(detector, layers, grid, tiling, block, margin, threshold, bays)
-        if whole:
+    margins = Sides(*[tiling.margin] * 4)
+    for _ in range(_MOST_LOOKS):
+        content, cut = _content(detector, layers, grid, tiling, block, margins, threshold, bays)
+        if not any(cut):
             break
-        margin *= 2
+        margins = Sides(*(2 * margin if more else margin for margin, more in zip(margins, cut, strict=True)))
     return content
 
 
@@ -205,38 +226,70 @@ def _content(
     grid: Grid,
     tiling: Tiling,
     block: Block,
-    margin: int,
+    margins: Sides,
     threshold: float | None,
     bays: Sequence[KnownBay],
-) -> tuple[BlockContent, bool]:
-    """What the core holds, and whether all that reaches into it was seen whole."""
-    left, top, right, bottom = core_of(block, tiling)
-    region = (left - margin, top - margin, right + margin, bottom + margin)
-    columns, rows = tiling.tiles_over(region[0], region[2]), tiling.tiles_over(region[1], region[3])
+) -> tuple[BlockContent, tuple[bool, ...]]:
+    """What the core holds, and the sides on which something that reaches into it was not seen whole."""
+    core = left, top, right, bottom = core_of(block, tiling)
+    region = Sides(left - margins.left, top - margins.top, right + margins.right, bottom + margins.bottom)
+    columns, rows = tiling.tiles_over(region.left, region.right), tiling.tiles_over(region.top, region.bottom)
     x, y = columns.start * tiling.stride, rows.start * tiling.stride
     width, height = len(columns) * tiling.stride + tiling.overlap, len(rows) * tiling.stride + tiling.overlap
     seen = read_window(layers, grid, x, y, width, height)
     inside = (slice(top - y, bottom - y), slice(left - x, right - x))
     valid = seen.layer[inside] > 0
     if not valid.any():
-        return BlockContent((), (), valid, 0), True
+        return BlockContent((), (), valid, 0), ()
     maps, tiles = _maps(detector, seen, tiling)
-    cut = (slice(region[1] - y, region[3] - y), slice(region[0] - x, region[2] - x))
-    part = Pixels(np.ascontiguousarray(seen.rgb[cut]), seen.layer[cut])
-    near = {name: np.ascontiguousarray(maps[cut][:, :, n]) for n, name in enumerate(detector.contract.maps)}
-    core = (left, top, right, bottom)
-    places, whole = _owned(_places(detector.contract, part, near, grid, threshold), part, region, core)
-    vehicles, all_whole = _owned(find_vehicles(near, detector.contract, grid.gsd), part, region, core)
-    read, all_read = _read_bays(detector.contract, near, part, region, bays)
-    return BlockContent(places, vehicles, valid, tiles, read), whole and all_whole and all_read
+    cut = (slice(region.top - y, region.bottom - y), slice(region.left - x, region.right - x))
+    part = Pixels(seen.rgb[cut], seen.layer[cut])
+    near = {name: values[cut] for name, values in zip(detector.contract.maps, maps, strict=True)}
+    contract = detector.contract
+    places, place_boxes = _owned(_places(contract, part, near, grid, threshold), part, region, core)
+    vehicles, vehicle_boxes = _owned(find_vehicles(near, contract, grid.gsd), part, region, core)
+    read = _read_bays(contract, near, part, region, bays)
+    boxes = [place_boxes, vehicle_boxes, *_core_boxes(contract, near, region, threshold)]
+    boxes.append(shapely.bounds(np.array([bay.polygon for bay in bays], object)).reshape(-1, 4))
+    return BlockContent(places, vehicles, valid, tiles, read), _cut_sides(np.concatenate(boxes), region, core)
+
+
+def _core_boxes(
+    contract: Contract, maps: Maps, region: Sides, threshold: float | None
+) -> Iterator[NDArray[np.float64]]:
+    """Where the cores lie that places and vehicles come from."""
+    rules: dict[MapName, InstanceRules | None] = {"free_core": contract.bays, "vehicle_core": contract.vehicles}
+    if contract.bays:
+        rules["free_core"] = bay_rules(contract, threshold)
+    for name, one in rules.items():
+        if one is not None:
+            yield core_boxes(maps[name], one.core_threshold) + np.array([region.left, region.top] * 2, float)
+
+
+def _cut_sides(boxes: NDArray[np.float64], region: Sides, core: tuple[int, int, int, int]) -> tuple[bool, ...]:
+    """Left, top, right and bottom: where a box that reaches into the core may go on beyond the region.
+
+    Args:
+        boxes: (N, 4), left, top, right and bottom.
+        region: what was looked at.
+        core: of the block.
+    """
+    reaching = (boxes[:, :2] < core[2:]).all(axis=1) & (boxes[:, 2:] > core[:2]).all(axis=1)
+    left, top, right, bottom = boxes[reaching].T
+    return (
+        bool((left < region.left + _EDGE).any()),
+        bool((top < region.top + _EDGE).any()),
+        bool((right > region.right - _EDGE).any()),
+        bool((bottom > region.bottom - _EDGE).any()),
+    )
 
 
 def _read_bays(
-    contract: Contract, maps: Maps, part: Pixels, region: tuple[int, int, int, int], bays: Sequence[KnownBay]
-) -> tuple[tuple[ReadBay, ...], bool]:
-    """The bays of which the whole is seen, and whether all lie well inside the region."""
+    contract: Contract, maps: Maps, part: Pixels, region: Sides, bays: Sequence[KnownBay]
+) -> tuple[ReadBay, ...]:
+    """The bays of which the whole is seen."""
     if not bays or contract.known_bays is None:
-        return (), True
+        return ()
     polygons = np.array([bay.polygon for bay in bays], dtype=object)
     inside = shapely.within(polygons, shapely.box(*region))
     local = shapely.transform(polygons, lambda at: at - region[:2])
@@ -248,27 +301,39 @@ def _read_bays(
         x, y = shapely.get_coordinates(shapely.point_on_surface(polygons[n]))[0]
         layer = _layer_at(part, x - region[0], y - region[1])
         read.append(ReadBay(bays[n].key, bay.occupied, (float(x), float(y)), layer))
-    return tuple(read), bool(inside.all())
+    return tuple(read)
 
 
 def _maps(detector: Detector, seen: Pixels, tiling: Tiling) -> tuple[NDArray[np.float32], int]:
-    """The maps of a window of whole tiles, (H, W, K), and how many tiles were run.
+    """The maps of a window of whole tiles, (K, H, W), and how many tiles were run.
 
-    They are added up in the order of the survey's tiles. A tile without data costs nothing: nothing is there.
+    They are added up in the order of the survey's tiles. A tile without data costs nothing: nothing is there. Only
+    where all tiles that touch a pixel lie in the window is it right.
     """
     height, width = seen.layer.shape
-    total = np.zeros((height, width, len(detector.contract.maps)), np.float32)
-    weights = np.zeros((height, width, 1), np.float32)
-    weight, run = tile_weight(tiling.tile)[:, :, None], 0
+    maps = np.zeros((len(detector.contract.maps), height, width), np.float32)
+    weight, run = _share_of_tile(tiling), 0
+    weighted = np.empty_like(weight)
     for top, left in _corners(height, width, tiling):
         there = (slice(top, top + tiling.tile), slice(left, left + tiling.tile))
-        weights[there] += weight
         if seen.layer[there].any():
-            total[there] += detector.run_tile(seen.rgb[there]) * weight
+            for total, answer in zip(maps, detector.run_tile(seen.rgb[there]), strict=True):
+                part = total[there]
+                part += np.multiply(answer, weight, out=weighted)
             run += 1
-    total /= weights
-    total[seen.layer == 0] = 0
-    return total, run
+    missing = seen.layer == 0
+    if missing.any():
+        for total in maps:
+            total[missing] = 0
+    return maps, run
+
+
+def _share_of_tile(tiling: Tiling) -> NDArray[np.float32]:
+    """(tile, tile), what a tile has to say of each of its pixels; all that touch a pixel add up to 1."""
+    around = (tiling.tile - 1) // tiling.stride
+    begins = [number * tiling.stride for number in range(-around, around + 1)]
+    along = weight_along(begins, tiling.tile, tiling.tile)
+    return tile_weight(tiling.tile) / (along[:, None] * along)
 
 
 def _corners(height: int, width: int, tiling: Tiling) -> Iterator[tuple[int, int]]:
@@ -280,27 +345,23 @@ def _places(contract: Contract, part: Pixels, maps: Maps, grid: Grid, threshold:
     if contract.bays:
         # The contract as it is says what its own threshold amounts to for cores.
         return find_places(maps, contract, grid.gsd, threshold=threshold)
-    return find_spots(maps["probability"], part.rgb, rules_for(changed, grid.gsd), grid.gsd)
+    probability, rgb = np.ascontiguousarray(maps["probability"]), np.ascontiguousarray(part.rgb)
+    return find_spots(probability, rgb, rules_for(changed, grid.gsd), grid.gsd)
 
 
 def _owned(
-    spots: Sequence[Spot],
-    part: Pixels,
-    region: tuple[int, int, int, int],
-    core: tuple[int, int, int, int],
-) -> tuple[tuple[Found, ...], bool]:
-    """Those of a region whose points lie in the core, and whether all that reach into it lie well inside the region."""
+    spots: Sequence[Spot], part: Pixels, region: Sides, core: tuple[int, int, int, int]
+) -> tuple[tuple[Found, ...], NDArray[np.float64]]:
+    """Those of a region whose points lie in the core, and the boxes of all, (N, 4)."""
     polygons = np.array([Polygon(np.array(spot.ring) + region[:2]) for spot in spots], dtype=object)
     left, top, right, bottom = core
-    edge = shapely.box(region[0] + 1.5, region[1] + 1.5, region[2] - 1.5, region[3] - 1.5)
-    reaching = polygons[shapely.intersects(polygons, shapely.box(*core))] if len(polygons) else polygons
     points = shapely.get_coordinates(shapely.point_on_surface(polygons))
     found = []
     for spot, polygon, (x, y) in zip(spots, polygons, points, strict=True):
         if left <= x - _OFF_GRID < right and top <= y - _OFF_GRID < bottom:
-            layer = _layer_at(part, x - region[0], y - region[1])
+            layer = _layer_at(part, x - region.left, y - region.top)
             found.append(Found(polygon, (float(x), float(y)), spot.confidence, layer))
-    return tuple(found), bool(shapely.within(reaching, edge).all())
+    return tuple(found), shapely.bounds(polygons).reshape(-1, 4)
 
 
 def _layer_at(part: Pixels, x: float, y: float) -> int:

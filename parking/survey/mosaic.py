@@ -107,7 +107,9 @@ def read_window(layers: Sequence[Layer], grid: Grid, column: int, row: int, widt
             values, valid = _read_layer(layer.sources, grid, column, row, width, height)
             taken = missing & valid
             which[taken] = number
-            rgb[taken] = layer.stretch.apply(values[taken])
+            pixels = layer.stretch.apply(values)
+            for colour in range(3):
+                np.copyto(rgb[:, :, colour], pixels[:, :, colour], where=taken)
     # What is computed is kept under the imagery that was described: it must have been that.
     there = (column, row, column + width, row + height)
     check_unchanged(s for layer in layers for s in layer.sources if touch(grid.pixels_of(footprint(s, grid)), there))

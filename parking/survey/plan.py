@@ -17,7 +17,7 @@ from parking.survey.mosaic import Layer, footprint, group_sources, sample_window
 from parking.survey.sources import Source
 from parking.survey.stretch import Stretch, stretch_of
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the same block would come out otherwise: blocks that were kept by older code are then computed anew."""
 
 

@@ -171,19 +171,17 @@ def cells_of(valid: NDArray[np.bool_], left: int, top: int, grid: Grid) -> dict[
         grid: of the survey.
     """
     step = cell_step(grid)
-    rows, columns = (np.arange(size) + start for size, start in zip(valid.shape, (top, left), strict=True))
-    row_starts, column_starts = _starts(rows // step), _starts(columns // step)
-    sums = np.add.reduceat(np.add.reduceat(valid.astype(np.int64), row_starts, axis=0), column_starts, axis=1)
-    return {
-        (int(rows[i] // step), int(columns[j] // step)): int(sums[m, n])
-        for m, i in enumerate(row_starts)
-        for n, j in enumerate(column_starts)
-        if sums[m, n]
+    bands, stripes = (_cells(start, size, step) for start, size in zip((top, left), valid.shape, strict=True))
+    sums = {
+        (row, column): int(np.count_nonzero(valid[down, across])) for row, down in bands for column, across in stripes
     }
+    return {cell: pixels for cell, pixels in sums.items() if pixels}
 
 
-def _starts(groups: NDArray[np.int_]) -> NDArray[np.int_]:
-    return np.flatnonzero(np.diff(groups, prepend=groups[0] - 1))
+def _cells(start: int, size: int, step: int) -> list[tuple[int, slice]]:
+    """The cells that some pixels from `start` on lie in, each with its part of them."""
+    cells = range(start // step, -(-(start + size) // step))
+    return [(cell, slice(max(0, cell * step - start), min(size, (cell + 1) * step - start))) for cell in cells]
 
 
 def of_kind(rows: pa.Table, kind: str) -> pa.Table:

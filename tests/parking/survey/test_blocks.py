@@ -13,11 +13,11 @@ from rasterio.transform import Affine
 
 from parking.data.imagery import Raster
 from parking.detection.detector import Detector
-from parking.survey.blocks import Block, Tiling, _places, core_of, plan_blocks
+from parking.survey.blocks import MARGIN_METRES, Block, Tiling, _places, core_of, plan_blocks
 from parking.survey.grid import grid_at
 from tests.doubles import contract, write_bright_model, write_colour_model
 from tests.parking.detection.test_scale import street
-from tests.parking.survey.drawing import LAMBERT, NORTH, WEST, cut, draw, write
+from tests.parking.survey.drawing import GSD, LAMBERT, NORTH, WEST, cut, draw, write
 from tests.parking.survey.surveying import survey
 
 SIDES = (100, 200, 500)
@@ -88,6 +88,17 @@ def test_a_place_that_the_margin_cuts_is_looked_at_again(detector: Detector, tmp
     assert found.areas == pytest.approx(survey(detector, whole, block=500).areas, abs=0.05)
 
 
+def test_a_free_kerb_that_reaches_far_beyond_a_block_is_cut_as_one(tmp_path: Path) -> None:
+    detector = Detector.load(write_colour_model(tmp_path / "colour.onnx", gsd=GSD), threads=1)
+    pixels = np.full((120, 900, 3), 10, np.uint8)
+    pixels[50:66, 90:610, 0] = 250  # 78 m, without marks
+    pixels[54:62, 94:606, 2] = 250
+    kerb = write(tmp_path / "kerb.tif", pixels)
+    alone = survey(detector, kerb, block=2000)
+    assert len(alone.places) == 14
+    assert survey(detector, kerb, block=200).positions == alone.positions
+
+
 def test_cores_tile_the_plane_and_nothing_lies_on_their_lines() -> None:
     grid = grid_at(LAMBERT, 0.18)
     tiling = Tiling.of(contract(tile=512, overlap=96, gsd=0.18), grid, 4096)
@@ -100,11 +111,14 @@ def test_cores_tile_the_plane_and_nothing_lies_on_their_lines() -> None:
         assert (right - left, bottom - top) == (4160, 4160)
 
 
-def test_a_margin_that_the_tiles_cover_anyway_costs_one_more_tile_a_side() -> None:
+@pytest.mark.parametrize(("tile", "overlap", "more"), [(512, 96, 1), (320, 64, 2), (256, 31, 2)])
+def test_a_margin_takes_as_few_tiles_as_it_can_and_all_that_they_cover(tile: int, overlap: int, more: int) -> None:
     grid = grid_at(LAMBERT, 0.18)
-    tiling = Tiling.of(contract(tile=512, overlap=96, gsd=0.18), grid, 4096)
+    tiling = Tiling.of(contract(tile=tile, overlap=overlap, gsd=0.18), grid, 4096)
     left, _, right, _ = core_of(Block(3, 5), tiling)
-    assert len(tiling.tiles_over(left - tiling.margin, right + tiling.margin)) == tiling.tiles + 1
+    assert tiling.margin * 0.18 >= MARGIN_METRES
+    assert len(tiling.tiles_over(left - tiling.margin, right + tiling.margin)) == tiling.tiles + more
+    assert len(tiling.tiles_over(left - tiling.margin - 1, right + tiling.margin + 2)) == tiling.tiles + more + 2
 
 
 def test_tiles_without_data_cost_nothing(detector: Detector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
