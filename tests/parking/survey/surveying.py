@@ -80,15 +80,20 @@ TAKEN = ((120, 70), (40, 190), (40, 240), (120, 190), (120, 240))
 """Those of the vehicles, the first in the West, the others in the East."""
 
 
-def survey_car_park(folder: Path, out: Path) -> dict[str, Any]:
-    """A whole survey of a drawn car park of 45 x 30 m, in two districts; `lot.tif` and the layer go into the folder."""
+def draw_car_park(folder: Path) -> tuple[Path, Path]:
+    """A drawn car park of 45 x 30 m, and a layer of two districts."""
     pixels = np.full((200, 300, 3), 10, np.uint8)
     for places, band in ((FREE, 0), (TAKEN, 1)):
         for row, column in places:
             pixels[row : row + 33, column : column + 17, band] = 250
             pixels[row + 5 : row + 28, column + 4 : column + 13, 2] = 250
     lot = write(folder / "lot.tif", pixels, tags={"ACQUISITIONDATETIME": "2024:05:01 10:00:00"})
-    districts = layer(folder / "districts.gpkg", {"West": (0, 24), "East": (24, 50)})
+    return lot, layer(folder / "districts.gpkg", {"West": (0, 24), "East": (24, 50)})
+
+
+def survey_car_park(folder: Path, out: Path) -> dict[str, Any]:
+    """A whole survey of the car park; `lot.tif` and the layer go into the folder."""
+    lot, districts = draw_car_park(folder)
     asked = SurveyRequest(sources=(str(lot),), out=str(out), districts=str(districts), block=200)
     with threads_cluster() as dask:
         return run_survey(asked, write_colour_model(folder / "colour.onnx", gsd=GSD), dask=dask)
