@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from typing import TypeVar
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
 import requests
@@ -26,12 +27,16 @@ _LARGEST_MB = 64
 _REDIRECT = {301, 302, 303, 307, 308}
 _BUSY = {408, 425, 429, 500, 502, 503, 504}
 _NOTHING = {204, 404, 410}
+_PART = 206
 _SECONDS_TO_CONNECT, _SECONDS_TO_READ = 10, 60
 _PORTS = {"http": 80, "https": 443}
 _OF_THE_LAYER = {"layers", "layer", "styles", "style", "tilematrixset", "time", "format", "crs", "srs", "version"} | {
     *("service", "request", "map"),
 }
 """Parameters that messages may show; values of others may be keys."""
+
+
+T = TypeVar("T")
 
 
 class HostError(SurveyError):
@@ -121,16 +126,46 @@ def fetch(url: str, access: Access, *, sleep: Callable[[float], None] = time.sle
         HostError: the host, or one that it sends us to, is not allowed.
         SurveyError: it refuses, or answers badly however often it is asked.
     """
+    return _asked(url, access, {}, lambda response: _read(response, url), sleep)
+
+
+def fetch_range(url: str, access: Access, first: int, last: int) -> tuple[bytes, int]:
+    """A part of a file, from its first to its last byte, and the size of the whole; see `fetch`.
+
+    Raises:
+        HostError: as `fetch`.
+        SurveyError: as `fetch`; or there is no such file, or the server does not give parts.
+    """
+
+    def read(response: requests.Response) -> tuple[bytes, int]:
+        size = response.headers.get("Content-Range", "").rpartition("/")[2]
+        if response.status_code != _PART or not size.isdigit():
+            raise SurveyError(f"{shown(url)} cannot be read by parts: its server gives whole files. Copy it here.")
+        return _read(response, url).body, int(size)
+
+    found = _asked(url, access, {"Range": f"bytes={first}-{last}"}, read, time.sleep)
+    if found is None:
+        raise SurveyError(f"There is nothing at {shown(url)} any more. Put it back, and run the same command again.")
+    return found
+
+
+def _asked(
+    url: str,
+    access: Access,
+    headers: dict[str, str],
+    read: Callable[[requests.Response], T],
+    sleep: Callable[[float], None],
+) -> T | None:
     reason = ""
     for attempt in range(TRIES):
         try:
-            response = _follow(url, access)
+            response = _follow(url, access, headers)
         except requests.RequestException as error:
             reason, wait = _told(error), 2.0**attempt
         else:
             with response:
-                if response.status_code == 200:
-                    return _read(response, url)
+                if response.status_code in (200, _PART):
+                    return read(response)
                 if response.status_code in _NOTHING:
                     return None
                 reason = f"it answers {response.status_code}"

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
@@ -18,6 +19,7 @@ from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from parking.survey.grid import SAME_GSD, Bounds, Grid
+from parking.survey.remote import readable
 from parking.survey.sources import Source, check_unchanged, gdal_env
 from parking.survey.stretch import Stretch
 from parking.survey.tile_cache import as_files
@@ -129,8 +131,7 @@ def _read_layer(
     sources = as_files(sources, _bounds(target, width, height), grid.crs)
     if not sources:
         return np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.bool_)
-    name, options = _dataset(sources)
-    with ONE_READ, rasterio.open(name, **options) as dataset:
+    with ONE_READ, _opened(sources) as dataset:
         if fits_exactly(first, grid):
             values, alpha = _read_as_it_is(dataset, target, width, height)
         else:
@@ -216,9 +217,13 @@ def _colours(dataset: rasterio.io.DatasetReader) -> int:
     return 3 if dataset.count >= 3 else 1
 
 
-def _dataset(sources: Sequence[Source]) -> tuple[str, dict[str, str]]:
+@contextmanager
+def _opened(sources: Sequence[Source]) -> Iterator[rasterio.io.DatasetReader]:
     """One VRT of the sources: XML that GDAL opens like a file."""
-    return _vrt(sources), {"driver": "VRT"}
+    with readable([(source.path, source.access) for source in sources]) as paths:
+        there = [source.model_copy(update={"path": path}) for source, path in zip(sources, paths, strict=True)]
+        with rasterio.open(_vrt(there), driver="VRT") as dataset:
+            yield dataset
 
 
 def _vrt(sources: Sequence[Source]) -> str:
@@ -284,8 +289,7 @@ def sample_windows(
 
     At full resolution and on places of the layer's own, so that one file and the same cut in forty give the same.
     """
-    name, options = _dataset(sources)
-    with ONE_READ, gdal_env(), rasterio.open(name, **options) as dataset:
+    with ONE_READ, gdal_env(), _opened(sources) as dataset:
         across = max(1, min(8, dataset.width // side))
         down = max(1, min(most // across, dataset.height // side))
         for index in range(across * down):

@@ -23,6 +23,7 @@ from parking.survey.grid import Grid
 from parking.survey.http import shown
 from parking.survey.plan import Plan, union
 from parking.survey.records import PLACE, VEHICLE, cell_step, decode
+from parking.survey.remote import is_remote
 from parking.survey.report import Density, district_features, report_page
 from parking.survey.results import Gatherer, write_density, write_districts
 from parking.survey.sources import Source
@@ -198,7 +199,7 @@ def _described(source: Source, stretch: Stretch) -> dict[str, Any]:
     return {
         "name": source.name,
         # A signature in an address is a key.
-        "path": shown(source.path) if source.path.startswith("/vsicurl/") else source.path,
+        "path": shown(source.path) if is_remote(source.path) else source.path,
         "checksum": source.checksum,
         "date": source.date.isoformat() if source.date else None,
         "gsd": round(source.gsd, 4),

@@ -21,6 +21,8 @@ from parking.data.geotiff import day_taken
 from parking.errors import SurveyError
 from parking.s3 import S3Store, endpoint
 from parking.survey.grid import Bounds, Lattice
+from parking.survey.http import Access, shown
+from parking.survey.remote import REMOTE, is_remote, readable
 from parking.survey.tile_service import TileService
 
 SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2")
@@ -81,6 +83,9 @@ class Source(BaseModel):
     attribution: str = ""
     """Attribution that results must show."""
 
+    access: Access | None = None
+    """Which servers may be asked, where it lies on one."""
+
     service: TileService | None = None
     """How tiles are requested, if it is a server's layer and not a file."""
 
@@ -127,16 +132,28 @@ def find_sources(
 
 
 def describe_rasters(
-    entries: Sequence[Entry], gsd: float, *, crs: str | None = None, known: dict[str, str] | None = None
+    entries: Sequence[Entry],
+    gsd: float,
+    *,
+    crs: str | None = None,
+    known: dict[str, str] | None = None,
+    access: Access | None = None,
 ) -> list[Source]:
     """Describe rasters by their headers, in the order given; see `find_sources`.
+
+    Args:
+        entries: which.
+        gsd: metres per pixel that will be read.
+        crs: what rasters without a CRS are in.
+        known: checksums of files that were read before; it is added to.
+        access: which servers may be asked.
 
     Raises:
         SurveyError: a raster cannot be used; the message names it.
     """
     known = {} if known is None else known
     with ThreadPoolExecutor(_READERS) as pool, gdal_env():
-        return list(pool.map(lambda entry: _describe(entry, gsd, crs, known), entries))
+        return list(pool.map(lambda entry: _describe(entry, gsd, crs, known, access), entries))
 
 
 def overlap_order(source: Source) -> tuple[int, float, str]:
@@ -148,6 +165,7 @@ def gdal_env() -> rasterio.Env:
     """GDAL's options: the S3 endpoint of this project, and retries for slow networks."""
     options = {
         "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+        # Only of buckets: what lies on other servers is read by our own requests.
         "GDAL_HTTP_MAX_RETRY": "3",
         "GDAL_HTTP_RETRY_DELAY": "1",
         "GDAL_HTTP_TIMEOUT": "60",
@@ -185,22 +203,17 @@ def _in_bucket(place: str) -> Iterator[Entry]:
             yield f"/vsis3/{bucket}/{key}", key.rpartition("/")[2], tag
 
 
-def _describe(entry: Entry, gsd: float, crs: str | None, known: dict[str, str]) -> Source:
+def _describe(entry: Entry, gsd: float, crs: str | None, known: dict[str, str], access: Access | None) -> Source:
     path, name, tag = entry
     try:
-        with rasterio.open(path, driver=_driver(path)) as dataset:
+        with readable([(path, access)]) as (there,), rasterio.open(there) as dataset:
             stamp = "" if tag else stamp_of(Path(path))
             found = _source(dataset, path, name, tag or _checksum(Path(path), known), gsd, crs)
-            return found.model_copy(update={"stamp": stamp})
+            return found.model_copy(update={"stamp": stamp, "access": access if is_remote(path) else None})
     except (RasterioError, OSError) as error:
-        raise SurveyError(f"'{path}' cannot be read: {error}. Copy it again, or leave it out.") from error
-
-
-def _driver(path: str) -> str | None:
-    """The driver for a server's file; a VRT is refused, since it could refer to local files and other hosts."""
-    if not path.startswith("/vsicurl/"):
-        return None
-    return "JP2OpenJPEG" if path.partition("?")[0].lower().endswith(".jp2") else "GTiff"
+        # The address may hold a key; so may what GDAL says of it.
+        where, why = (shown(path.removeprefix(REMOTE)), "it is no GeoTIFF") if is_remote(path) else (path, str(error))
+        raise SurveyError(f"'{where}' cannot be read: {why}. Copy it again, or leave it out.") from error
 
 
 def _source(dataset: DatasetReader, path: str, name: str, checksum: str, gsd: float, assumed_crs: str | None) -> Source:

@@ -17,6 +17,7 @@ from parking.s3 import S3Store
 from parking.survey.grid import Bounds
 from parking.survey.http import Access, fetch, locate, shown
 from parking.survey.plan import overlap
+from parking.survey.remote import REMOTE
 from parking.survey.sources import Entry, Source, describe_rasters
 from parking.survey.tile_layer import Wanted
 
@@ -74,7 +75,8 @@ def stac_sources(
     ]
     if not listed:
         raise SurveyError(f"'{shown(href)}' lists no raster in the area. Name another, or an asset with --asset.")
-    sources = describe_rasters([_entry(one, href, wanted.access) for one in listed], gsd, crs=crs, known=known)
+    entries = [_entry(one, href, wanted.access) for one in listed]
+    sources = describe_rasters(entries, gsd, crs=crs, known=known, access=wanted.access)
     return [
         source.model_copy(
             update={"date": _day(one.item) or source.date, "attribution": wanted.attribution or _named(one.providers)}
@@ -182,11 +184,11 @@ def _assets(item: pystac.Item, name: str) -> list[str]:
 
 
 def _entry(one: _Listed, document: str, access: Access) -> Entry:
-    """Path for GDAL. Redirects are followed here, where the host can be checked, and not by GDAL."""
+    """Path of the raster, behind redirects."""
     href, name = one.href, one.item.id
     if _is_address(href):
         found, tag = locate(href, access)
-        return f"/vsicurl/{found}", name, tag
+        return f"{REMOTE}{found}", name, tag
     if href.startswith("s3://"):
         bucket, _, key = href.removeprefix("s3://").partition("/")
         tag = next((tag for found, tag in S3Store(f"s3://{bucket}").tags(key) if found == key), "")

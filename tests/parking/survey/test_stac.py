@@ -16,6 +16,7 @@ from pyproj import Transformer
 from parking.errors import SurveyError
 from parking.survey.http import Access, HostError
 from parking.survey.inputs import find_imagery
+from parking.survey.remote import _chunk
 from parking.survey.request import SurveyRequest
 from parking.survey.run import run_survey
 from parking.survey.sources import Source
@@ -30,12 +31,18 @@ class _Files(SimpleHTTPRequestHandler):
 
     away = ""
     asked: ClassVar[list[str]] = []
+    hosts: ClassVar[set[str]] = set()
+    moved: ClassVar[bool] = False
+    """Whether rasters have gone away."""
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""
 
     def do_GET(self) -> None:
         self.asked.append(self.path)
+        self.hosts.add(self.headers["Host"].partition(":")[0])
+        if self.moved and self.path.endswith(".tif") and self.headers["Host"].startswith("127.0.0.1"):
+            self.path = f"/away{self.path}"
         if self.path.startswith("/away/"):
             self.send_response(302)
             self.send_header("Location", f"{self.away}{self.path.removeprefix('/away')}")
@@ -221,3 +228,32 @@ def test_what_is_no_stac_is_said_in_a_sentence(tmp_path: Path) -> None:
     path.write_text(json.dumps(item("a", "2022-01-02", {"data": asset("gone.tif", "data")})))
     with pytest.raises(SurveyError, match="which is not there"):
         found(path)
+
+
+def test_a_redirect_to_another_host_while_blocks_are_read_is_refused(
+    tmp_path: Path, served: str, model: Path, dask: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels, bays = draw(HEIGHT, WIDTH, 12, seed=7)
+    write(tmp_path / "a.tif", pixels)
+    one = item("a", "2024-05-01", {"image": asset(f"{served}/a.tif", "visual")})
+    (tmp_path / "item.json").write_text(json.dumps(one))
+    asked = SurveyRequest(sources=(str(tmp_path / "item.json"),), out=str(tmp_path / "out"), block=200)
+    access = Access(hosts=(served.removeprefix("http://"),))
+    monkeypatch.setattr(_Files, "away", served.replace("127.0.0.1", "localhost"))
+
+    def found_and_moved(*places: Any, **more: Any) -> Any:
+        sources = find_imagery(*places, **more)
+        _chunk.cache_clear()
+        monkeypatch.setattr(_Files, "moved", True)
+        _Files.hosts.clear()
+        return sources
+
+    with monkeypatch.context() as patch:
+        patch.setattr("parking.survey.run.find_imagery", found_and_moved)
+        with pytest.raises(
+            SurveyError, match=r"sends us to another server\. The host 'localhost:\d+' may not be asked"
+        ):
+            run_survey(asked, model, dask=dask, access=access)
+    assert _Files.hosts == {"127.0.0.1"}
+    monkeypatch.setattr(_Files, "moved", False)
+    assert run_survey(asked, model, dask=dask, access=access)["places"] == bays
