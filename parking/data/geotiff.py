@@ -29,7 +29,7 @@ from parking.data.rendering import (
     stretched,
 )
 from parking.data.resample import decoded_shape, shrink
-from parking.data.stretch import Stretch, declared, measured
+from parking.data.stretch import Stretch, declared, extremes, measured
 from parking.data.tiff_directory import TiffPicture, main_picture
 from parking.errors import ImageError, ImageTooLargeError
 
@@ -126,7 +126,7 @@ def _with_stretch(
     if has_deep_values(dataset, rendering):
         seen = measured(values, mask)
         tags = [dataset.tags(band) for band in rendering.bands]
-        return stretched(rendering, declared(tags, values, mask, seen) or seen)
+        return stretched(rendering, declared(tags, extremes(values, mask), seen) or seen)
     return rendering
 
 

@@ -11,7 +11,7 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from parking.data.stretch import Stretch, measured, to_8_bits, usable
+from parking.data.stretch import Stretch, declared, extremes, measured, sampling_step, to_8_bits, usable
 from parking.errors import ImageError
 
 __all__ = [
@@ -31,10 +31,10 @@ _CMYK = (ColorInterp.cyan, ColorInterp.magenta, ColorInterp.yellow, ColorInterp.
 _COLOURS = {"red", "green", "blue"}
 _NO_COLOUR = re.compile("edge|nir|infra|swir|thermal", re.IGNORECASE)
 
-_OVERVIEW_SIDE = 1024
-"""Pixels along the longer side of the overview that a source is judged by."""
 _AT_ONCE = 64e6
-"""Pixels of a source without overviews beyond which it is judged by patches of it."""
+"""Pixels of a source beyond which it is judged by patches of it."""
+_ROWS = 512
+"""Rows that are read together."""
 _PATCHES, _PATCH = 8, 128
 """Patches along either side, and the pixels along the side of one."""
 
@@ -62,7 +62,8 @@ class Rendering:
 def rendering_of(dataset: DatasetReader, stretch: Stretch | None = None) -> Rendering:
     """How a source is to be rendered, judged by the whole of it: neighbouring windows must look alike.
 
-    Reads an overview where there is one, the whole where it is small, else patches from all over it.
+    Reads the whole, of which it keeps a sample, where it is small, else patches from all over it: the values alone
+    decide, so a file with overviews, one without, and the same cut in many are rendered alike.
 
     Args:
         dataset: open, of any size.
@@ -76,7 +77,15 @@ def rendering_of(dataset: DatasetReader, stretch: Stretch | None = None) -> Rend
         return rendering
     if stretch is not None:
         return replace(rendering, stretch=stretch)
-    return stretched(rendering, measured(*_overview(dataset, rendering)))
+    return stretched(rendering, stretch_of(dataset, rendering))
+
+
+def stretch_of(dataset: DatasetReader, rendering: Rendering) -> Stretch:
+    """The stretch that the values of a source suggest, or that it declares as a part of a larger whole."""
+    values, mask, corners, range_of_all = _sampled(dataset, rendering)
+    seen = measured(values, mask, corners)
+    tags = [dataset.tags(band) for band in rendering.bands]
+    return (declared(tags, range_of_all, seen) if range_of_all else None) or seen
 
 
 def described(dataset: DatasetReader) -> Rendering:
@@ -219,26 +228,40 @@ def _palette(dataset: DatasetReader, band: int, white_is_zero: bool) -> NDArray[
     return table
 
 
-def _overview(
+def _sampled(
     dataset: DatasetReader, rendering: Rendering
-) -> tuple[NDArray[Any], NDArray[np.bool_] | None, NDArray[Any]]:
-    """Values from all over the source, where they are any, and those of its corners."""
+) -> tuple[NDArray[Any], NDArray[np.bool_], NDArray[Any], tuple[float, float] | None]:
+    """Values from all over the source, where they are any, those of its corners; and the extremes if all were read."""
     height, width = dataset.shape
     corners = [
         read_values(dataset, rendering, Window(column, row, 1, 1))[0][0, 0]
         for row in (0, height - 1)
         for column in (0, width - 1)
     ]
-    if dataset.overviews(rendering.bands[0]) or height * width <= _AT_ONCE:
-        scale = min(1.0, _OVERVIEW_SIDE / max(height, width))
-        shape = (max(1, round(height * scale)), max(1, round(width * scale)))
-        return (*read_values(dataset, rendering, out_shape=shape), np.stack(corners))
-    rows = np.linspace(0, max(0, height - _PATCH), _PATCHES).astype(int)
-    columns = np.linspace(0, max(0, width - _PATCH), _PATCHES).astype(int)
-    patches = [
-        read_values(dataset, rendering, Window(column, row, min(_PATCH, width), min(_PATCH, height)))
-        for row in rows.tolist()
-        for column in columns.tolist()
-    ]
-    masks = [np.ones(values.shape[:2], bool) if mask is None else mask for values, mask in patches]
-    return np.concatenate([values for values, _ in patches]), np.concatenate(masks), np.stack(corners)
+    range_of_all: tuple[float, float] | None = None
+    if height * width <= _AT_ONCE:
+        # What `measured` would take of the whole, a strip at a time: a large image need not be in memory at once.
+        step, rows = sampling_step(height * width), range(0, height, _ROWS)
+        strips = [_strip(dataset, rendering, top, step) for top in rows]
+        parts = [(values, mask) for values, mask, _ in strips]
+        range_of_all = min(low for *_, (low, _) in strips), max(high for *_, (_, high) in strips)
+    else:
+        downs = np.linspace(0, max(0, height - _PATCH), _PATCHES).astype(int)
+        acrosses = np.linspace(0, max(0, width - _PATCH), _PATCHES).astype(int)
+        parts = [
+            read_values(dataset, rendering, Window(column, row, min(_PATCH, width), min(_PATCH, height)))
+            for row in downs.tolist()
+            for column in acrosses.tolist()
+        ]
+    masks = [np.ones(values.shape[:2], bool) if mask is None else mask for values, mask in parts]
+    return np.concatenate([values for values, _ in parts]), np.concatenate(masks), np.stack(corners), range_of_all
+
+
+def _strip(
+    dataset: DatasetReader, rendering: Rendering, top: int, step: int
+) -> tuple[NDArray[Any], NDArray[np.bool_] | None, tuple[float, float]]:
+    """Every `step`-th pixel both ways of some rows, and the extremes of all of them."""
+    window = Window(0, top, dataset.width, min(_ROWS, dataset.height - top))
+    values, mask = read_values(dataset, rendering, window)
+    rows = slice(-top % step, None, step), slice(None, None, step)
+    return values[rows].copy(), None if mask is None else mask[rows].copy(), extremes(values, mask)

@@ -1,5 +1,6 @@
 """From values of any type to 8 bits: which of them become black and white."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -85,7 +86,7 @@ def measured(
     valid = usable(values, mask)
     if corners is None:
         corners = values[[0, 0, -1, -1], [0, -1, 0, -1]]
-    step = max(1, int(np.sqrt(valid.size / _SAMPLE)))
+    step = sampling_step(valid.size)
     sample = values[::step, ::step][valid[::step, ::step]]
     if not sample.size:
         return Stretch(0.0, 1.0)
@@ -97,17 +98,19 @@ def measured(
     return _moderated(black, white, min(0.0, low), high, contrast)
 
 
-def declared(
-    tags: Sequence[Mapping[str, str]], values: NDArray[Any], mask: NDArray[np.bool_] | None, seen: Stretch
-) -> Stretch | None:
+def sampling_step(pixels: int) -> int:
+    """How far apart, both ways, the pixels lie that an image of so many is judged by."""
+    return max(1, int(np.sqrt(pixels / _SAMPLE)))
+
+
+def declared(tags: Sequence[Mapping[str, str]], extremes: tuple[float, float], seen: Stretch) -> Stretch | None:
     """By the statistics that a file declares, where they are of a whole that the file is only a part of.
 
     Neighbours that were cut from one mosaic then look alike.
 
     Args:
         tags: of each band, as GDAL has them: `STATISTICS_MEAN` and its like.
-        values: (H, W, C), all of the part.
-        mask: (H, W), true where there is data.
+        extremes: the least and the largest value of the part.
         seen: what the part's own values suggest. Statistics that a few hot pixels have spoilt are far from it.
     """
     names = ("MINIMUM", "MAXIMUM", "MEAN", "STDDEV")
@@ -115,8 +118,7 @@ def declared(
         lows, highs, means, spreads = np.array([[float(one[f"STATISTICS_{name}"]) for name in names] for one in tags]).T
     except (KeyError, ValueError):
         return None
-    where = usable(values, mask)[:, :, None]
-    least, most = values.min(where=where, initial=highs.max()), values.max(where=where, initial=lows.min())
+    least, most = extremes
     if not (lows.min() < least or most < highs.max()):
         return None
     mean = means.mean()
@@ -126,6 +128,16 @@ def declared(
     whole = _moderated(black, white, min(0.0, low), high, high - low)
     ratio = (whole.high - whole.low) / (seen.high - seen.low)
     return replace(whole, source="statistics") if 1 / _ALIKE <= ratio <= _ALIKE else None
+
+
+def extremes(values: NDArray[Any], mask: NDArray[np.bool_] | None) -> tuple[float, float]:
+    """The least and the largest value, of (H, W, C), where there is data; infinite where there is none."""
+    where = usable(values, mask)[:, :, None]
+    if not where.any():
+        return math.inf, -math.inf
+    kind = np.iinfo(values.dtype) if np.issubdtype(values.dtype, np.integer) else np.finfo(values.dtype)
+    # Without a copy: an image can be large.
+    return float(values.min(where=where, initial=kind.max)), float(values.max(where=where, initial=kind.min))
 
 
 def usable(values: NDArray[Any], mask: NDArray[np.bool_] | None) -> NDArray[np.bool_]:

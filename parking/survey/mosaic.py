@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import groupby
 from xml.sax.saxutils import escape
@@ -18,6 +18,8 @@ from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
+from parking.data.rendering import described, stretch_of, stretched
+from parking.data.stretch import usable
 from parking.survey.grid import SAME_GSD, Bounds, Grid
 from parking.survey.remote import readable
 from parking.survey.sources import Source, check_unchanged, gdal_env
@@ -139,7 +141,7 @@ def _read_layer(
     pixels = np.moveaxis(values, 0, 2)
     valid = alpha > 0
     if np.issubdtype(pixels.dtype, np.floating):
-        valid &= np.isfinite(pixels).all(axis=2)
+        valid = usable(pixels, valid)
     return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels, valid
 
 
@@ -269,8 +271,9 @@ def _colour_source(source: Source, band: int, x: int, y: int) -> str:
 
 def _mask_source(source: Source, x: int, y: int) -> str:
     """Where it has data; where it has none, what lies below shows."""
-    where = _where(source, f"mask,{source.bands[0]}", x, y)
-    return f"<ComplexSource>{where}<NODATA>0</NODATA></ComplexSource>"
+    # What is no data in one band alone is dark, and no hole; where bands have one mask in common it is that of each.
+    wheres = [_where(source, f"mask,{band}", x, y) for band in (source.bands if source.masked else source.bands[:1])]
+    return "".join(f"<ComplexSource>{where}<NODATA>0</NODATA></ComplexSource>" for where in wheres)
 
 
 def _where(source: Source, band: str, x: int, y: int) -> str:
@@ -282,20 +285,24 @@ def _where(source: Source, band: str, x: int, y: int) -> str:
     )
 
 
-def sample_windows(
-    sources: Sequence[Source], *, side: int = 128, most: int = 64
-) -> Iterator[tuple[NDArray[np.generic], NDArray[np.bool_]]]:
-    """Small windows spread evenly over a layer: values (h, w, C), and where there are any.
+def layer_stretch(sources: Sequence[Source]) -> Stretch:
+    """The stretch of a layer by values from all over it, at full resolution.
 
-    At full resolution and on places of the layer's own, so that one file and the same cut in forty give the same.
+    It is that of a file read alone: one file, and the same cut in forty, get the same.
     """
-    with ONE_READ, gdal_env(), _opened(sources) as dataset:
-        across = max(1, min(8, dataset.width // side))
-        down = max(1, min(most // across, dataset.height // side))
-        for index in range(across * down):
-            column, row = index % across, index // across
-            x = round((dataset.width - min(side, dataset.width)) * (column + 0.5) / across)
-            y = round((dataset.height - min(side, dataset.height)) * (row + 0.5) / down)
-            window = Window(x, y, min(side, dataset.width), min(side, dataset.height))
-            values = np.moveaxis(dataset.read(list(range(1, _colours(dataset) + 1)), window=window), 0, 2)
-            yield values, dataset.dataset_mask(window=window) > 0
+    whole = [source.at_full_resolution() for source in sources]
+    with ONE_READ, gdal_env(), _read_alone(whole[0]) as first:
+        rendering = described(first)
+        if len(whole) == 1:
+            found = stretched(rendering, stretch_of(first, rendering)).stretch
+    if len(whole) > 1:
+        with ONE_READ, gdal_env(), _opened(whole) as dataset:
+            bands = tuple(range(1, _colours(dataset) + 1))
+            found = stretched(rendering, stretch_of(dataset, replace(rendering, bands=bands))).stretch
+    return Stretch() if found is None else Stretch(low=found.low, high=found.high)
+
+
+@contextmanager
+def _read_alone(source: Source) -> Iterator[rasterio.io.DatasetReader]:
+    with readable([(source.path, source.access)]) as (path,), rasterio.open(path) as dataset:
+        yield dataset

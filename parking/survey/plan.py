@@ -13,9 +13,9 @@ from parking.detection.contract import Contract
 from parking.errors import SurveyError
 from parking.survey.blocks import Block, KnownBay, Tiling, core_of, plan_blocks
 from parking.survey.grid import SAME_GSD, Bounds, Grid, grid_at, grid_on, is_true_to_scale, local_crs, width
-from parking.survey.mosaic import Layer, footprint, group_sources, sample_windows, touch
+from parking.survey.mosaic import Layer, footprint, group_sources, layer_stretch, touch
 from parking.survey.sources import Source
-from parking.survey.stretch import Stretch, stretch_of
+from parking.survey.stretch import Stretch
 
 FORMAT = 2
 """Raised when the same block would come out otherwise: blocks that were kept by older code are then computed anew."""
@@ -123,7 +123,7 @@ def make_layers(sources: Sequence[Source], stretches: dict[str, Stretch]) -> tup
         first = group[0]
         name = f"{first.crs} {first.lattice or first.path} {first.date} {first.dtype} {first.bands}"
         if name not in stretches:
-            stretches[name] = Stretch() if first.dtype == "uint8" else stretch_of(sample_windows(group))
+            stretches[name] = Stretch() if first.dtype == "uint8" else layer_stretch(group)
         layers.append(Layer(sources=group, stretch=stretches[name]))
     return tuple(layers)
 

@@ -18,6 +18,7 @@ from rasterio.transform import Affine
 
 from parking.data.georeference import ground_pixel
 from parking.data.geotiff import day_taken
+from parking.data.rendering import described
 from parking.errors import SurveyError
 from parking.s3 import S3Store, endpoint
 from parking.survey.grid import Bounds, Lattice
@@ -61,6 +62,9 @@ class Source(BaseModel):
     overview: int
     """Overview that is read, counted from 0; -1 for the full resolution."""
 
+    full_size: tuple[int, int] | None = None
+    """Width and height at full resolution, where an overview is read."""
+
     dtype: str
     bands: tuple[int, ...]
     """Numbers of the red, green and blue band, or of the only one, counted from 1."""
@@ -93,6 +97,16 @@ class Source(BaseModel):
     def affine(self) -> Affine:
         """From pixels to the CRS."""
         return Affine(*self.transform)
+
+    def at_full_resolution(self) -> "Source":
+        """As it would be without its overviews."""
+        if self.full_size is None:
+            return self
+        width, height = self.full_size
+        affine = self.affine @ Affine.scale(self.width / width, self.height / height)
+        return self.model_copy(
+            update={"transform": tuple(affine)[:6], "width": width, "height": height, "overview": -1}
+        )
 
     def asked_by(self, workers: int) -> "Source":
         """The source for one of several workers: a server's layer gets its share of the requests at once."""
@@ -245,6 +259,7 @@ def _source(dataset: DatasetReader, path: str, name: str, checksum: str, gsd: fl
         width=across,
         height=down,
         overview=level,
+        full_size=None if level < 0 else (dataset.width, dataset.height),
         dtype=dataset.dtypes[bands[0] - 1],
         bands=bands,
         palette=palette,
@@ -305,13 +320,9 @@ def _overview(dataset: DatasetReader, factor: float) -> tuple[int, int, int]:
 
 
 def _colours(dataset: DatasetReader) -> tuple[tuple[int, ...], bool]:
-    named = {interpretation: band for band, interpretation in enumerate(dataset.colorinterp, 1)}
-    colours = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
-    if named.keys() >= {*colours}:
-        return tuple(named[colour] for colour in colours), False
-    if dataset.count >= 3:
-        return (1, 2, 3), False
-    return (1,), dataset.colorinterp[0] == ColorInterp.palette
+    """The bands that are read, as of a file that is read alone, and whether they hold numbers of colours."""
+    bands = described(dataset).bands
+    return bands[:3], len(bands) == 1 and dataset.colorinterp[bands[0] - 1] == ColorInterp.palette
 
 
 def _checksum(path: Path, known: dict[str, str]) -> str:

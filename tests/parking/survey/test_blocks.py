@@ -127,7 +127,7 @@ def test_tiles_without_data_cost_nothing(detector: Detector, tmp_path: Path, mon
     far[:, :300] = pixels
     runs, run = [0], Detector.run_tile
 
-    def counted(self: Detector, tile: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def counted(self: Detector, tile: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
         runs[0] += 1
         return run(self, tile)
 

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from numpy.typing import NDArray
 from pyproj import Geod
 from rasterio.errors import RasterioError
 from rasterio.transform import Affine
 from rasterio.warp import Resampling, calculate_default_transform, reproject
 
+from parking.data.imagery import read_raster
 from parking.detection.detector import Detector
 from parking.errors import SurveyError
 from parking.survey.blocks import BlockContent
@@ -159,14 +161,67 @@ def test_of_two_without_a_date_the_finer_is_read(detector: Detector, tmp_path: P
     assert len(survey(detector, tmp_path).places) == 1
 
 
-def test_sixteen_bits_get_one_stretch_for_the_whole_survey(detector: Detector, tmp_path: Path) -> None:
-    pixels = np.full((200, 1200, 3), 300, np.uint16)
-    pixels[40:73, 60:77] = pixels[40:73, 1000:1017] = 3000
-    pixels[:, 600:] = np.minimum(pixels[:, 600:], 1200)  # a darker half, where a stretch of its own would differ
-    pixels[40:73, 1000:1017] = 3000
-    found = survey(detector, write(tmp_path / "deep.tif", pixels), block=200)
-    assert len(found.places) == 2
-    assert len(found.plan.layers) == 1
+def test_sixteen_bits_get_one_stretch_for_the_whole_survey(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(1).integers(300, 3000, (200, 1200, 3)).astype(np.uint16)
+    pixels[:, 600:] //= 3  # a darker half, where a stretch of its own would differ
+    pixels[:, [10, 1190]] = 800
+    sources = find_sources([str(write(tmp_path / "deep.tif", pixels))], GSD)
+    grid, layers = make_frame(sources, GSD).grid, make_layers(sources, {})
+    left, top, _, _ = map(round, grid.pixels_of((WEST, NORTH, WEST, NORTH)))
+    west, east = (read_window(layers, grid, left + x, top, 20, 20).rgb for x in (0, 1180))
+    assert 40 < west[0, 10, 0] < 120
+    assert np.array_equal(west[:, 10], east[:, 10])
+
+
+def deep(kind: str) -> NDArray[Any]:
+    """Ground of more than 8 bits, brighter to the east, with a hot pixel."""
+    rng = np.random.default_rng(3)
+    values = rng.normal(900, 150, (200, 320, 4)) + np.linspace(0, 1500, 320)[None, :, None] * [1.0, 0.7, 0.5, 0.4]
+    values[5, 7] = 60_000
+    return values.clip(1, 65_535).astype(kind)
+
+
+@pytest.mark.parametrize("kind", ["uint16", "float32", "int32"])
+@pytest.mark.parametrize("bands", ["nir blue green red", "red green blue", "grey", "statistics", "white is zero"])
+def test_a_file_gets_the_same_eight_bits_alone_and_in_a_survey(tmp_path: Path, kind: str, bands: str) -> None:
+    values, more = deep(kind), dict[str, Any](nodata=0)
+    values[150:, 200:] = 0
+    if bands in {"grey", "white is zero"}:
+        values = values[:, :, :1]
+        more |= {"photometric": "miniswhite"} if bands == "white is zero" else {}
+    elif bands != "nir blue green red":
+        values = np.ascontiguousarray(values[:, :, :3])
+    there = write(tmp_path / "alone.tif", values, **more)
+    with rasterio.open(there, "r+") as file:
+        if bands == "nir blue green red":
+            file.descriptions = ("nir", "blue", "green", "red")
+        if bands == "statistics":
+            for band in (1, 2, 3):
+                numbers = {"MINIMUM": 0, "MAXIMUM": 65_000, "MEAN": 2000, "STDDEV": 900}
+                file.update_tags(band, **{f"STATISTICS_{name}": value for name, value in numbers.items()})
+    alone = read_raster(there.read_bytes(), name="alone.tif")
+    sources = find_sources([str(there)], GSD)
+    grid = make_frame(sources, GSD).grid
+    left, top, _, _ = grid.pixels_of((WEST, NORTH, WEST, NORTH))
+    seen = read_window(make_layers(sources, {}), grid, round(left), round(top), 320, 200)
+    assert alone.mask is not None
+    assert np.array_equal(seen.layer > 0, alone.mask)
+    assert np.array_equal(seen.rgb[alone.mask], alone.pixels[alone.mask])
+
+
+def test_one_deep_file_and_the_same_cut_in_many_get_the_same_stretch(tmp_path: Path) -> None:
+    values = np.repeat(np.repeat(deep("uint16")[:, :, :3], 2, axis=0), 2, axis=1)
+    for side, folder in ((400, "whole"), (200, "parts")):
+        for top in range(0, 400, side):
+            for left in range(0, 640, 640 if side == 400 else 320):
+                part = values[top : top + side, left : left + (640 if side == 400 else 320)]
+                there = write(tmp_path / folder / f"{top}-{left}.tif", part, transform=at(top, left, GSD / 2))
+                with rasterio.open(there, "r+") as file:
+                    file.build_overviews([2], Resampling.average)
+    one, many = (make_layers(find_sources([str(tmp_path / name)], GSD), {})[0] for name in ("whole", "parts"))
+    assert {source.overview for source in (*one.sources, *many.sources)} == {0}
+    assert len(many.sources) == 4
+    assert one.stretch == many.stretch
 
 
 def test_a_palette_is_read_by_its_colours(detector: Detector, tmp_path: Path) -> None:
