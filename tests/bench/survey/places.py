@@ -166,7 +166,7 @@ def serve(folder: Path, mosaic: Path) -> dict[str, Any]:
     env = {
         "PARKING_STATE_DIR": str(folder / "state"),
         "PARKING_STORE": str(folder / "store"),
-        "PARKING_SURVEY_IMAGERY": str(mosaic.parent),
+        "PARKING_SURVEY_IMAGERY": str(mosaic.resolve().parent),
     }
     command = [sys.executable, "-c", f"from service.app import main; main('127.0.0.1', {port})"]
     took = {}
