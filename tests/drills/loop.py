@@ -85,7 +85,20 @@ def killed_search(folder: Path) -> Outcome:
     data = generate_dataset(folder / "data", 16, seed=3, size=128)
     parking = [sys.executable, "-m", "cli.app"]
     _run([*parking, "ingest", "--data", str(data), "--state", str(state)])
-    search = [*parking, "tune", "--out", str(folder / "best.json"), "--trials", "2", "--folds", "2", "--recipe", str(recipe), "--state", str(state)]
+    search = [
+        *parking,
+        "tune",
+        "--out",
+        str(folder / "best.json"),
+        "--trials",
+        "2",
+        "--folds",
+        "2",
+        "--recipe",
+        str(recipe),
+        "--state",
+        str(state),
+    ]
     process = subprocess.Popen(search, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     time.sleep(random.uniform(5, 40))
     process.kill()
