@@ -23,6 +23,7 @@ __all__ = [
     "read_values",
     "render",
     "rendering_of",
+    "stretch_of",
     "stretched",
 ]
 
