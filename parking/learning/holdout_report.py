@@ -9,7 +9,7 @@ import numpy as np
 from parking.data.imagery import encode_png
 from parking.learning.evaluate import Scores
 from parking.learning.holdout import Holdout
-from parking.learning.plots import drawings, rank
+from parking.learning.plots import drawing, rank
 from parking.learning.training_scenes import KINDS, Kind
 
 ROWS = {
@@ -70,7 +70,7 @@ def holdout_markdown(holdout: Holdout, command: str) -> str:
         ),
         "",
         "Each drawing is a scene without its pixels, which are not ours to publish: the probability of free parking in "
-        "grey, what was annotated in green, what was found in orange.",
+        "grey, annotated places in green, places that were found in orange.",
     ]
     for kind in _drawn(holdout):
         title = KINDS[kind].capitalize()
@@ -125,16 +125,16 @@ def _drawn(holdout: Holdout) -> list[Kind]:
 
 
 def _pictures(holdout: Holdout) -> dict[str, bytes]:
-    """PNG by file name: the best and worst scenes of each kind, each with the threshold of its part."""
+    """PNG by file name: the best and worst scenes of each kind, each with the rules of its part."""
     pictures = {}
     for kind in _drawn(holdout):
         ranked = [
-            (iou, prediction, contract.threshold)
+            (iou, prediction, contract)
             for part, contract in holdout.parts
             for iou, prediction in rank([p for p in part if p.kind == kind], contract.threshold)
         ]
         ranked.sort(key=lambda one: -one[0])
         for name, chosen in (("best", ranked[:3]), ("worst", ranked[::-1][:3])):
-            cells = [drawings([prediction], threshold, columns=1) for _, prediction, threshold in chosen]
+            cells = [drawing(prediction, contract) for _, prediction, contract in chosen]
             pictures[f"quality-{kind}-{name}.png"] = encode_png(np.hstack(cells))
     return pictures

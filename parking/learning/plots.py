@@ -10,14 +10,16 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from parking.data.imagery import encode_png
-from parking.learning.evaluate import scene_counts
+from parking.data.polygons import Ring
+from parking.detection.contract import Contract
+from parking.learning.evaluate import found_spots, scene_counts
 from parking.learning.metrics import BINS, Histogram, precision, recall
 from parking.learning.release import Release
 from parking.learning.scene_prediction import ScenePrediction, histogram_of
 from parking.learning.state import Record
 
 __all__ = [
-    "drawings",
+    "drawing",
     "figure_png",
     "loss_curve",
     "overlay",
@@ -41,8 +43,8 @@ def release_plots(release: Release) -> dict[str, bytes]:
     if release.predictions:
         plots["precision-recall.png"] = precision_recall(histogram_of(release.predictions), release.threshold)
     if ranked:
-        plots["scenes-best.png"] = encode_png(sheet([p for _, p in ranked[:_SHOWN]], release.threshold))
-        plots["scenes-worst.png"] = encode_png(sheet([p for _, p in ranked[::-1][:_SHOWN]], release.threshold))
+        plots["scenes-best.png"] = encode_png(sheet([p for _, p in ranked[:_SHOWN]], release.contract))
+        plots["scenes-worst.png"] = encode_png(sheet([p for _, p in ranked[::-1][:_SHOWN]], release.contract))
     return plots
 
 
@@ -53,51 +55,49 @@ def scene_sheet(release: Release) -> str:
         return "There are no test scenes."
     rows = "\n".join(f"| {p.name} | {iou:.3f} | {len(p.rings)} |" for iou, p in ranked)
     pictures = "\n\n".join(
-        f"**{title}**\n\n{_embedded(sheet([prediction], release.threshold), title)}"
+        f"**{title}**\n\n{_embedded(sheet([prediction], release.contract), title)}"
         for title, (_, prediction) in (("Best test scene", ranked[0]), ("Worst test scene", ranked[-1]))
     )
     return (
-        f"Green outlines: annotated. Orange: found.\n\n{pictures}\n\n"
+        f"Green outlines: annotated. Orange: places found, and tinted the ground that seems free.\n\n{pictures}\n\n"
         f"| test scene | IoU | places annotated |\n| --- | --- | --- |\n{rows}\n"
     )
 
 
-def overlay(prediction: ScenePrediction, threshold: float) -> NDArray[np.uint8]:
-    """A scene with what was annotated outlined and what was found tinted, RGB (H, W, 3)."""
+def overlay(prediction: ScenePrediction, contract: Contract) -> NDArray[np.uint8]:
+    """A scene with what was annotated and the places that were found outlined, free ground tinted, RGB (H, W, 3)."""
     pixels = prediction.sample.pixels.copy()
-    found = prediction.probability >= threshold
-    pixels[found] = (pixels[found] * 0.5 + np.array(_FOUND) * 0.5).astype(np.uint8)
-    outlines = [np.round(np.array(ring)).astype(np.int32) for ring in prediction.rings]
-    cv2.polylines(pixels, outlines, True, _TRUTH, 2, cv2.LINE_AA)
+    ground = prediction.probability >= contract.threshold
+    pixels[ground] = (pixels[ground] * 0.5 + np.array(_FOUND) * 0.5).astype(np.uint8)
+    _outline(pixels, prediction.rings, _TRUTH, 3)
+    _outline(pixels, [spot.ring for spot in found_spots(prediction, contract)], _FOUND, 1)
     return pixels
 
 
-def sheet(predictions: Sequence[ScenePrediction], threshold: float) -> NDArray[np.uint8]:
+def sheet(predictions: Sequence[ScenePrediction], contract: Contract) -> NDArray[np.uint8]:
     """Scenes under each other, each as it is and overlaid, RGB."""
     rows = [
-        np.hstack([_narrowed(prediction.sample.pixels), _narrowed(overlay(prediction, threshold))])
+        np.hstack([_narrowed(prediction.sample.pixels), _narrowed(overlay(prediction, contract))])
         for prediction in predictions
     ]
     return np.vstack(rows)
 
 
-def drawings(predictions: Sequence[ScenePrediction], threshold: float, columns: int = 3) -> NDArray[np.uint8]:
-    """Scenes without their pixels, for imagery that may not be shown, RGB: what was found on what was annotated."""
-    cells = [_framed(_drawing(prediction, threshold)) for prediction in predictions]
-    cells += [np.full_like(cells[0], 255)] * (-len(cells) % columns)
-    return np.vstack([np.hstack(cells[n : n + columns]) for n in range(0, len(cells), columns)])
+def drawing(prediction: ScenePrediction, contract: Contract) -> NDArray[np.uint8]:
+    """A scene without its pixels, for imagery that may not be shown, in a square, RGB.
 
-
-def _drawing(prediction: ScenePrediction, threshold: float) -> NDArray[np.uint8]:
+    The probability of free ground is grey; the places that were found are drawn over those that were annotated.
+    """
     shade = 255 - (prediction.probability.astype(np.float32) * 160).astype(np.uint8)
     pixels = np.repeat(shade[..., None], 3, axis=2)
-    found, _ = cv2.findContours(
-        (prediction.probability >= threshold).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
-    )
-    cv2.drawContours(pixels, found, -1, _FOUND, 3, cv2.LINE_AA)
-    outlines = [np.round(np.array(ring)).astype(np.int32) for ring in prediction.rings]
-    cv2.polylines(pixels, outlines, True, _TRUTH, 3, cv2.LINE_AA)
-    return pixels
+    _outline(pixels, prediction.rings, _TRUTH, 5)
+    _outline(pixels, [spot.ring for spot in found_spots(prediction, contract)], _FOUND, 2)
+    return _framed(pixels)
+
+
+def _outline(pixels: NDArray[np.uint8], rings: Sequence[Ring], colour: tuple[int, int, int], width: int) -> None:
+    corners = [np.round(np.array(ring)).astype(np.int32) for ring in rings]
+    cv2.polylines(pixels, corners, True, colour, width, cv2.LINE_AA)
 
 
 def _framed(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
