@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from parking.data.imagery import encode_png
 from parking.data.polygons import Ring
 from parking.detection.contract import Contract
-from parking.learning.evaluate import found_spots, scene_counts
+from parking.learning.evaluate import scene_counts
 from parking.learning.metrics import BINS, Histogram, precision, recall
 from parking.learning.release import Release
-from parking.learning.scene_prediction import ScenePrediction, histogram_of
+from parking.learning.scene_prediction import ScenePrediction, found_spots, histogram_of
 from parking.learning.state import Record
 
 __all__ = [
