@@ -21,6 +21,8 @@ from parking.files import write_whole
 if TYPE_CHECKING:
     from evidently.core.report import Snapshot
 
+__all__ = ["WORKSPACE", "evaluate", "keep_run"]
+
 WORKSPACE = "evidently"
 """Folder in the state folder; `evidently ui --workspace` shows it."""
 _RUNS = "nights.json"

@@ -15,6 +15,8 @@ from urllib.parse import quote, urlsplit
 if TYPE_CHECKING:
     from requests import Response
 
+__all__ = ["download", "find_entry", "find_tags"]
+
 _SECONDS = (1.0, 5.0)
 """To connect, and between two bytes."""
 _PLAIN = {"MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"}

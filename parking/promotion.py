@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+__all__ = ["PREVIOUS", "PRODUCTION", "Promotion", "record", "settle", "unfinished"]
+
 Alias = Literal["production", "previous"]
 PRODUCTION: Alias = "production"
 PREVIOUS: Alias = "previous"

@@ -11,6 +11,8 @@ from monitoring.answers import Answer, keep_answer
 from parking.storage import Store
 from service.buffer_file import BufferFile
 
+__all__ = ["AnswerBuffer"]
+
 MOST_BYTES = 256 * 2**20
 """Of answers and images that wait for the store; beyond them the oldest are dropped."""
 MOST_BYTES_IN_MEMORY = 64 * 2**20

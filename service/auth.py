@@ -11,6 +11,8 @@ from starlette.exceptions import HTTPException
 from parking.errors import SettingsError
 from parking.settings import Settings
 
+__all__ = ["Shown", "caller", "check_reader", "check_token", "operator", "signed"]
+
 LINK_SECONDS = 3600
 """How long a signed link is valid: about as long as somebody reads the page that it is on."""
 

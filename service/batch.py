@@ -22,6 +22,8 @@ from service.errors import (
 from service.predictor import Predictor, Question
 from service.responses import Prediction, PredictionAnswer
 
+__all__ = ["BatchAnswer", "predict_batch"]
+
 
 class BatchResult(BaseModel):
     """What became of one image: an answer, or a problem."""

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from loguru import logger
 
+__all__ = ["BufferFile"]
+
 _BUSY_SECONDS = 2.0
 """How long to wait for another process that writes to the same file."""
 

@@ -11,6 +11,8 @@ from starlette.requests import Request
 
 from service.errors import CallerGoneError, DeadlineError
 
+__all__ = ["Deadline", "while_wanted"]
+
 T = TypeVar("T")
 
 _SMALLER = "Send a smaller image, ask again when the service has less to do, or raise PARKING_REQUEST_SECONDS."

@@ -22,6 +22,8 @@ from parking.storage import Store
 from service.auth import Shown, caller, check_reader, signed
 from service.pages import HEADERS, WEB
 
+__all__ = ["EVERY_SECONDS", "DriftHistory", "DriftMetrics", "router"]
+
 REPORTS = "monitoring/reports/"
 """Where reports are, relative to the service's address."""
 SHOWN_DAYS = 30

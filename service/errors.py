@@ -23,6 +23,21 @@ from parking.errors import (
     UnknownAnswerError,
 )
 
+__all__ = [
+    "FAILED",
+    "STOPPING",
+    "BodyTooLargeError",
+    "BusyError",
+    "CallerGoneError",
+    "DeadlineError",
+    "NotReadyError",
+    "Problem",
+    "problem",
+    "problem_body",
+    "register_errors",
+    "status_of",
+]
+
 FAILED = "The service failed. Report it with this request id; the log says more."
 """Detail of the answer if the code fails."""
 STOPPING = "The service is stopping and cannot finish this request. Send it again: another one answers."

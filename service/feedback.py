@@ -26,6 +26,8 @@ from service.openapi_examples import FEEDBACK, correction_body
 from service.responses import Prediction
 from service.uploads import Upload
 
+__all__ = ["Answers", "router"]
+
 MOST_BODY_BYTES = 2**20
 """Of a correction: some twenty thousand corners. To read one holds the interpreter, and so every other request."""
 MOST_SECONDS = 10.0

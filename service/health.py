@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict
 
 from service.model_slot import ModelSlot
 
+__all__ = ["Health", "health_of"]
+
 
 class Health(BaseModel):
     """The state of one process, for a person."""

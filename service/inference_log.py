@@ -17,6 +17,8 @@ from service.log_buffer import LogBuffer, RowTable, Segment, to_table
 from service.metrics import Metrics
 from service.old_spool import take_over
 
+__all__ = ["FLUSH_SECONDS", "InferenceLog"]
+
 FLUSH_SECONDS = 5.0
 """The longest that a row waits on this machine while the store answers. Shorter writes the hour's file more often."""
 

@@ -14,6 +14,8 @@ from parking.registry import PRODUCTION, Version
 from parking.settings import Settings
 from parking.shipped import shipped_model
 
+__all__ = ["LastServedFile", "last_served_file", "remember_shipped"]
+
 
 class LastServed(BaseModel):
     """A version, and the file on this machine that it was served from."""

@@ -11,6 +11,8 @@ from service.deadline import Deadline
 from service.errors import BodyTooLargeError, BusyError
 from service.metrics import RoomMetrics
 
+__all__ = ["BodyLimit", "InferenceSlots"]
+
 _REST_SECONDS = 10.0
 """How long an early answer waits for the rest of the body."""
 

@@ -14,6 +14,8 @@ from loguru import logger
 from monitoring.schema import LogRow, table_of
 from service.buffer_file import BufferFile
 
+__all__ = ["ROWS_PER_MIB", "LogBuffer", "RowTable", "Segment", "to_table"]
+
 ROWS_PER_MIB = 1_000
 """What a row takes on disk with its keys is a little less than a thousandth of that."""
 SEGMENT_ROWS = 5_000

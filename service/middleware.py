@@ -14,6 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.errors import FAILED, STOPPING, problem
 from service.metrics import Metrics
 
+__all__ = ["ANSWER_ID", "REQUEST_ID", "RequestContext"]
+
 REQUEST_ID = "X-Request-ID"
 ANSWER_ID = "X-Answer-ID"
 _SOUND_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")

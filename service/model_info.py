@@ -10,6 +10,8 @@ from parking.detection.runtime import Runtime
 from parking.settings import Settings
 from service.model_slot import ModelSlot
 
+__all__ = ["ModelInfo", "model_info"]
+
 _NOT_SHOWN = {"golden_tile", "golden_grid", "learnt_from"}
 
 

@@ -18,6 +18,8 @@ from parking.registry import PRODUCTION, Version
 from service.last_served import LastServedFile
 from service.metrics import Metrics
 
+__all__ = ["Loaded", "ModelSlot", "Versions"]
+
 LONGEST_DELAY = 30.0
 """Longest interval between two requests to a registry that does not answer, in seconds."""
 

@@ -13,6 +13,8 @@ from loguru import logger
 
 from service.log_buffer import RowTable, Segment, to_table
 
+__all__ = ["take_over"]
+
 _NAME = re.compile(r"(\d{8}T\d{2})-[0-9a-f]{12}\.jsonl")
 
 

@@ -9,6 +9,8 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+__all__ = ["HEADERS", "WEB", "add_pages"]
+
 WEB = Path(__file__).parent / "web"
 SWAGGER = Path(fastapi_offline.__file__).parent / "static"
 """Swagger UI as a package: FastAPI's own page would fetch it from another host."""

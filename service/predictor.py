@@ -33,6 +33,8 @@ from service.query_params import QueryParams
 from service.responses import DRAWING, Prediction, render
 from service.uploads import Upload
 
+__all__ = ["Predictor", "Question"]
+
 T = TypeVar("T")
 
 LARGE_SHARE = 0.25

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from parking.data.stretch import Stretch, parse_stretch
 from parking.errors import ImageError
 
+__all__ = ["AskedFor", "QueryParams"]
+
 _OF_WIDGETS = re.compile(
     r"""(name|type|size|id|uuid|key|filename|file_?size|mime_?type|relative_?path|web_?kit_?relative_?path|last_?modified
     (_?date)?|chunks?|total_?(chunks|size)|_charset_|submit|upload|csrf_?(middleware_?)?token|_?token

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from fastapi import Request
 from starlette.exceptions import HTTPException
 
+__all__ = ["RateLimit", "limit_rate", "limit_rate_of_one"]
+
 MOST_CALLERS = 10_000
 """Callers remembered at once; the one that was quiet the longest is forgotten first."""
 

@@ -17,6 +17,8 @@ from parking.detection.output import overlay
 from parking.detection.scale import GsdSource
 from parking.detection.spots import Kind
 
+__all__ = ["DRAWING", "Prediction", "PredictionAnswer", "choose_form", "render"]
+
 
 class Place(BaseModel):
     """One free parking place."""

@@ -22,6 +22,8 @@ from service.state import ServiceState
 from service.uploads import image_and_bays, many_images, one_image, read_image, read_image_and_bays, read_images
 from service.webhook import signed, signed_body
 
+__all__ = ["router"]
+
 router = APIRouter()
 
 

@@ -20,6 +20,8 @@ from service.predictor import Predictor
 from service.rate_limit import RateLimit
 from service.survey_imagery import TileReader
 
+__all__ = ["ServiceState"]
+
 
 class ServiceState:
     """What the routes work with."""

@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from service.deadline import Deadline
 from service.errors import BusyError
 
+__all__ = ["LATER", "TileReader"]
+
 MOST_WAITING = 64
 """Tiles that wait or are being read at once: a large screen's worth, twice."""
 LATER = "Zoom in, or ask again when the service has less to do."

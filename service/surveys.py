@@ -24,6 +24,8 @@ from service.deadline import Deadline, while_wanted
 from service.pages import HEADERS, WEB
 from service.survey_imagery import LATER
 
+__all__ = ["router"]
+
 PREFIX = "surveys/"
 """Where surveys lie in the store, each under its name."""
 MOST = 10_000

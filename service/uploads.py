@@ -13,6 +13,8 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+__all__ = ["Upload", "image_and_bays", "many_images", "one_image", "read_image", "read_image_and_bays", "read_images"]
+
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp", "image/tiff", "application/octet-stream")
 """Content types of a body that is an image; what it really is, its bytes decide."""
 

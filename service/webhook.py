@@ -11,6 +11,8 @@ from starlette.exceptions import HTTPException
 
 from parking.settings import Settings
 
+__all__ = ["signed", "signed_body"]
+
 OLDEST_SECONDS = 300
 """A message signed longer ago may be one that somebody kept, and sends again."""
 

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags
 
+__all__ = ["day_taken", "orientation_of", "parse_day", "upright"]
+
 _XMP_TAKEN = re.compile(rb"""exif:DateTimeOriginal\s*(?:=\s*["']|>)\s*(\d{4}-\d\d-\d\d)""")
 _LATEST = timedelta(days=1)
 """How far in the future a time stamp may be, because of time zones; later ones are ignored."""

@@ -12,6 +12,8 @@ from parking.data.polygons import Ring
 from parking.data.snapshot import AnnotatedClass
 from parking.data.vocabulary import Label
 
+__all__ = ["places_of"]
+
 TAKEN_SHARE = 0.15
 """Share of a bay under vehicles from which it is taken: outlines drawn by hand overlap neighbouring bays a little."""
 

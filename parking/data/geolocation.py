@@ -14,6 +14,8 @@ from rasterio.transform import RPCTransformer
 
 from parking.data.georeference import GroundPixel, ground_pixel, ground_pixel_at
 
+__all__ = ["geolocation_of"]
+
 _GOOD_FIT_M = 1.0
 """Largest residual in metres of ground control points against an affine transform; beyond it, places would be displaced
 by their own width."""

@@ -12,6 +12,8 @@ from loguru import logger
 from parking.data.imagery import Raster
 from parking.errors import DatasetError
 
+__all__ = ["connected", "footprint", "overlapping", "places_by_name", "same"]
+
 _USUAL = (
     re.compile(r"^(.+?)[ _-]*r(?:ow)?[_-]?\d+[ _-]*c(?:ol)?[_-]?\d+$", re.IGNORECASE),  # tiles of one place, in rows
     re.compile(r"^(.+?)[ _-]*x[_-]?\d+[ _-]*y[_-]?\d+$", re.IGNORECASE),  # and at offsets

@@ -7,6 +7,8 @@ from pathlib import PurePosixPath
 
 from parking.data.exports.addresses import paths, without_upload_prefix
 
+__all__ = ["ImageIndex", "NoImageError"]
+
 
 class NoImageError(Exception):
     """Why there is no one image that an address can mean."""

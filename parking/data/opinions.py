@@ -6,6 +6,8 @@ from dataclasses import replace
 from parking.data.exports.annotation import Annotation
 from parking.data.vocabulary import Label
 
+__all__ = ["chosen"]
+
 Subject = str
 _VEHICLES, _PLACES = "vehicles", "places"
 _OF_PLACES: frozenset[Label] = frozenset({"free", "occupied", "stall"})

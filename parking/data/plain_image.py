@@ -15,6 +15,8 @@ from parking.data.resample import decoded_shape, shrink
 from parking.data.stretch import measured, to_8_bits
 from parking.errors import ImageError
 
+__all__ = ["UNDECODABLE", "encode_png", "read_plain"]
+
 _FORMATS = ("PNG", "JPEG", "WEBP")
 _XMP = ("xmp", "XML:com.adobe.xmp")
 _PNG_DEPTH = 24

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from parking.data.raster import Frame, Raster
 from parking.errors import ImageError, ImageTooLargeError
 
+__all__ = ["decoded_shape", "resample", "shrink"]
+
 _CLOSE = 0.01
 """Difference of scale that is not worth a resampling."""
 

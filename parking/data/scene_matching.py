@@ -26,6 +26,8 @@ from parking.errors import ImageError, MissingKeyError
 from parking.progress import Progress
 from parking.storage import Store
 
+__all__ = ["Candidate", "Draft"]
+
 
 class _UnusableSceneError(Exception):
     """A scene cannot be used; the message says why."""

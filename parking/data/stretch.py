@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from parking.errors import ImageError
 
+__all__ = ["Stretch", "declared", "extremes", "measured", "parse_stretch", "sampling_step", "to_8_bits", "usable"]
+
 _SAMPLE = 250_000
 """Pixels, about, by which the range of an image is judged."""
 

@@ -11,6 +11,8 @@ from datetime import date
 
 from parking.data.exif import day_taken, orientation_of
 
+__all__ = ["TiffPicture", "main_picture"]
+
 Tags = dict[int, int | tuple[int, ...] | bytes]
 
 _SUBFILE, _OLD_SUBFILE, _WIDTH, _HEIGHT, _PHOTOMETRIC, _ORIENTATION = 254, 255, 256, 257, 262, 274

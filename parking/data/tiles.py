@@ -7,6 +7,8 @@ from itertools import islice, product
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = ["cut_tiles", "in_all_orientations", "stitch", "tile_weight", "weight_along"]
+
 TilePredictor = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """From tiles, uint8 (N, tile, tile, 3), to their maps, float (N, tile, tile, K)."""
 

@@ -9,6 +9,22 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from parking.detection.onnx_model import open_session
 from parking.errors import ModelError
 
+__all__ = [
+    "AS_PREDICTED",
+    "METADATA_KEY",
+    "BayCalibration",
+    "Contract",
+    "CountCalibration",
+    "CueWeights",
+    "CutChooser",
+    "InstanceRules",
+    "LearntFrom",
+    "MapName",
+    "PlaceCalibration",
+    "parse_contract",
+    "read_contract",
+]
+
 METADATA_KEY = "parking.contract"
 """Key of the ONNX file's metadata under which the contract stands, as JSON."""
 

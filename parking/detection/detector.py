@@ -25,6 +25,8 @@ from parking.detection.scale import COARSE_GSD, COARSER, NEARLY, USUAL_GSD, Scal
 from parking.detection.spots import find_spots, never_stop, rules_for, stretch
 from parking.errors import ImageTooLargeError, ModelError
 
+__all__ = ["EXTRA_OUTPUTS", "ONE_SCALE", "Detector"]
+
 INPUT = ("tiles", "tensor(uint8)")
 EXTRA_OUTPUTS = ("size", "embedding")
 """Outputs that a model may have besides its maps, a row a tile: log of the size of its places in pixels, and where the

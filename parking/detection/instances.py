@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = ["CoreRules", "Rectangle", "core_boxes", "find_rectangles"]
+
 LEVELS = (0.0, 0.2, 0.4, 0.6, 0.8)
 """Where between the threshold and 1 a core is tried to fall apart into several."""
 

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from parking.detection.onnx_model import Signature
 from parking.errors import ModelError
 
+__all__ = ["OpenVinoModel"]
+
 _TYPES = {"u8": "tensor(uint8)", "f32": "tensor(float)"}
 
 

@@ -15,6 +15,8 @@ from parking.detection.instances import CoreRules, Rectangle, find_rectangles
 from parking.detection.polygonize import polygons
 from parking.detection.spots import Kind, Spot, never_stop
 
+__all__ = ["Maps", "bay_rules", "find_outlines", "find_places", "find_vehicles"]
+
 Maps = Mapping[MapName, NDArray[np.float32]]
 """(H, W) each, in [0, 1]."""
 

@@ -13,6 +13,8 @@ from shapely.ops import split
 from parking.detection.polygonize import polygons
 from parking.detection.rows import likeness
 
+__all__ = ["split_to_rows"]
+
 ROW = 0.88
 """Similarity to a row from which a shape is taken for one."""
 

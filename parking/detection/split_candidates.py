@@ -13,6 +13,8 @@ from parking.detection.contract import CueWeights, CutChooser
 from parking.detection.polygonize import pixels_of
 from parking.detection.row_splitting import split_to_rows
 
+__all__ = ["Surroundings", "best_cut", "cuts_of", "surroundings"]
+
 SCALES = (0.7, 0.95, 1.25, 1.65, 2.2, 3.2, 5.0)
 """Sizes of bays that are tried, in units of the usual one; the largest keep most shapes whole, like outlined rows."""
 

@@ -17,6 +17,8 @@ from parking.detection.polygonize import free_shapes
 from parking.detection.row_splitting import split_to_rows
 from parking.detection.split_candidates import Surroundings, best_cut, cuts_of, surroundings
 
+__all__ = ["Kind", "Spot", "find_spots", "never_stop", "rules_for", "stretch"]
+
 RAGGED = 2000
 """Corners a megapixel from which a map holds no rows to look for; maps of a model that has learnt have some 150."""
 

@@ -6,6 +6,8 @@ import albumentations
 
 from parking.learning.recipe import Recipe
 
+__all__ = ["build_transforms"]
+
 
 class Transforms(Protocol):
     """The part of `albumentations.Compose` that is used."""

@@ -15,6 +15,8 @@ from parking.detection.occupancy import cues, read_bays
 from parking.learning.rules import is_unknown
 from parking.learning.scene_prediction import ScenePrediction
 
+__all__ = ["bay_answers", "calibrate_bays"]
+
 _LEAST = 20
 """Bays of each state below which nothing can be learnt from them."""
 

@@ -14,6 +14,8 @@ from parking.learning.plots import figure_png
 from parking.learning.scene_prediction import ScenePrediction
 from parking.learning.training_scenes import KINDS, Kind
 
+__all__ = ["as_json", "score_table", "write_page"]
+
 COLUMNS: tuple[tuple[Kind, str, str, str], ...] = (
     ("streets", "iou", "streets: IoU", "{:.3f}"),
     ("streets", "f1_50", "F1 at 0.5", "{:.3f}"),

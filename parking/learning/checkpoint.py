@@ -13,6 +13,8 @@ from parking.files import whole
 from parking.learning.recipe import Recipe
 from parking.learning.training_scenes import Sample
 
+__all__ = ["identity", "load_checkpoint", "save_checkpoint"]
+
 
 def identity(recipe: Recipe, train: Sequence[Sample], validation: Sequence[Sample]) -> str:
     """A digest of the recipe and of both sets of scenes with their polygons, which identifies a checkpoint."""

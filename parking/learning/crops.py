@@ -16,6 +16,8 @@ from parking.learning.recipe import Recipe
 from parking.learning.targets import View, view_of
 from parking.learning.training_scenes import Kind, Sample
 
+__all__ = ["Crops"]
+
 Crop = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 _JITTER = 0.4

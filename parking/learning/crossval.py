@@ -31,6 +31,8 @@ from parking.learning.train import fit
 from parking.learning.training_scenes import KINDS, Kind, Sample
 from parking.progress import Progress, silent
 
+__all__ = ["CrossValidation", "calibrated", "cross_validate", "ious_apart", "judge", "run_folds"]
+
 OnFold = Callable[[int, Scores], bool]
 """Called as `on_fold(index, scores)` after each fold; False stops the rest."""
 

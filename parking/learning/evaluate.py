@@ -26,6 +26,8 @@ from parking.learning.scene_prediction import (
 from parking.learning.training_scenes import Kind, Sample
 from parking.progress import Progress, silent
 
+__all__ = ["SceneCounts", "Scores", "calibrate_count", "evaluate_model", "scene_counts", "score", "score_together"]
+
 _LEVEL = 0.8
 """Share of scenes whose true number of places should lie in the interval."""
 

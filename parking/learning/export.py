@@ -21,6 +21,8 @@ from parking.learning.network import PixelNetwork
 from parking.learning.recipe import Recipe
 from parking.learning.scene_embedding import EmbeddingHeads, Linear
 
+__all__ = ["ServedNetwork", "export_onnx", "golden_grid"]
+
 OPSET = 17
 
 TOLERANCE = 1e-3

@@ -12,6 +12,8 @@ from parking.learning.holdout import Holdout
 from parking.learning.plots import drawing, rank
 from parking.learning.training_scenes import KINDS, Kind
 
+__all__ = ["holdout_json", "score_table", "write_holdout_page"]
+
 ROWS = {
     "iou": ("IoU of free ground", "{:.2f}"),
     "precision": ("precision of free ground", "{:.2f}"),

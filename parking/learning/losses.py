@@ -9,6 +9,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from parking.detection.contract import MapName
 
+__all__ = ["IGNORED", "loss_of_maps"]
+
 IGNORED = 255
 """Label of a pixel that every loss ignores."""
 

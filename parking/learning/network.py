@@ -12,6 +12,8 @@ from parking.errors import TrainingError
 from parking.learning.recipe import Recipe
 from parking.learning.weights import from_wheel, load_from_file, load_from_wheel
 
+__all__ = ["Normalisation", "PixelNetwork", "build_network", "find_device"]
+
 PRIORS: dict[MapName, float] = {"probability": 0.1, "vehicle": 0.07, "free_core": 0.05, "vehicle_core": 0.035}
 """Chance of a pixel of each map that an untrained network answers with, near its share in the crops.
 

@@ -15,6 +15,8 @@ from parking.files import whole
 from parking.learning.scene_prediction import ScenePrediction, fitted
 from parking.learning.training_scenes import Sample
 
+__all__ = ["coarse", "load_maps", "save_maps"]
+
 LEVELS = 255
 """Probabilities are kept in 8 bits: a finer step is far below the noise of a prediction."""
 

@@ -12,6 +12,8 @@ from parking.learning.scene_scale import is_loose_box, sides, single_places
 from parking.learning.targets import View, cores_of, mask_of
 from parking.learning.training_scenes import Sample
 
+__all__ = ["vehicle_patches", "with_vehicles"]
+
 _LENGTH_M, _WIDTH_M = (3.2, 6.1), (1.3, 3.1)
 """Sides of an outline that is one car; longer ones are lorries, or several."""
 

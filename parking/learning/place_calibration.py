@@ -10,6 +10,8 @@ from parking.detection.confidence import log_odds
 from parking.detection.contract import Contract, PlaceCalibration
 from parking.learning.scene_prediction import ScenePrediction, found_spots, is_free, uncalibrated
 
+__all__ = ["calibrate_places", "place_evidence"]
+
 _MIN_SLOPE = 0.05
 """Positive, so that the calibration keeps the order of confidences, however few places it is fitted to."""
 

@@ -17,6 +17,8 @@ from parking.learning.recipe import Recipe
 from parking.learning.rules import draft_contract
 from parking.learning.scene_embedding import EmbeddingHeads
 
+__all__ = ["detector_of", "predict"]
+
 _TILES_AT_ONCE = {"cpu": 2, "cuda": 16}
 
 

@@ -27,6 +27,8 @@ from parking.learning.recipe import Recipe
 from parking.learning.scene_scale import PLACE_SIZE_M
 from parking.learning.training_scenes import Sample
 
+__all__ = ["COMPONENTS", "EmbeddingHeads", "Linear", "fit_heads", "scene_features"]
+
 COMPONENTS = 8
 """Principal components that the inference log keeps of the features."""
 

@@ -10,6 +10,8 @@ from parking.data.polygons import Ring
 from parking.data.snapshot import Scene
 from parking.detection.scale import LEAST_VEHICLES, USUAL_GSD
 
+__all__ = ["PLACE_SIZE_M", "annotated_gsd", "is_loose_box", "sides", "single_places"]
+
 VEHICLE_LENGTH_M = 4.6
 """Length of the median vehicle: European cars are 4.3 m, North American ones 4.8 m."""
 

@@ -6,6 +6,8 @@ import optuna
 
 from parking.learning.recipe import Recipe
 
+__all__ = ["LOGARITHMIC", "changed", "suggest", "within_ranges"]
+
 _LOSSES = ("bce+dice", "bce", "dice", "tversky", "focal")
 _RANGES: dict[str, tuple[float, float, Literal["log", "linear"]]] = {
     "learning_rate": (3e-4, 6e-3, "log"),

@@ -15,6 +15,8 @@ from parking.learning.losses import loss_of_maps
 from parking.learning.network import PixelNetwork, build_network
 from parking.learning.recipe import Recipe
 
+__all__ = ["Record", "TrainingState"]
+
 Record = dict[str, float]
 
 _RISE_SHARE = 0.2

@@ -16,6 +16,8 @@ from parking.learning.losses import IGNORED
 from parking.learning.scene_scale import is_loose_box, sides, single_places
 from parking.learning.training_scenes import Sample
 
+__all__ = ["View", "cores_of", "mask_of", "view_of"]
+
 Outline = Ring | NDArray[np.float64]
 """Corners in order, not closed."""
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import PureWindowsPath
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+__all__ = ["file_name", "looks_like_image", "paths", "without_upload_prefix"]
+
 _IMAGE = re.compile(r"\.(png|jpe?g|webp|tiff?)$", re.IGNORECASE)
 
 

@@ -10,6 +10,20 @@ from typing import TypeVar
 from parking.data.polygons import Ring
 from parking.data.vocabulary import Label, LabelMap
 
+__all__ = [
+    "Annotation",
+    "Drawing",
+    "Outline",
+    "Shape",
+    "Unusable",
+    "box",
+    "centred_box",
+    "each",
+    "moment",
+    "outline",
+    "size_of",
+]
+
 ODD = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 """Exceptions of reading a record with another structure than its neighbours."""
 

@@ -9,6 +9,8 @@ from parking.data.synthetic.streets import draw_car_park
 from parking.data.synthetic.style import Colour, grey, shade
 from parking.data.synthetic.trees import Tree
 
+__all__ = ["furnish"]
+
 _FELTS: tuple[Colour, ...] = ((150, 150, 148), (96, 98, 102), (190, 188, 182), (120, 130, 140))
 
 

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from parking.data.synthetic.canvas import Canvas, Points, rectangle
 from parking.data.synthetic.style import Colour, grey, shade
 
+__all__ = ["Building", "Roof"]
+
 Roof = Literal["gable", "hip", "flat", "ribbed"]
 
 

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from parking.data.synthetic.style import Colour, Style
 
+__all__ = ["Canvas", "Points", "noise", "rectangle"]
+
 Points = NDArray[np.float64]
 """(N, 2) metres in the frame of the streets, (0, 0) the middle of the image."""
 

@@ -6,6 +6,8 @@ from numpy.typing import NDArray
 from parking.data.synthetic.canvas import Canvas, Points
 from parking.data.synthetic.style import Colour, shade
 
+__all__ = ["Car", "draw_cars"]
+
 _PAINTS: tuple[Colour, ...] = (
     (222, 224, 226), (232, 232, 228), (168, 172, 176), (124, 128, 132), (66, 68, 74), (38, 40, 46),
     (44, 46, 52), (54, 70, 112), (38, 60, 96), (150, 36, 34), (112, 30, 34), (96, 104, 88), (176, 160, 130),

@@ -9,6 +9,8 @@ import numpy as np
 
 from parking.data.synthetic.canvas import Points, rectangle
 
+__all__ = ["Block", "Plan", "Side", "Slot", "Street", "draw_plan"]
+
 Parking = Literal["none", "kerb", "marked", "across"]
 """Along a kerb without marks, along it in painted bays, or across it in painted bays."""
 

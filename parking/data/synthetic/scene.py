@@ -18,6 +18,8 @@ from parking.data.synthetic.streets import draw_streets, lane_of
 from parking.data.synthetic.style import Style, draw_style
 from parking.data.synthetic.trees import Tree
 
+__all__ = ["SyntheticScene", "generate_scene", "name_of"]
+
 _VISIBLE = 0.6
 """Share of a place that must lie in the image for it to count; less is taken, so that no half place is a riddle."""
 

@@ -10,6 +10,8 @@ from typing import Any
 from parking.errors import DatasetError
 from parking.lock import LOCK, alone_in
 
+__all__ = ["ANNOTATIONS", "ASIDE", "CONTRIBUTOR", "check_free", "gathered", "images_of", "read_ours"]
+
 ANNOTATIONS = "annotations.coco.json"
 CONTRIBUTOR = "parking scene generator"
 ASIDE = ".scenes-unfinished"

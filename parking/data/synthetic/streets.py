@@ -8,6 +8,8 @@ from parking.data.synthetic.canvas import Canvas, rectangle
 from parking.data.synthetic.plan import Block, Plan, Side, Slot, Street
 from parking.data.synthetic.style import Colour, grey
 
+__all__ = ["draw_car_park", "draw_streets", "lane_of"]
+
 _PAINT_WIDTH = 0.13
 
 

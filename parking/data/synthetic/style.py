@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+__all__ = ["Colour", "Style", "draw_style", "grey", "shade"]
+
 Colour = tuple[int, int, int]
 
 _ROOFS: tuple[tuple[Colour, ...], ...] = (

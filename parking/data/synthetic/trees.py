@@ -6,6 +6,8 @@ from numpy.typing import NDArray
 from parking.data.synthetic.canvas import Canvas, Points
 from parking.data.synthetic.style import Colour, shade
 
+__all__ = ["Tree"]
+
 
 class Tree:
     """One tree: its crown is a heap of round clumps."""

@@ -15,6 +15,8 @@ from parking.errors import DatasetError
 from parking.files import write_whole
 from parking.progress import Progress, silent
 
+__all__ = ["generate_dataset"]
+
 _EDITION = 1
 """Raised when the generator draws other pictures from the same seed, so that old folders are drawn anew."""
 
