@@ -116,6 +116,55 @@ def train_to_file(
     console.print(told, markup=False, soft_wrap=True)
 
 
+def calibrate(
+    data: options.Sources,
+    out: Annotated[Path, typer.Option(help="Model file to write.")],
+    model: Annotated[
+        str, typer.Option("--model", help="A model file, version number or alias. (default: the shipped model)")
+    ] = "",
+    labels: options.Labels = "",
+    group_by: options.GroupBy = "",
+    work: Annotated[Path, typer.Option(help="Folder that keeps the images.")] = Path("parking-calibration"),
+    state: options.State = None,
+) -> None:
+    """Fit a model's thresholds, confidences and count interval to your own annotated images, without training.
+
+    A few dozen images of a city are enough; the network stays as it is. Takes minutes on a CPU.
+
+    Example: [bold]parking calibrate --data annotated/ --out my-city.onnx[/bold]
+    """
+    from parking.registry import reference_beside
+
+    reference = reference_beside(out)
+    for file in (out, reference):
+        check_writable(file)
+    settings = session.start(state)
+    from cli.benchmark import show_holdout
+    from monitoring.reference import reference_parquet
+    from parking.data.dataset import ingest
+    from parking.detection.detector import Detector
+    from parking.learning.calibrate import calibrate_file
+    from parking.learning.recipe import Recipe
+    from parking.learning.training_scenes import load_samples
+    from parking.lock import alone_in
+    from parking.model import find_model
+    from parking.progress import report
+    from parking.shipped import shipped_model
+    from parking.storage import open_store
+
+    file, _ = find_model(str(model or shipped_model()), settings)
+    detector = Detector.load(file, threads=settings.threads)
+    with stops_soon(f"The images are kept in {work}. {GO_ON}"), alone_in(work), progress_shown():
+        store = open_store(str(work / "store"))
+        taken = ingest(data or [], store, labels=labels, group_by=group_by, test_share=0.0, progress=report).snapshot
+        samples = load_samples(store, taken.scenes, Recipe(gsd=detector.contract.gsd), report)
+        made = calibrate_file(file, detector, samples, out, report)
+    write_file(reference, reference_parquet(made.holdout.predictions, made.contract))
+    show_holdout(made.holdout)
+    told = f"Wrote {out}, calibrated on {len(made.holdout.predictions)} scenes. Use it: parking predict --model {out}"
+    console.print(told, markup=False, soft_wrap=True)
+
+
 def evaluate(
     model: options.Model = "production", dataset: options.Dataset = "latest", state: options.State = None
 ) -> None:

@@ -83,7 +83,7 @@ def export_onnx(
     model = ServedNetwork(network, recipe, heads)
     path.parent.mkdir(parents=True, exist_ok=True)
     _trace(model, path)
-    _add_contract(path, contract)
+    write_with_contract(path, contract, path)
     _check_parity(model, path)
     return path
 
@@ -118,11 +118,22 @@ def _trace(model: ServedNetwork, path: Path) -> None:
         )
 
 
-def _add_contract(path: Path, contract: Contract) -> None:
+def write_with_contract(path: Path, contract: Contract, out: Path) -> None:
+    """Write a model file with another contract in place of its own.
+
+    Args:
+        path: the ONNX file.
+        contract: that the new file says.
+        out: the new file; may be the old one.
+    """
     model = onnx.load(str(path))
+    kept = [entry for entry in model.metadata_props if entry.key != METADATA_KEY]
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
     entry = model.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, contract.model_dump_json()
-    with whole(path) as unfinished:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with whole(out) as unfinished:
         onnx.save(model, str(unfinished), save_as_external_data=False)
 
 

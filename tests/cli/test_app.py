@@ -20,6 +20,7 @@ COMMANDS = (
         "ingest",
         "tune",
         "train",
+        "calibrate",
         "evaluate",
         "promote",
         "rollback",

@@ -33,6 +33,17 @@ def test_a_model_file_has_its_reference_beside_it_a_row_a_scene(parking: Command
     assert "out/mine.reference.parquet" in answer.out
 
 
+def test_a_model_is_calibrated_on_images_of_ones_own_and_answers(parking: Command, tmp_path: Path) -> None:
+    generate_dataset(tmp_path / "scenes", 6, seed=3, size=256)
+    answer = parking("calibrate", "--data", "scenes", "--work", "work", "--out", "mine.onnx")
+    assert answer.status == 0, answer.err
+    assert "calibrated on 6 scenes" in answer.out
+    assert "IoU of free ground" in answer.out
+    assert table_from_parquet((tmp_path / "mine.reference.parquet").read_bytes()).num_rows == 6
+    asked = parking("predict", "scenes", "--model", "mine.onnx")
+    assert asked.status == 0, asked.err
+
+
 def test_places_drawn_in_a_gis_over_geotiffs_train_a_model_that_answers_in_their_coordinates(
     parking: Command, tmp_path: Path
 ) -> None:
