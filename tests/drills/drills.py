@@ -19,6 +19,7 @@ from service.log_buffer import LogBuffer
 from tests.drills import loop
 from tests.drills.outcome import NotHereError, Outcome
 from tests.drills.service import Answers, Service, callers, picture, wait_for
+from tests.drills.slow import slowed
 from tests.servers import weed
 
 
@@ -83,6 +84,21 @@ def store_down(folder: Path) -> Outcome:
         refused = sum(service.correct(one) != 200 for one in answers.ids)
         service.stop()
     return Outcome(20, lost + refused + 2 * (10 - len(answers.ids)))
+
+
+def store_slow(folder: Path) -> Outcome:
+    """Every request to the bucket takes two seconds longer: no answer waits for it, and all have rows afterwards."""
+    with _bucket(folder) as bucket, slowed(bucket.variables["AWS_ENDPOINT_URL"], 2.0) as address:
+        service = _service(folder, store=bucket.url, variables={**bucket.variables, "AWS_ENDPOINT_URL": address})
+        answers, longest = Answers(), 0.0
+        service.ask(answers, picture())
+        for _ in range(9):
+            started = time.monotonic()
+            service.ask(answers, picture())
+            longest = max(longest, time.monotonic() - started)
+        lost = service.missing_rows(answers)
+        service.stop()
+    return Outcome(10, lost + 10 - len(answers.ids) + (longest > 2), f"slowest answer after the first: {longest:.1f} s")
 
 
 def store_hangs_at_the_end(folder: Path) -> Outcome:
@@ -194,6 +210,7 @@ DRILLS: dict[str, Callable[[Path], Outcome]] = {
     "service: disk full for a while, then kill -9": full_disk,
     "service: clock jumps, then kill -9": clock_jumps,
     "store: server stops answering, comes back": store_down,
+    "store: every request two seconds slower": store_slow,
     "store: server hangs while SIGTERM comes": store_hangs_at_the_end,
     "registry: takes connections, never answers": registry_hangs,
     "ingest: kill -9 at any moment, run again": loop.killed_ingest,
