@@ -219,17 +219,28 @@ def seen_shares(shapes: NDArray[np.object_], seen: dict[tuple[int, int], int], g
         grid: of the survey.
 
     Returns:
-        (N,), 0 to 1, as accurate as a cell of the density; NaN for shapes smaller than four cells.
+        (N,), 0 to 1; where imagery ends within a cell, it is taken to lie in the shapes, as imagery of a town does.
+        NaN for shapes smaller than a cell.
     """
     step = cell_step(grid)
     edge = step * grid.step
     rows, columns = (np.array([cell[axis] for cell in seen], float) for axis in (0, 1))
-    points = shapely.points(grid.x + (columns + 0.5) * edge, grid.y - (rows + 0.5) * edge)
-    which, inside = shapely.STRtree(shapes).query(points, predicate="within")[::-1]
-    found = np.zeros(len(shapes))
-    np.add.at(found, which, np.fromiter(seen.values(), float)[inside])
-    areas = shapely.area(shapes) / grid.step**2
-    return np.where(areas < 4 * step**2, np.nan, np.minimum(1, found / np.maximum(areas, 1)))
+    left, top = grid.x + columns * edge, grid.y - rows * edge
+    cells = shapely.box(left, top - edge, left + edge, top)
+    covered = np.fromiter(seen.values(), float) / step**2
+    tree, found = shapely.STRtree(cells), np.zeros(len(shapes))
+    # Most cells lie within one shape, and need no outline of what they share with it.
+    shape, cell = tree.query(shapes, predicate="contains")
+    np.add.at(found, shape, covered[cell])
+    inside = shape * len(cells) + cell
+    shape, cell = tree.query(shapes, predicate="intersects")
+    across = ~np.isin(shape * len(cells) + cell, inside)
+    shape, cell = shape[across], cell[across]
+    shared = shapely.area(shapely.intersection(shapes[shape], cells[cell])) / edge**2
+    all_shared = np.bincount(cell, shared, len(cells))[cell].clip(1e-9, 1)
+    np.add.at(found, shape, np.minimum(shared, covered[cell] * shared / all_shared))
+    areas = shapely.area(shapes)
+    return np.where(areas < edge**2, np.nan, np.minimum(1, found * edge**2 / np.maximum(areas, 1e-9)))
 
 
 def in_degrees(shapes: NDArray[np.object_], grid: Grid) -> NDArray[np.object_]:
