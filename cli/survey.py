@@ -116,8 +116,8 @@ def print_result(found: dict[str, Any], out: str) -> bool:
     """
     low, high = found["places_interval"]
     lines = [
-        f"{found['places']} free places (80 % interval {low} to {high}) on {found['km2']} km²: {out}/report.html, and "
-        "places.gpkg for QGIS."
+        f"{found['places']} free places (80 % interval {low} to {high}) on {found['km2']:,.5g} km²: {out}/report.html, "
+        "and places.gpkg for QGIS."
     ]
     if bays := found["bays"]:
         states = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in bays.items())

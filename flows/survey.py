@@ -100,7 +100,7 @@ def publish(found: Surveyed, name: str) -> None:
     failed = f" **{found.failed_blocks} blocks failed**: run it again." if found.failed_blocks else ""
     create_markdown_artifact(
         key=f"survey-{name}",
-        markdown=f"**{found.places} free places** (80 % interval {low} to {high}) on {found.km2} km².{failed}",
+        markdown=f"**{found.places} free places** (80 % interval {low} to {high}) on {found.km2:,.5g} km².{failed}",
     )
     create_link_artifact(key=f"survey-{name}-map", link=f"{found.folder}/report.html", link_text="report.html: the map")
     store = open_store(found.folder)

@@ -1,6 +1,6 @@
 // A survey on a map: districts from far, single places of what is in view from near.
 
-const PLACES_FROM = 15, MOST = 5000, WAIT_MS = 150;
+const MOST = 5000, WAIT_MS = 150;
 const byId = (id) => document.getElementById(id);
 const here = window.location.pathname.replace(/\/$/, "");
 
@@ -21,7 +21,8 @@ function tell(summary) {
   const [low, high] = summary.places_interval;
   const { oldest, newest } = summary.imagery;
   byId("title").textContent = `Survey ${summary.id}`;
-  byId("headline").textContent = `${summary.places} free places (80 % interval ${low} to ${high}) on ${summary.km2} km².`;
+  byId("headline").textContent =
+    `${whole(summary.places)} free places (80 % interval ${whole(low)} to ${whole(high)}) on ${rounded(summary.km2)} km² of ground.`;
   const taken = oldest ? (oldest === newest ? `of ${oldest}` : `from ${oldest} to ${newest}`) : "of unknown date";
   byId("age").textContent = `The imagery is ${taken}. What was free then says nothing about now.`;
 }
@@ -30,21 +31,24 @@ function list(districts) {
   byId("districts").hidden = !districts.features.length;
   for (const { properties: row } of districts.features) {
     const line = byId("districts").tBodies[0].insertRow();
-    const share = row.share_taken == null ? "–" : `${Math.round(row.share_taken * 100)} %`;
-    for (const value of [row.name, row.free, `${row.free_low} to ${row.free_high}`, row.taken ?? "–", share]) {
+    const share = row.share_taken == null ? "–" : percent(row.share_taken);
+    for (const value of [
+      row.name, whole(row.free), `${whole(row.free_low)} to ${whole(row.free_high)}`,
+      row.taken == null ? "–" : whole(row.taken), share,
+    ]) {
       line.insertCell().textContent = value;
     }
   }
 }
 
 /** The places in view replace those of the view before; an answer that comes late is left aside. */
-function followView(map) {
+function followView(map, near) {
   const nothing = { type: "FeatureCollection", features: [] };
-  addPlaces(map, nothing, PLACES_FROM);
+  addPlaces(map, nothing, near);
   let asked = 0, timer = 0;
   const load = async () => {
     const number = ++asked;
-    if (map.getZoom() < PLACES_FROM) {
+    if (map.getZoom() < near) {
       byId("shown").textContent = "Zoom in to see the single places.";
       map.getSource("places").setData(nothing);
       return;
@@ -83,10 +87,10 @@ try {
   tell(summary);
   list(districts);
   const tiles = summary.links.some(({ rel }) => rel === "tiles");
-  surveyMap(byId("map"), summary.bounds, (made) => {
+  surveyMap(byId("map"), summary.bounds, (made, near) => {
     if (tiles) addImagery(made, `${window.location.origin}${here}/imagery/{z}/{x}/{y}.png`, summary.bounds);
-    if (districts.features.length) addDistricts(made, districts);
-    followView(made);
+    if (districts.features.length) addDistricts(made, districts, near);
+    followView(made, near);
   }, { transformRequest: (url) => ({ url, headers: authorised() }) });
 } catch (error) {
   fail(error);

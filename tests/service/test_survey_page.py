@@ -90,6 +90,11 @@ def colours_of_districts(page: "Page") -> dict[str, str]:
     return {one["name"]: one["colour"] for one in drawn(page, "districts")}
 
 
+def legend(page: "Page") -> list[str]:
+    """The titles of the legends that are seen, in order."""
+    return sorted(page.locator(".survey-legend:visible strong").all_inner_texts())
+
+
 def click(page: "Page", at: tuple[float, float]) -> str:
     """Click there; what the bubble says."""
     x, y = page.evaluate("(at) => { const { x, y } = surveyShown.project(at); return [x, y]; }", at)
@@ -114,12 +119,14 @@ def from_the_city_to_a_bay(page: "Page", place: tuple[float, float]) -> None:
     page.locator("#map[data-ready=yes]").wait_for()
     look_at(page, place, FAR)
     assert drawn(page, "places") == []
+    assert legend(page) == ["Share of places taken"]
     colours = colours_of_districts(page)
     # One of three is taken in the West, all four are in the East.
     assert colours == {"West": "rgba(26,152,80,1)", "East": "rgba(215,48,39,1)"}
     drag(page)
     look_at(page, place, NEAR)
     page.wait_for_function("surveyShown.queryRenderedFeatures({ layers: ['places'] }).length > 0")
+    assert legend(page) == ["Free place, confidence", "Share of places taken"]
     said = click(page, place)
     (confidence,) = {round(one["confidence"], 2) for one in drawn(page, "places")}
     assert f"confidence {confidence:.2f}" in said

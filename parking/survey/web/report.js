@@ -2,7 +2,7 @@
 
 const { summary, districts, places, density } = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
-const MOST_SOURCES = 50, MOST_BARS = 20, PLACES_FROM = 15;
+const MOST_SOURCES = 50, MOST_BARS = 20;
 
 function cells(row, values, tag = "td") {
   for (const value of values) row.appendChild(document.createElement(tag)).textContent = value ?? "–";
@@ -12,7 +12,7 @@ function headline() {
   const [low, high] = summary.places_interval;
   const { oldest, newest, undated } = summary.imagery;
   byId("headline").textContent =
-    `${summary.places} free places (80 % interval ${low} to ${high}) on ${summary.km2} km² of ground.`;
+    `${whole(summary.places)} free places (80 % interval ${whole(low)} to ${whole(high)}) on ${rounded(summary.km2)} km² of ground.`;
   const taken = oldest ? (oldest === newest ? `of ${oldest}` : `from ${oldest} to ${newest}`) : "of unknown date";
   byId("age").textContent =
     `The imagery is ${taken}${oldest && undated ? `; ${undated} files do not say` : ""}. ` +
@@ -23,29 +23,32 @@ function drawDistricts() {
   const rows = districts.features.map(({ properties }) => properties);
   if (!rows.length) return;
   byId("districts").hidden = false;
-  const taken = rows.some((row) => row.share_taken !== null);
+  const column = surveyColumn(districts);
   const head = byId("head").appendChild(document.createElement("tr"));
-  cells(head, ["District", "Free", "Bounds", "Taken", "Share taken", "Hectares", "Seen", "Free a hectare"], "th");
-  const percent = (value) => (value == null ? null : `${Math.round(value * 100)} %`);
+  cells(head, ["District", "Free", "80 % interval", "Taken", "Share taken", "Hectares", "Imagery covers", "Free per hectare"], "th");
   for (const row of rows) {
     cells(byId("rows").appendChild(document.createElement("tr")), [
-      row.name, row.free, `${row.free_low} to ${row.free_high}`, row.taken,
+      row.name, whole(row.free), `${whole(row.free_low)} to ${whole(row.free_high)}`, row.taken == null ? null : whole(row.taken),
       row.share_taken == null ? null : `${percent(row.share_taken)} (${percent(row.share_low)} to ${percent(row.share_high)})`,
-      row.area_ha, percent(row.seen), row.free_per_ha,
+      rounded(row.area_ha), row.seen == null ? null : percent(row.seen), rounded(row.free_per_ha),
     ]);
   }
-  drawBars(rows, taken ? "share_taken" : "free", taken ? percent : String);
+  drawBars(rows, column, column === "share_taken" ? percent : rounded);
 }
 
 function drawBars(rows, column, told) {
   const sorted = rows.filter((row) => row[column] !== null).sort((a, b) => b[column] - a[column]).slice(0, MOST_BARS);
-  const most = column === "share_taken" ? 1 : Math.max(1, ...sorted.map((row) => row[column]));
-  byId("bars-note").textContent = column === "share_taken" ? "Share that is taken" : "Free places";
+  const most = column === "share_taken" ? 1 : Math.max(1e-9, ...sorted.map((row) => row[column]));
+  byId("bars-note").textContent =
+    (column === "share_taken" ? "Share of places that is taken" : "Free places per hectare") +
+    (rows.length > sorted.length ? `, ${sorted.length} of ${rows.length} districts` : "");
   for (const row of sorted) {
     const bar = byId("bars").appendChild(document.createElement("div"));
     bar.className = "bar";
     bar.appendChild(document.createElement("span")).textContent = row.name;
-    bar.appendChild(document.createElement("i")).style.width = `${(row[column] / most) * 100}%`;
+    const strip = bar.appendChild(document.createElement("i"));
+    strip.style.width = `${(row[column] / most) * 100}%`;
+    strip.style.background = colourOf(column, row[column]);
     bar.appendChild(document.createElement("span")).textContent = told(row[column]);
   }
 }
@@ -71,10 +74,20 @@ drawDistricts();
 drawLists();
 byId("map-note").textContent = places
   ? "Zoom in to see the single places; click one for its confidence and date."
-  : "There are too many places for this page: open places.gpkg in QGIS to see them one by one.";
-surveyMap(byId("map"), summary.bounds, (map) => {
-  map.addSource("density", { type: "image", url: density.url, coordinates: density.corners });
-  map.addLayer({ id: "density", type: "raster", source: "density", paint: { "raster-resampling": "nearest", "raster-opacity": 0.7 } });
-  if (districts.features.length) addDistricts(map, districts);
-  if (places) addPlaces(map, places, PLACES_FROM);
+  : "There are too many places for this page: zoomed in, it shows how many lie on a hectare. Open places.gpkg in QGIS to see them one by one.";
+/** Under districts it is seen from near only: two colours on top of each other are neither. */
+function addDensity(map, { url, corners }, minzoom) {
+  map.addSource("density", { type: "image", url, coordinates: corners });
+  const paint = { "raster-resampling": "nearest", "raster-opacity": 0.7 };
+  map.addLayer({ id: "density", type: "raster", source: "density", minzoom, paint }, map.getLayer("places") ? "places" : undefined);
+  const legend = addLegend(map, "Free places per hectare", [["#46a01e1a", "none"], ["#46a01e80", "10"], ["#46a01ee6", "20 and more"]]);
+  const follow = () => (legend.hidden = map.getZoom() < minzoom);
+  map.on("zoom", follow);
+  follow();
+}
+
+surveyMap(byId("map"), summary.bounds, (map, near) => {
+  if (districts.features.length) addDistricts(map, districts, near);
+  if (places) addPlaces(map, places, near);
+  if (!places || !districts.features.length) addDensity(map, density, districts.features.length ? near : 0);
 });
