@@ -160,6 +160,7 @@ def read_places(
     """Features of a GeoParquet file in a box.
 
     Only the row groups whose boxes touch it are read, one after the other until the page is full: memory holds one.
+    Those that lie in it and before the page are only counted.
 
     Args:
         file: places of a survey.
@@ -172,11 +173,15 @@ def read_places(
     for number, box in enumerate(boxes):
         if not _touch(box, bbox):
             continue
-        rows = parquet.read_row_group(number, columns=[*_SHOWN, "bbox", "geometry"])
-        rows = rows.filter(_inside(rows["bbox"], bbox))
-        skipped = min(offset, len(rows))
+        rows = parquet.metadata.row_group(number).num_rows
+        if rows <= offset and _holds(bbox, box):
+            offset -= rows
+            continue
+        table = parquet.read_row_group(number, columns=[*_SHOWN, "bbox", "geometry"])
+        table = table.filter(_inside(table["bbox"], bbox))
+        skipped = min(offset, len(table))
         offset -= skipped
-        features += _features(rows.slice(skipped, limit - len(features)))
+        features += _features(table.slice(skipped, limit - len(features)))
         if len(features) == limit:
             break
     return features
@@ -201,6 +206,11 @@ def _touch(one: tuple[float, float, float, float], bbox: tuple[float, float, flo
     west, south, east, north = bbox
     across = one[0] <= east and one[2] >= west if west <= east else one[2] >= west or one[0] <= east
     return across and one[1] <= north and one[3] >= south
+
+
+def _holds(bbox: tuple[float, float, float, float], one: tuple[float, float, float, float]) -> bool:
+    """Whether all of a group surely lies in a box; where that crosses the antimeridian, nobody looks."""
+    return bbox[0] <= one[0] and bbox[1] <= one[1] and one[2] <= bbox[2] and one[3] <= bbox[3]
 
 
 def _inside(boxes: Any, bbox: tuple[float, float, float, float]) -> Any:  # noqa: ANN401 - of Arrow, which has no types

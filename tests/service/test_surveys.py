@@ -106,6 +106,13 @@ def test_a_small_box_reads_few_row_groups(store: Path, monkeypatch: pytest.Monke
     west, south, east, north = shapely.from_geojson(json.dumps(whole[0]["geometry"])).bounds
     assert len(read_places(file, (west, south, east, north), 1000, 0)) == 1
     assert len(read) <= 2
+    # A late page counts what lies before it, and reads it only where the box cuts a group.
+    read.clear()
+    assert read_places(file, (-180, -90, 180, 90), 10, 390) == whole[390:]
+    assert read == [7]
+    cut = (-180.0, -90.0, max(shapely.geometry.shape(one["geometry"]).bounds[0] for one in whole) - 1e-9, 90.0)
+    assert len(read_places(file, cut, 1000, 0)) < 400
+    assert read_places(file, cut, 1000, 100) == read_places(file, cut, 1000, 0)[100:]
 
 
 def test_where_images_want_a_token_surveys_do_too(serve: Serve, models: dict[int, Path], store: Path) -> None:

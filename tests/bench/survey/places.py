@@ -34,6 +34,8 @@ EDGE_KM = 31.6
 """Of the city: a thousand square kilometres."""
 ACROSS = 10
 """Districts along its edge."""
+REQUEST_SECONDS = 600
+"""After which an answer is given up: what a busy machine answers late is a result, too."""
 
 
 def city_plan(contract: Contract, block: int = 4096) -> Plan:
@@ -105,7 +107,7 @@ def ask(running: Running, name: str, file: Path) -> dict[str, Any]:
     west, south, east, north = _bounds(file)
     chance = np.random.default_rng(3)
     took: dict[str, Any] = {"rest_mib": running.memory_mb("VmRSS")}
-    with httpx.Client(base_url=running.address, timeout=60, trust_env=False) as client:
+    with httpx.Client(base_url=running.address, timeout=REQUEST_SECONDS, trust_env=False) as client:
         for metres, count in ((250, 30), (1000, 30), (4000, 30), (40_000, 3)):
             width, height = metres / 73_000, metres / 111_000
             answers, seconds, sizes = 0, [], []
@@ -167,6 +169,7 @@ def serve(folder: Path, mosaic: Path) -> dict[str, Any]:
         "PARKING_STATE_DIR": str(folder / "state"),
         "PARKING_STORE": str(folder / "store"),
         "PARKING_SURVEY_IMAGERY": str(mosaic.resolve().parent),
+        "PARKING_REQUEST_SECONDS": str(REQUEST_SECONDS),
     }
     command = [sys.executable, "-c", f"from service.app import main; main('127.0.0.1', {port})"]
     took = {}
@@ -181,7 +184,7 @@ def ask_tiles(running: Running, bounds: tuple[float, float, float, float]) -> di
     """Ask for a screen of tiles of the imagery at several zooms, some at once."""
     took: dict[str, Any] = {"rest_mib": running.memory_mb("VmRSS")}
     longitude, latitude = (bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2
-    with httpx.Client(base_url=running.address, timeout=60, trust_env=False) as client:
+    with httpx.Client(base_url=running.address, timeout=REQUEST_SECONDS, trust_env=False) as client:
         for zoom in (15, 17, 19, 21):
             across = 2**zoom
             x = int((longitude + 180) / 360 * across)
