@@ -1,7 +1,8 @@
 """Peers that read a large raster window by window, with our model: time, memory, and what happens at their seams.
 
 Each is set up as its own documentation has it, in an environment that is made for it (`uv run --with`), on one thread:
-supervision's `InferenceSlicer` over an open rasterio dataset, and MONAI's `sliding_window_inference`. What they find is
+supervision's `InferenceSlicer` over an open rasterio dataset, and MONAI's `sliding_window_inference`. Model, tiles and
+overlap are ours, and so is what makes places of their maps; vehicles and files are ours alone. What they find is
 held against the same file read in one piece.
 """
 
@@ -171,12 +172,13 @@ def _monai(detector: Detector, dataset: rasterio.io.DatasetReader) -> Rings:
 
     torch.set_num_threads(1)
     names, tile = detector.contract.maps, detector.contract.tile
+    overlap = detector.contract.overlap / tile
 
     def predictor(tiles: Any) -> Any:
         pixels = tiles.permute(0, 2, 3, 1).to(torch.uint8).numpy()
         return torch.from_numpy(np.stack([np.stack(detector.run_tile(one)) for one in pixels]))
 
     image = torch.from_numpy(dataset.read()).float()[None]
-    answer = sliding_window_inference(image, (tile, tile), 1, predictor, overlap=0.25)
+    answer = sliding_window_inference(image, (tile, tile), 1, predictor, overlap=overlap)
     maps = dict(zip(names, answer[0].numpy(), strict=True))
     return [ring[0] for ring, _ in _places(detector, maps) if math.isfinite(ring[0][0][0])]
