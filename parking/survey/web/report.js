@@ -41,7 +41,7 @@ function drawBars(rows, column, told) {
   const most = column === "share_taken" ? 1 : Math.max(1e-9, ...sorted.map((row) => row[column]));
   byId("bars-note").textContent =
     (column === "share_taken" ? "Share of places that is taken" : "Free places per hectare") +
-    (rows.length > sorted.length ? `, ${sorted.length} of ${rows.length} districts` : "");
+    (rows.length > sorted.length ? `: the ${sorted.length} highest of ${rows.length} districts` : "");
   for (const row of sorted) {
     const bar = byId("bars").appendChild(document.createElement("div"));
     bar.className = "bar";
