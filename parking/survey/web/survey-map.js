@@ -1,7 +1,7 @@
 // What the report and the service's page draw alike: districts by colour, places one by one from a zoom on.
 
 const SURVEY_COLOURS = {
-  share_taken: [0, "#1a9850", 0.6, "#91cf60", 0.75, "#fee08b", 0.85, "#fc8d59", 0.95, "#d73027"],
+  share_taken: [0, "#2c7bb6", 0.6, "#abd9e9", 0.75, "#ffffbf", 0.85, "#fdae61", 0.95, "#d7191c"],
   free_per_ha: [0, "#edf8e9", 1, "#bae4b3", 5, "#74c476", 10, "#31a354", 20, "#006d2c"],
 };
 
