@@ -119,10 +119,10 @@ def recipes(
 
 
 def show_rows(rows: list["Row"], speeds: dict[str, float]) -> None:
-    """Print a line for each row."""
+    """Print a column for each row of the benchmark: there are more scores than fit beside each other."""
     from parking.learning.benchmark_report import score_table
 
-    titles, *lines = score_table(rows, speeds)
+    titles, *lines = zip(*score_table(rows, speeds), strict=True)
     listed = table(*titles)
     for line in lines:
         listed.add_row(*line)

@@ -18,14 +18,14 @@ __all__ = ["as_json", "score_table", "write_page"]
 
 COLUMNS: tuple[tuple[Kind, str, str, str], ...] = (
     ("streets", "iou", "streets: IoU", "{:.3f}"),
-    ("streets", "f1_50", "F1 at 0.5", "{:.3f}"),
-    ("streets", "count_bias", "count bias", "{:+.0%}"),
+    ("streets", "f1_50", "streets: F1 at 0.5", "{:.3f}"),
+    ("streets", "count_bias", "streets: count bias", "{:+.0%}"),
     ("bays", "iou", "car parks: IoU", "{:.3f}"),
-    ("bays", "f1_50", "F1 at 0.5", "{:.3f}"),
-    ("bays", "count_bias", "count bias", "{:+.0%}"),
-    ("bays", "vehicle_f1_50", "vehicles", "{:.3f}"),
-    ("bays", "bay_accuracy", "known bays", "{:.3f}"),
-    ("vehicles", "vehicle_f1_50", "vehicles elsewhere", "{:.3f}"),
+    ("bays", "f1_50", "car parks: F1 at 0.5", "{:.3f}"),
+    ("bays", "count_bias", "car parks: count bias", "{:+.0%}"),
+    ("bays", "vehicle_f1_50", "car parks: F1 of vehicles", "{:.3f}"),
+    ("bays", "bay_accuracy", "accuracy of known bays", "{:.3f}"),
+    ("vehicles", "vehicle_f1_50", "other scenes: F1 of vehicles", "{:.3f}"),
     ("bays", "gsd_error", "error of the resolution", "{:.0%}"),
 )
 """Of which scenes, which score, its title and how it is written, in the order of the table."""
