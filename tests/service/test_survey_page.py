@@ -122,7 +122,7 @@ def from_the_city_to_a_bay(page: "Page", place: tuple[float, float]) -> None:
     assert legend(page) == ["Share of places taken"]
     colours = colours_of_districts(page)
     # One of three is taken in the West, all four are in the East.
-    assert colours == {"West": "rgba(26,152,80,1)", "East": "rgba(215,48,39,1)"}
+    assert colours == {"West": "rgba(44,123,182,1)", "East": "rgba(215,25,28,1)"}
     drag(page)
     look_at(page, place, NEAR)
     page.wait_for_function("surveyShown.queryRenderedFeatures({ layers: ['places'] }).length > 0")
