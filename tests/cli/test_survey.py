@@ -17,6 +17,7 @@ def model(tmp_path: Path) -> Path:
     return write_bright_model(tmp_path / "bright.onnx")
 
 
+@pytest.mark.e2e
 def test_a_survey_is_made_and_made_again_where_its_imagery_was_unreadable(
     parking: Command, model: Path, tmp_path: Path
 ) -> None:

@@ -81,6 +81,7 @@ def test_the_labelling_config_has_labels_that_are_known() -> None:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.e2e
 def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path / "site"],

@@ -88,6 +88,7 @@ def test_every_entry_is_compared_with_one_before_it() -> None:
 
 
 @pytest.mark.e2e
+@pytest.mark.e2e
 def test_rows_of_two_real_runs_become_a_page_and_numbers(tmp_path: Path) -> None:
     samples = (
         [street(n) for n in range(6)] + [car_park(n) for n in range(6, 12)] + [vehicles_alone(n) for n in (12, 13)]
@@ -118,6 +119,7 @@ def test_a_score_that_cannot_be_told_is_an_empty_cell() -> None:
     assert cells["car parks: IoU"] == cells["megapixels/s"] == ""
 
 
+@pytest.mark.e2e
 @pytest.mark.e2e
 def test_a_row_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     samples = [street(n) for n in range(6)]
