@@ -39,23 +39,20 @@ def quality(
     Example: [bold]parking benchmark quality --data streets/ --data car-parks/ --out docs[/bold]
     """
     settings = session.start(state)
-    from parking.data.dataset import ingest
     from parking.learning.holdout import held_out, judge_file
     from parking.learning.holdout_report import holdout_json, write_holdout_page
     from parking.learning.recipe import Recipe
-    from parking.learning.training_scenes import load_samples
+    from parking.learning.train_file import read_scenes
     from parking.lock import alone_in
     from parking.model import load_model
     from parking.progress import report
     from parking.shipped import shipped_model
-    from parking.storage import open_store
 
     sources = data or []
     detector = load_model(model or shipped_model(), settings).detector
     with stops_soon(f"The images are kept in {work}. {GO_ON}"), alone_in(work), progress_shown():
-        store = open_store(str(work / "store"))
-        taken = ingest(sources, store, labels=labels, group_by=group_by, test_share=0.0, progress=report).snapshot
-        samples = load_samples(store, taken.scenes, Recipe(gsd=detector.contract.gsd), report)
+        read_at = Recipe(gsd=detector.contract.gsd)
+        _, samples = read_scenes(sources, read_at, work, report, labels=labels, group_by=group_by)
         judged = judge_file(detector, held_out(detector.contract, samples), report)
     if json:
         typer.echo(holdout_json(judged))
@@ -87,31 +84,28 @@ def recipes(
     Example: [bold]parking benchmark recipes --data streets/ --data car-parks/ --rows cores,scale --out docs[/bold]
     """
     session.start(state)
-    from parking.data.dataset import ingest
     from parking.learning.benchmark import choose_entries, run_entry
     from parking.learning.benchmark_report import as_json, write_page
     from parking.learning.timing import serving_speed
-    from parking.learning.training_scenes import load_samples
+    from parking.learning.train_file import read_scenes
     from parking.lock import alone_in
     from parking.progress import report
-    from parking.storage import open_store
 
     entries, sources = choose_entries(rows), data or []
     kept = f"What was trained is kept in {work}, up to the last checkpoint. {GO_ON}"
     with stops_soon(kept), alone_in(work), progress_shown():
-        store = open_store(str(work / "store"))
-        taken = ingest(sources, store, test_share=0.0, progress=report).snapshot
-        measured = []
-        for entry in entries:
-            samples = load_samples(store, taken.train, entry.recipe, report)
-            measured.append(run_entry(entry, samples, folds, work, report, most_folds=most_folds))
+        read_at = {entry.recipe.gsd: entry.recipe for entry in entries}
+        samples = {gsd: read_scenes(sources, recipe, work, report)[1] for gsd, recipe in read_at.items()}
+        measured = [
+            run_entry(entry, samples[entry.recipe.gsd], folds, work, report, most_folds=most_folds) for entry in entries
+        ]
         speeds = {row.entry.name: serving_speed(row.entry.recipe) for row in measured}
     if json:
         typer.echo(as_json(measured, speeds))
     else:
         show_rows(measured, speeds)
     if out is not None:
-        given = [*(f"--data DATA{number}" for number, _ in enumerate(sources, 1))]
+        given = [f"--data DATA{number}" for number, _ in enumerate(sources, 1)]
         given += [f"--rows {rows}"] if rows else []
         given += [f"--folds {folds}"] if folds != FOLDS else []
         given += [f"--most-folds {most_folds}"] if most_folds != MOST_FOLDS else []

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -9,14 +10,14 @@ from pydantic import BaseModel
 from parking.detection.contract import MapName
 from parking.errors import TrainingError
 from parking.learning.crossval import CrossValidation, judge, run_folds
-from parking.learning.evaluate import SceneCounts, scene_counts
-from parking.learning.gate import Verdict, compare
+from parking.learning.evaluate import SceneCounts, Scores, scene_counts
+from parking.learning.gate import Verdict, compare, too_few_to_judge
 from parking.learning.holdout import Holdout
 from parking.learning.recipe import Recipe
 from parking.learning.training_scenes import KINDS, Kind, Sample
 from parking.progress import Progress, silent
 
-__all__ = ["Entry", "Row", "against", "choose_entries", "entries", "run_entry"]
+__all__ = ["Entry", "Row", "choose_entries", "entries", "iou_difference", "run_entry"]
 
 SHORT = Recipe(crop=192, batch=8, steps=400, evaluations=1)
 """A training of minutes on one core: such rows compare with each other, not with a model that was trained for hours."""
@@ -114,7 +115,7 @@ def choose_entries(names: str) -> tuple[Entry, ...]:
     return tuple(known[name] for name in wanted)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Row:
     """An entry, and what its folds gave."""
 
@@ -125,6 +126,11 @@ class Row:
     def holdout(self) -> Holdout:
         """The predictions of each fold, with the rules that the other folds choose."""
         return Holdout(tuple(zip(self.validated.parts, self.validated.contracts, strict=True)))
+
+    @cached_property
+    def scores(self) -> dict[Kind, Scores]:
+        """Scores of each kind of scenes, all folds together; places are found anew for them, so they are kept."""
+        return {kind: self.holdout.scores(kind) for kind in self.holdout.kinds}
 
     def counts(self, kind: Kind) -> list[SceneCounts]:
         """Intersection and union of each scene of a kind."""
@@ -166,9 +172,12 @@ def run_entry(
     return Row(entry, judge(parts, entry.recipe, entry.teaching))
 
 
-def against(row: Row, rows: Mapping[str, Row], kind: Kind) -> Verdict | None:
-    """A row's IoU on scenes of a kind against that of the row it is compared with; None where there is none."""
-    other = rows.get(row.entry.against or "")
-    if other is None or not row.counts(kind):
+def iou_difference(row: Row, rows: Mapping[str, Row], kind: Kind) -> Verdict | None:
+    """A row's IoU on scenes of a kind against that of the row it is compared with.
+
+    None where that row was not measured, or the scenes are too few to compare two rows by.
+    """
+    other, counts = rows.get(row.entry.against or ""), row.counts(kind)
+    if other is None or too_few_to_judge([one.places for one in counts]):
         return None
-    return compare(row.counts(kind), other.counts(kind))
+    return compare(counts, other.counts(kind))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from parking.learning.benchmark import Row, against
+from parking.learning.benchmark import Row, iou_difference
 from parking.learning.gate import Verdict
 from parking.learning.plots import figure_png
 from parking.learning.scene_prediction import ScenePrediction
@@ -41,7 +41,7 @@ def as_json(rows: Sequence[Row], speeds: Mapping[str, float]) -> str:
 
 
 def _numbers(row: Row, known: Mapping[str, Row], speeds: Mapping[str, float]) -> dict[str, Any]:
-    compared = {kind: against(row, known, kind) for kind in _JUDGED}
+    compared = {kind: iou_difference(row, known, kind) for kind in _JUDGED}
     return {
         "name": row.entry.name,
         "what": row.entry.what,
@@ -50,7 +50,7 @@ def _numbers(row: Row, known: Mapping[str, Row], speeds: Mapping[str, float]) ->
         "most_streets": row.entry.most_streets,
         "folds": len(row.validated.parts),
         "megapixels_per_second": speeds.get(row.entry.name),
-        "scores": {kind: row.holdout.scores(kind).model_dump(exclude_none=True) for kind in row.holdout.kinds},
+        "scores": {kind: scores.model_dump(exclude_none=True) for kind, scores in row.scores.items()},
         "against": row.entry.against,
         "iou_differences": {
             kind: [round(number, 4) for number in (found.delta, found.low, found.high)]
@@ -111,10 +111,9 @@ def score_table(rows: Sequence[Row], speeds: Mapping[str, float]) -> list[list[s
     """The titles, and a line of cells for each row; empty where a score cannot be told."""
     lines = [["recipe", *(title for _, _, title, _ in COLUMNS), "megapixels/s"]]
     for row in rows:
-        scores = {kind: row.holdout.scores(kind) for kind in row.holdout.kinds}
         cells = []
         for kind, name, _, form in COLUMNS:
-            value = getattr(scores[kind], name) if kind in scores else None
+            value = getattr(row.scores[kind], name) if kind in row.scores else None
             cells.append("" if value is None else form.format(value))
         lines.append([row.entry.name, *cells, f"{speeds[row.entry.name]:.2f}" if row.entry.name in speeds else ""])
     return lines
@@ -130,7 +129,7 @@ def _differences(rows: Sequence[Row]) -> list[str]:
     known = {row.entry.name: row for row in rows}
     lines = ["| recipe | against | streets | car parks |", "| --- | --- | ---: | ---: |"]
     for row in rows:
-        cells = [_difference(against(row, known, kind)) for kind in _JUDGED]
+        cells = [_difference(iou_difference(row, known, kind)) for kind in _JUDGED]
         if any(cells):
             lines.append(f"| {row.entry.name} | {row.entry.against} | {' | '.join(cells)} |")
     return lines
@@ -145,9 +144,9 @@ def _bars(rows: Sequence[Row]) -> bytes:
     axes = figure.subplots(1, 2, sharey=True)
     places = np.arange(len(rows))[::-1]
     for axis, kind in zip(axes, _JUDGED, strict=True):
-        scores = [row.holdout.scores(kind) for row in rows]
-        axis.barh(places + 0.2, [one.iou for one in scores], 0.38, color="#2a7f62", label="IoU")
-        axis.barh(places - 0.2, [one.f1_50 for one in scores], 0.38, color="#8fb8de", label="F1 at 0.5")
+        for shift, name, title, colour in ((0.2, "iou", "IoU", "#2a7f62"), (-0.2, "f1_50", "F1 at 0.5", "#8fb8de")):
+            widths = [getattr(row.scores[kind], name) if kind in row.scores else 0.0 for row in rows]
+            axis.barh(places + shift, widths, 0.38, color=colour, label=title)
         axis.set(title=KINDS[kind], xlim=(0, 1))
         axis.set_yticks(places, [row.entry.name for row in rows])
     axes[1].legend(loc="lower right")

@@ -16,19 +16,27 @@ __all__ = ["read_scenes", "train_file"]
 
 
 def read_scenes(
-    source: str | Sequence[str], recipe: Recipe, work: Path, progress: Progress = silent
+    source: str | Sequence[str],
+    recipe: Recipe,
+    work: Path,
+    progress: Progress = silent,
+    *,
+    labels: str = "",
+    group_by: str = "",
 ) -> tuple[Snapshot, Sequence[Sample]]:
-    """Every usable scene of a source as a training scene: with folds, all are learnt from and all are judged.
+    """Every usable scene of a source, none of them kept for tests.
 
     Args:
         source: folder or s3://bucket/prefix of annotated images, or several.
         recipe: whose ground resolution the scenes are read at.
         work: folder that keeps the snapshot.
         progress: called after every scene.
+        labels: what the source's own labels mean, see `ingest`.
+        group_by: the part of an image's path that names its place, see `ingest`.
     """
     store = open_store(str(work / "store"))
-    snapshot = ingest(source, store, test_share=0.0, progress=progress).snapshot
-    return snapshot, load_samples(store, snapshot.train, recipe, progress)
+    taken = ingest(source, store, labels=labels, group_by=group_by, test_share=0.0, progress=progress)
+    return taken.snapshot, load_samples(store, taken.snapshot.train, recipe, progress)
 
 
 def train_file(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from parking.errors import TrainingError
-from parking.learning.benchmark import Entry, Row, against, choose_entries, entries, run_entry
+from parking.learning.benchmark import Entry, Row, choose_entries, entries, iou_difference, run_entry
 from parking.learning.benchmark_report import COLUMNS, as_json, score_table, write_page
 from parking.learning.crossval import judge
 from parking.learning.training_scenes import Sample
@@ -73,12 +73,19 @@ def test_a_row_is_compared_with_the_one_it_names_scene_by_scene() -> None:
     sharp = seen_row(TINY_ENTRY, 0.98, samples)
     blind = seen_row(TINY_ENTRY.model_copy(update={"name": "blind", "against": "tiny"}), 0.02, samples)
     rows = {row.entry.name: row for row in (sharp, blind)}
-    found = against(blind, rows, "bays")
+    found = iou_difference(blind, rows, "bays")
     assert found is not None
     assert found.high < 0
-    assert against(sharp, rows, "bays") is None
-    assert against(blind, {"blind": blind}, "bays") is None
-    assert against(blind, rows, "streets") is None
+    assert iou_difference(sharp, rows, "bays") is None
+    assert iou_difference(blind, {"blind": blind}, "bays") is None
+    assert iou_difference(blind, rows, "streets") is None
+
+
+def test_scenes_that_are_too_few_give_no_difference_instead_of_none_at_all() -> None:
+    samples = [car_park(n) for n in range(4)]
+    one = seen_row(TINY_ENTRY, 0.98, samples)
+    other = seen_row(TINY_ENTRY.model_copy(update={"name": "blind", "against": "tiny"}), 0.02, samples)
+    assert iou_difference(other, {"tiny": one, "blind": other}, "bays") is None
 
 
 def test_every_entry_is_compared_with_one_before_it() -> None:
@@ -109,7 +116,7 @@ def test_rows_of_two_real_runs_become_a_page_and_numbers(tmp_path: Path) -> None
     ground, tiny = json.loads(as_json(rows, {"tiny": 1.5}))
     assert (ground["teaching"], ground["against"], tiny["against"]) == (["streets"], None, "ground")
     assert set(tiny["scores"]) == {"streets", "bays", "vehicles"}
-    assert set(tiny["iou_differences"]) <= {"streets", "bays"}
+    assert set(tiny["iou_differences"]) == {"bays"}, "four streets are too few to compare rows by"
 
 
 def test_a_score_that_cannot_be_told_is_an_empty_cell() -> None:
