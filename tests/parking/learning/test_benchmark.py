@@ -98,7 +98,7 @@ def test_every_entry_is_compared_with_one_before_it() -> None:
 @pytest.mark.e2e
 def test_rows_of_two_real_runs_become_a_page_and_numbers(tmp_path: Path) -> None:
     samples = (
-        [street(n) for n in range(6)] + [car_park(n) for n in range(6, 12)] + [vehicles_alone(n) for n in (12, 13)]
+        [street(n) for n in range(6)] + [car_park(n) for n in range(6, 24)] + [vehicles_alone(n) for n in (24, 25)]
     )
     one_map = TINY.model_copy(update={"maps": ("probability",)})
     chosen = [
