@@ -42,6 +42,7 @@ class District(BaseModel):
     share_low: float | None
     share_high: float | None
     free_per_ha: float
+    """Of its area that the imagery shows."""
     kerb_km: float | None = None
     """Length of the lines of the layer of kerbs in it; empty where there is no such layer."""
     free_per_km: float | None = None
@@ -123,11 +124,13 @@ def summarise(
         free, taken = int(counter.free[number]), int(counter.taken[number])
         low, high = count_interval(free, calibration, LEVEL)
         share = share_taken(free, taken, calibration.dispersion) if knows_vehicles else (None, None, None)
+        shown = None if math.isnan(seen[number]) else float(seen[number])
+        shown_ha = float(areas[number]) * (1.0 if shown is None else shown)
         rows.append(
             District(
                 name=name,
                 area_ha=round(float(areas[number]), 3),
-                seen=None if math.isnan(seen[number]) else round(float(seen[number]), 3),
+                seen=None if shown is None else round(shown, 3),
                 free=free,
                 free_low=low,
                 free_high=high,
@@ -135,7 +138,7 @@ def summarise(
                 share_taken=share[0],
                 share_low=share[1],
                 share_high=share[2],
-                free_per_ha=round(free / max(float(areas[number]), 1e-9), 3),
+                free_per_ha=round(free / shown_ha, 3) if shown_ha else 0.0,
                 **_of_layers(counter, number, free),
             )
         )

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import shapely
 
+from parking.detection.contract import CountCalibration
+from parking.survey.districts import DistrictCounter, summarise
 from parking.survey.grid import grid_at
 from parking.survey.outputs import seen_shares
 from parking.survey.records import cells_of
@@ -39,3 +41,13 @@ def test_neighbours_share_a_cell_that_the_imagery_fills_in_part() -> None:
 def test_a_shape_smaller_than_a_cell_has_no_share() -> None:
     shape = shapely.box(WEST, NORTH - 50, WEST + 50, NORTH)
     assert np.isnan(seen_shares(np.array([shape], object), {(0, 0): 1}, GRID)[0])
+
+
+@pytest.mark.parametrize(("seen", "per_hectare"), [(1.0, 2.0), (0.5, 4.0), (np.nan, 2.0), (0.0, 0.0)])
+def test_places_per_hectare_are_those_of_the_ground_that_the_imagery_shows(seen: float, per_hectare: float) -> None:
+    counter = DistrictCounter(["Centre"], np.array([shapely.box(WEST, NORTH - 500, WEST + 500, NORTH)], object))
+    found = 50 if seen else 0
+    counter.add(np.zeros(found, np.int64), np.ones(found, bool))
+    (row,) = summarise(counter, GRID, np.array([seen]), CountCalibration(), knows_vehicles=False)
+    assert row.area_ha == pytest.approx(25, rel=0.01)
+    assert row.free_per_ha == pytest.approx(per_hectare, rel=0.01)
