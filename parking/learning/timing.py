@@ -9,6 +9,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from loguru import logger
 
 from parking.data.imagery import Raster
 from parking.detection.detector import Detector
@@ -79,6 +80,7 @@ def costs_of(dataset: str, recipe: Recipe, folds: int) -> Costs:
 @lru_cache(maxsize=4)
 def _measured(dataset: str, recipe: str, folds: int) -> Costs:
     read = Recipe.model_validate_json(recipe)
+    logger.info("Measuring on some scenes how long a training takes on this machine, to make it fit into the time.")
     return measure_costs(read, samples_of(dataset, "train", read.gsd), samples_of(dataset, "test", read.gsd), folds)
 
 
