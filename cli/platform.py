@@ -175,7 +175,9 @@ def mlflow_server(address: str, host: str, env: dict[str, str], settings: Settin
         # The service polls the alias every few seconds: those lines would hide all others.
         *("--uvicorn-opts", "--no-access-log"),
     ]
-    return Server("mlflow", command, env, f"{address}/health")
+    # What MLflow imports is for its own authors to replace.
+    quiet = {"PYTHONWARNINGS": "ignore:::mlflow.server.fastapi_app"}
+    return Server("mlflow", command, quiet | env, f"{address}/health")
 
 
 def flows_server(prefect: str, env: dict[str, str]) -> Server:
