@@ -1,9 +1,15 @@
 """Peers that read a large raster window by window, with our model: time, memory, and what happens at their seams.
 
 Each is set up as its own documentation has it, in an environment that is made for it (`uv run --with`), on one thread:
-supervision's `InferenceSlicer` over an open rasterio dataset, and MONAI's `sliding_window_inference`. Model, tiles and
-overlap are ours, and so is what makes places of their maps; vehicles and files are ours alone. What they find is
-held against the same file read in one piece.
+
+- supervision's `InferenceSlicer` over an open rasterio dataset, with its own size of slices and overlap;
+- MONAI's `sliding_window_inference` over windows of our tile's size, with its own overlap;
+- Raster Vision's windows over a scene, of our tile's size, with the stride and the cropped edges of its tutorial on
+  ONNX models. The predictions that go into its smooth labels are not its learner's, which would feed the model floats
+  and take the softmax of one of its maps.
+
+The model is ours, and so is what makes places of their maps; vehicles and files are ours alone. What they find is held
+against the same file read in one piece.
 """
 
 import json
@@ -22,29 +28,36 @@ from pyproj import Transformer
 from parking.detection.contract import Contract
 from parking.detection.detector import Detector
 from parking.detection.places import find_places
+from parking.learning.recipe import STRIDE
 from parking.shipped import shipped_model
 from parking.survey.blocks import Block, survey_block
 from parking.survey.plan import Plan
 from tests.bench.survey import rates
 
-PEERS = {"supervision": "supervision==0.31.2", "monai": "monai==1.6.1"}
+PEERS = {
+    "supervision": ("supervision==0.31.2",),
+    "monai": ("monai==1.6.1",),
+    "rastervision": ("rastervision-core==0.31.1", "rastervision-pytorch-learner==0.31.1"),
+}
+"""What is installed for each."""
+
 _ALIKE = 0.5
 """IoU from which two outlines are of one place."""
 
 
 def beside(mosaic: Path, folder: Path) -> dict[str, Any]:
     """Every peer, and ours, on one file."""
-    whole = _alone("whole", mosaic, folder, None)
+    whole = _alone("whole", mosaic, folder)
     reference = _outlines(folder / "whole.json")
     found: dict[str, Any] = {"whole": whole}
-    for name, package in {"ours": None, **PEERS}.items():
-        took = _alone(name, mosaic, folder, package)
+    for name in ("ours", *PEERS):
+        took = _alone(name, mosaic, folder)
         found[name] = took | against(_outlines(folder / f"{name}.json"), reference)
     return found
 
 
-def _alone(name: str, mosaic: Path, folder: Path, package: str | None) -> dict[str, Any]:
-    uv = ["uv", "run", "--no-sync", *(["--with", package] if package else []), "python"]
+def _alone(name: str, mosaic: Path, folder: Path) -> dict[str, Any]:
+    uv = ["uv", "run", "--no-sync", *(f"--with={package}" for package in PEERS.get(name, ())), "python"]
     command = [*uv, "-m", "tests.bench.survey", "--one", "peer", name, str(mosaic), str(folder / f"{name}.json")]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
@@ -82,7 +95,7 @@ def run(name: str, mosaic: Path, out: Path) -> dict[str, Any]:
     detector.warm()
     before = rates.clocks()
     with rasterio.open(mosaic) as dataset:
-        rings = {"whole": _whole, "supervision": _supervision, "monai": _monai}[name](detector, dataset)
+        rings = _WAYS[name](detector, dataset)
     cpu, wall = rates.clocks() - before
     out.write_text(json.dumps(rings))
     return {"cpu_seconds": cpu, "wall_seconds": wall, "peak_mib": rates.peak_mib(), "places": len(rings)}
@@ -136,16 +149,13 @@ def _places(detector: Detector, maps: dict[Any, NDArray[np.float32]]) -> list[tu
 
 
 def _supervision(detector: Detector, dataset: rasterio.io.DatasetReader) -> Rings:
-    """Slices of the model's size; what neighbouring slices both see is sorted out by non-maximum suppression."""
+    """What neighbouring slices both see is sorted out by non-maximum suppression."""
     import supervision as sv  # type: ignore[import-not-found]  # of an environment of its own
-
-    tile, overlap = detector.contract.tile, detector.contract.overlap
 
     def callback(part: NDArray[np.uint8]) -> Any:
         height, width = part.shape[:2]
-        pixels = np.zeros((tile, tile, 3), np.uint8)
-        pixels[:height, :width] = part[:, :, :3]
-        answers = detector.run_tile(pixels)
+        # Slices at the edge are smaller; the network takes any multiple of its stride.
+        answers = detector.run_tile(np.pad(part[:, :, :3], ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0))))
         maps = {n: one[:height, :width] for n, one in zip(detector.contract.maps, answers, strict=True)}
         spots = [(ring[0], sure) for ring, sure in _places(detector, maps) if len(ring[0]) == 4]
         if not spots:
@@ -159,8 +169,7 @@ def _supervision(detector: Detector, dataset: rasterio.io.DatasetReader) -> Ring
             data={sv.config.ORIENTED_BOX_COORDINATES: corners},
         )
 
-    slicer = sv.InferenceSlicer(callback=callback, slice_wh=tile, overlap_wh=overlap)
-    found = slicer(dataset)
+    found = sv.InferenceSlicer(callback=callback)(dataset)
     rings: Rings = np.asarray(found.data[sv.config.ORIENTED_BOX_COORDINATES], float).tolist()
     return rings
 
@@ -171,14 +180,51 @@ def _monai(detector: Detector, dataset: rasterio.io.DatasetReader) -> Rings:
     from monai.inferers import sliding_window_inference  # type: ignore[import-not-found]  # as above
 
     torch.set_num_threads(1)
-    names, tile = detector.contract.maps, detector.contract.tile
-    overlap = detector.contract.overlap / tile
+    tile = detector.contract.tile
 
     def predictor(tiles: Any) -> Any:
         pixels = tiles.permute(0, 2, 3, 1).to(torch.uint8).numpy()
         return torch.from_numpy(np.stack([np.stack(detector.run_tile(one)) for one in pixels]))
 
     image = torch.from_numpy(dataset.read()).float()[None]
-    answer = sliding_window_inference(image, (tile, tile), 1, predictor, overlap=overlap)
-    maps = dict(zip(names, answer[0].numpy(), strict=True))
+    answer = sliding_window_inference(image, (tile, tile), 1, predictor)
+    return _rings(detector, answer[0].numpy())
+
+
+def _rastervision(detector: Detector, dataset: rasterio.io.DatasetReader) -> Rings:
+    """Windows out of the file, and scores of the whole scene."""
+    from rastervision.core.data import (  # type: ignore[import-not-found]  # as above
+        RasterioSource,
+        Scene,
+        SemanticSegmentationLabels,
+    )
+    from rastervision.core.utils import calculate_required_padding  # type: ignore[import-not-found]  # as above
+    from rastervision.pytorch_learner import (  # type: ignore[import-not-found]  # as above
+        SemanticSegmentationSlidingWindowGeoDataset,
+    )
+
+    tile, stride = detector.contract.tile, detector.contract.tile // 2
+    crop = (tile - stride) // 2
+    scene = Scene(id="", raster_source=RasterioSource(dataset.name))
+    padding = calculate_required_padding(scene.extent.size, (tile, tile), (stride, stride), "both", crop)
+    windows = SemanticSegmentationSlidingWindowGeoDataset(
+        scene, tile, stride, padding=padding, pad_direction="both", normalize=False, to_pytorch=False
+    )
+    labels = SemanticSegmentationLabels.from_predictions(
+        windows.windows,
+        (np.stack(detector.run_tile(pixels)) for pixels, _ in windows),
+        extent=scene.extent,
+        num_classes=len(detector.contract.maps),
+        smooth=True,
+        crop_sz=crop,
+    )
+    return _rings(detector, labels.get_score_arr(scene.extent).astype(np.float32))
+
+
+def _rings(detector: Detector, scores: NDArray[np.float32]) -> Rings:
+    """Outlines out of the model's maps of a whole file, (K, H, W)."""
+    maps = dict(zip(detector.contract.maps, scores, strict=True))
     return [ring[0] for ring, _ in _places(detector, maps) if math.isfinite(ring[0][0][0])]
+
+
+_WAYS = {"whole": _whole, "supervision": _supervision, "monai": _monai, "rastervision": _rastervision}
