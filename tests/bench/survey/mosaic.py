@@ -17,7 +17,8 @@ CELL = 512
 """Pixels along the edge of what one image gives, and of the file's tiles."""
 PIECES = 400
 """Different ones, each turned in eight ways."""
-WEST, NORTH, CRS = 652_000.0, 6_862_000.0, "EPSG:2154"
+WEST, NORTH, CRS = 651_996.0, 6_861_996.0, "EPSG:2154"
+"""Multiples of 0.18 m and of 0.045 m: a survey's grid then lies on the file's pixels, and resamples nothing."""
 
 
 def write_mosaic(path: Path, megapixels: float, gsd: float, images: Path | None, *, overviews: bool = True) -> int:

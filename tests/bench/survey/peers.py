@@ -12,6 +12,7 @@ The model is ours, and so is what makes places of their maps; vehicles and files
 against the same file read in one piece.
 """
 
+import importlib
 import json
 import math
 import subprocess
@@ -93,6 +94,9 @@ def run(name: str, mosaic: Path, out: Path) -> dict[str, Any]:
         return _ours(mosaic, out)
     detector = Detector.load(shipped_model(), threads=1)
     detector.warm()
+    # As for our worker, imports are nobody's cost.
+    for module in _IMPORTED.get(name, ()):
+        importlib.import_module(module)
     before = rates.clocks()
     with rasterio.open(mosaic) as dataset:
         rings = _WAYS[name](detector, dataset)
@@ -228,3 +232,8 @@ def _rings(detector: Detector, scores: NDArray[np.float32]) -> Rings:
 
 
 _WAYS = {"whole": _whole, "supervision": _supervision, "monai": _monai, "rastervision": _rastervision}
+_IMPORTED = {
+    "supervision": ("supervision",),
+    "monai": ("torch", "monai.inferers"),
+    "rastervision": ("rastervision.core.data", "rastervision.pytorch_learner"),
+}
