@@ -12,6 +12,7 @@ from parking.errors import ModelError
 __all__ = [
     "AS_PREDICTED",
     "METADATA_KEY",
+    "STRIDE",
     "BayCalibration",
     "Contract",
     "CountCalibration",
@@ -197,7 +198,7 @@ class Contract(BaseModel):
     """Metres per pixel that the model was trained at. Larger: rasters are shrunk more before they are read."""
 
     tile: int = Field(512, ge=STRIDE, multiple_of=STRIDE)
-    """Side of a tile in pixels. Larger: fewer seams and more memory a step."""
+    """Largest side of a tile in pixels. Larger: fewer seams and more memory a step."""
 
     overlap: int = Field(96, ge=0)
     """Pixels that neighbouring tiles share. Larger: smoother seams and more work for the same area."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from parking.data.imagery import Raster, resample
 from parking.data.polygons import Ring
 from parking.data.tiles import in_all_orientations, stitch
-from parking.detection.contract import Contract, parse_contract
+from parking.detection.contract import STRIDE, Contract, parse_contract
 from parking.detection.count import count_interval, map_uncertainty
 from parking.detection.detection import Detection, Reading, ScaledReading
 from parking.detection.golden import check_golden, decode_tile
@@ -275,7 +275,7 @@ class Detector:
             return maps
 
         predict = in_all_orientations(run) if tta else run
-        stitched = stitch(pixels, predict, tile=contract.tile, overlap=contract.overlap, batch=BATCH)
+        stitched = stitch(pixels, predict, tile=contract.tile, overlap=contract.overlap, batch=BATCH, multiple=STRIDE)
         extra = np.concatenate(extras).mean(axis=0, dtype=np.float64)
         sized = "size" in self._extras
         return Reading(

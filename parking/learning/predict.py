@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from parking.data.tiles import in_all_orientations, stitch
+from parking.detection.contract import STRIDE
 from parking.detection.detector import Detector
 from parking.detection.golden import TOLERANCE
 from parking.detection.onnx_model import Signature
@@ -80,4 +81,5 @@ def predict(
         return np.asarray(answers.permute(0, 2, 3, 1).float().cpu().numpy(), np.float32)
 
     ask = in_all_orientations(answer) if flips else answer
-    return stitch(pixels, ask, tile=recipe.tile, overlap=recipe.overlap, batch=_TILES_AT_ONCE[device.type])[0]
+    at_once = _TILES_AT_ONCE[device.type]
+    return stitch(pixels, ask, tile=recipe.tile, overlap=recipe.overlap, batch=at_once, multiple=STRIDE)[0]

@@ -21,6 +21,7 @@ from timm.models.efficientnet import EfficientNetFeatures
 from torch import Tensor, nn
 
 from parking.data.tiles import cut_tiles
+from parking.detection.contract import STRIDE
 from parking.detection.scale import USUAL_GSD
 from parking.learning.network import Normalisation, build_network
 from parking.learning.recipe import Recipe
@@ -150,7 +151,7 @@ def _features_of(stem: Stem, sample: Sample, zoom: float, recipe: Recipe) -> NDA
         size = max(1, round(width * zoom)), max(1, round(height * zoom))
         method = cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC
         pixels = cv2.resize(sample.pixels, size, interpolation=method).astype(np.uint8, copy=False)
-        tiles = cut_tiles(pixels, recipe.tile, recipe.overlap)
+        tiles = cut_tiles(pixels, recipe.tile, recipe.overlap, STRIDE)
         features = [stem(torch.from_numpy(cut[None])).numpy()[0] for cut in tiles]
         seen[key] = np.asarray(np.mean(features, axis=0, dtype=np.float64))
     return seen[key]

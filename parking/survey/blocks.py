@@ -333,7 +333,7 @@ def _share_of_tile(tiling: Tiling) -> NDArray[np.float32]:
     around = (tiling.tile - 1) // tiling.stride
     begins = [number * tiling.stride for number in range(-around, around + 1)]
     along = weight_along(begins, tiling.tile, tiling.tile)
-    return tile_weight(tiling.tile) / (along[:, None] * along)
+    return tile_weight(tiling.tile, tiling.tile) / (along[:, None] * along)
 
 
 def _corners(height: int, width: int, tiling: Tiling) -> Iterator[tuple[int, int]]:

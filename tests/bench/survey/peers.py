@@ -26,10 +26,9 @@ import shapely
 from numpy.typing import NDArray
 from pyproj import Transformer
 
-from parking.detection.contract import Contract
+from parking.detection.contract import STRIDE, Contract
 from parking.detection.detector import Detector
 from parking.detection.places import find_places
-from parking.learning.recipe import STRIDE
 from parking.shipped import shipped_model
 from parking.survey.blocks import Block, survey_block
 from parking.survey.plan import Plan

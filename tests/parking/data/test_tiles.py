@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from parking.data.tiles import starts, stitch, tile_weight
+from parking.data.tiles import cut_tiles, fitted_side, starts, stitch, tile_weight
 
 
 @given(length=st.integers(1, 3000), tile=st.integers(1, 512), share=st.floats(0, 0.9))
@@ -19,18 +19,35 @@ def test_tiles_cover_every_pixel_and_share_the_overlap(length: int, tile: int, s
     assert len(begins) == 1 or begins[-2] + tile < length + overlap
 
 
+@given(length=st.integers(1, 3000), tile=st.integers(1, 12), share=st.floats(0, 0.9))
+def test_a_fitted_tile_is_the_smallest_that_needs_no_more_tiles(length: int, tile: int, share: float) -> None:
+    largest = 32 * tile
+    overlap = int(largest * share)
+    side = fitted_side(length, largest, overlap, 32)
+    count = len(starts(length, largest, overlap))
+    assert (side % 32, overlap < side <= largest) == (0, True)
+    assert len(starts(length, side, overlap)) <= count
+    assert side - 32 <= overlap or len(starts(length, side - 32, overlap)) > count
+
+
+def test_an_image_smaller_than_a_tile_costs_little_more_than_itself() -> None:
+    (tile,) = cut_tiles(np.zeros((284, 327, 3), np.uint8), 384, 32, 32)
+    assert tile.shape == (288, 352, 3)
+
+
 def test_an_overlap_as_large_as_the_tile_is_refused() -> None:
     with pytest.raises(ValueError, match="overlap"):
         starts(100, 64, 64)
 
 
-@pytest.mark.parametrize("tile", [1, 2, 7, 64])
-def test_the_weight_falls_to_the_edge_and_never_to_zero(tile: int) -> None:
-    weight = tile_weight(tile)
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 7), (7, 64), (64, 64)])
+def test_the_weight_falls_to_the_edge_and_never_to_zero(height: int, width: int) -> None:
+    weight = tile_weight(height, width)
+    assert weight.shape == (height, width)
     assert weight.min() > 0
     assert weight[0, 0] == weight.min()
-    assert weight[tile // 2, tile // 2] == weight.max()
-    assert np.array_equal(weight, weight.T)
+    assert weight[height // 2, width // 2] == weight.max()
+    assert np.array_equal(weight, tile_weight(width, height).T)
 
 
 def red(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -111,7 +111,7 @@ def test_cores_tile_the_plane_and_nothing_lies_on_their_lines() -> None:
         assert (right - left, bottom - top) == (4160, 4160)
 
 
-@pytest.mark.parametrize(("tile", "overlap", "more"), [(512, 96, 1), (320, 64, 2), (256, 31, 2)])
+@pytest.mark.parametrize(("tile", "overlap", "more"), [(512, 96, 1), (384, 32, 1), (320, 64, 2), (256, 31, 2)])
 def test_a_margin_takes_as_few_tiles_as_it_can_and_all_that_they_cover(tile: int, overlap: int, more: int) -> None:
     grid = grid_at(LAMBERT, 0.18)
     tiling = Tiling.of(contract(tile=tile, overlap=overlap, gsd=0.18), grid, 4096)
