@@ -45,7 +45,8 @@ def test_openvino_answers_nearly_as_onnx_runtime_does(openvino: Detector, scene:
     assert expected.probability.max() > 0.5
     assert np.quantile(difference, 0.99) < ROUNDING
     assert difference.mean() < ROUNDING / 20
-    assert answer.size_px == pytest.approx(expected.size_px, rel=0.02)
+    # A texture tells the size of places to a fifth; of one tile bfloat16 moves it by some per cent.
+    assert answer.size_px == pytest.approx(expected.size_px, rel=0.05)
     assert answer.embedding == pytest.approx(expected.embedding, abs=0.2)
 
 
