@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from shapely import Polygon
 
 from parking.detection.contract import PlaceCalibration
-from parking.detection.polygonize import pixels_of
+from parking.detection.polygonize import pixels_in
 
-__all__ = ["MAX_CONFIDENCE", "confidence_of", "log_odds", "mean_inside"]
+__all__ = ["MAX_CONFIDENCE", "confidence_of", "log_odds", "mean_inside", "mean_within"]
 
 MAX_CONFIDENCE = 1 - 1e-4
 """Largest confidence; one minus it is the smallest."""
@@ -22,10 +22,15 @@ def mean_inside(place: Polygon, values: NDArray[np.float32] | NDArray[np.bool_])
         place: an outline in the image, in pixels.
         values: (H, W), in [0, 1], or boolean.
     """
-    rows, columns, inside = pixels_of(place, values.shape)
+    return mean_within(np.array(place.exterior.coords[:-1]), values)
+
+
+def mean_within(corners: NDArray[np.float64], values: NDArray[np.float32] | NDArray[np.bool_]) -> float:
+    """The same of an outline by its corners, (N, 2)."""
+    rows, columns, inside = pixels_in(corners, values.shape)
     window = values[rows, columns]
     chosen = window[inside]
-    return float(np.clip(chosen.mean() if chosen.size else window.mean(), 0.0, 1.0))
+    return min(max(float(chosen.mean() if chosen.size else window.mean()), 0.0), 1.0)
 
 
 def confidence_of(mean: float, calibration: PlaceCalibration) -> float:

@@ -7,14 +7,14 @@ within some metres of it.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CoreRules", "Rectangle", "core_boxes", "find_rectangles"]
+__all__ = ["CoreRules", "Rectangle", "core_boxes", "corners_of", "find_rectangles"]
 
 LEVELS = (0.0, 0.2, 0.4, 0.6, 0.8)
 """Where between the threshold and 1 a core is tried to fall apart into several."""
@@ -47,13 +47,6 @@ class Rectangle:
         """In square pixels."""
         return self.length * self.width
 
-    def corners(self) -> NDArray[np.float64]:
-        """(4, 2), in order round the rectangle."""
-        along = np.array([np.cos(self.angle), np.sin(self.angle)]) * self.length / 2
-        across = np.array([-np.sin(self.angle), np.cos(self.angle)]) * self.width / 2
-        corners = [-along - across, along - across, along + across, across - along]
-        return np.asarray(np.array([self.x, self.y]) + corners, np.float64)
-
 
 @dataclass(frozen=True, slots=True)
 class CoreRules:
@@ -70,6 +63,15 @@ class CoreRules:
 
     usual_width_px: float
     """Shorter side of a usual outline: parts of a core that are too small for one are no cores of their own."""
+
+
+def corners_of(rectangles: Sequence[Rectangle]) -> NDArray[np.float64]:
+    """(N, 4, 2), the corners of each in order round it."""
+    x, y, length, width, angle = np.array([(o.x, o.y, o.length, o.width, o.angle) for o in rectangles]).reshape(-1, 5).T
+    along = np.stack([np.cos(angle), np.sin(angle)], axis=-1) * (length / 2)[:, None]
+    across = np.stack([-np.sin(angle), np.cos(angle)], axis=-1) * (width / 2)[:, None]
+    corners = [-along - across, along - across, along + across, across - along]
+    return np.asarray(np.stack([x, y], axis=-1)[:, None] + np.stack(corners, axis=1), np.float64)
 
 
 def find_rectangles(core: Floats, rules: CoreRules, check: Callable[[], None]) -> list[Rectangle]:

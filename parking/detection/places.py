@@ -3,15 +3,17 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from shapely import Polygon, STRtree
+from shapely import STRtree
+from shapely.geometry.base import BaseGeometry
 
-from parking.detection.confidence import confidence_of, log_odds, mean_inside
+from parking.detection.confidence import confidence_of, log_odds, mean_within
 from parking.detection.contract import AS_PREDICTED, Contract, InstanceRules, MapName, PlaceCalibration
-from parking.detection.instances import CoreRules, Rectangle, find_rectangles
+from parking.detection.instances import CoreRules, Rectangle, corners_of, find_rectangles
 from parking.detection.polygonize import polygons
 from parking.detection.spots import Kind, Spot, never_stop
 
@@ -131,7 +133,8 @@ def find_outlines(
         usual_width_px=rules.usual_width_m / gsd,
     )
     rectangles = aligned(find_rectangles(core, pixels, check))
-    outlines = [Outline(one, mean_inside(Polygon(one.corners()), ground)) for one in rectangles]
+    rings = corners_of(rectangles)
+    outlines = [Outline(one, mean_within(ring, ground)) for one, ring in zip(rectangles, rings, strict=True)]
     return without_overlaps([one for one in outlines if one.mean >= rules.least_mean])
 
 
@@ -162,23 +165,24 @@ def aligned(rectangles: Sequence[Rectangle]) -> list[Rectangle]:
     centres = np.array([(one.x, one.y) for one in rectangles])
     lengths = np.array([one.length for one in rectangles])
     angles = np.array([one.angle for one in rectangles])
-    tree = STRtree(shapely.points(centres))
-    turned = []
-    for one in rectangles:
-        near = tree.query(shapely.Point(one.x, one.y), "dwithin", _NEIGHBOUR * one.length)
-        # An outline is the same after half a turn: differences lie in a quarter turn each way.
-        off = (angles[near] - one.angle + math.pi / 2) % math.pi - math.pi / 2
-        close = (np.abs(off) <= _PARALLEL) & (np.abs(np.log(lengths[near] / one.length)) < 0.5)
-        turned.append(replace(one, angle=one.angle + float(np.median(off[close]))))
-    return turned
+    which, near = STRtree(shapely.points(centres)).query(
+        shapely.points(centres), "dwithin", distance=_NEIGHBOUR * lengths
+    )
+    # An outline is the same after half a turn: differences lie in a quarter turn each way.
+    off = (angles[near] - angles[which] + math.pi / 2) % math.pi - math.pi / 2
+    close = (np.abs(off) <= _PARALLEL) & (np.abs(np.log(lengths[near] / lengths[which])) < 0.5)
+    which, off = which[close], off[close]
+    # Each is close to itself, so that every one has a share; pairs come by the first of the two.
+    shares = np.split(off, np.flatnonzero(np.diff(which)) + 1)
+    return [replace(one, angle=one.angle + median(share)) for one, share in zip(rectangles, shares, strict=True)]
 
 
 def without_overlaps(outlines: Sequence[Outline]) -> list[Outline]:
     """The outlines without those that lie too far in a surer one."""
     surest = sorted(outlines, key=lambda one: (-one.mean, one.rectangle.y, one.rectangle.x))
-    shapes = np.array([Polygon(one.rectangle.corners()) for one in surest], object)
-    if not len(shapes):
+    if not surest:
         return []
+    shapes = shapely.polygons(corners_of([one.rectangle for one in surest]))
     dropped: set[int] = set()
     pairs = STRtree(shapes).query(shapes, "intersects")
     for first, second in sorted(zip(*pairs.tolist(), strict=True)):
@@ -193,12 +197,13 @@ def _spots(
     found: Sequence[Outline], ground: NDArray[np.float32], calibration: PlaceCalibration, gsd: float
 ) -> tuple[Spot, ...]:
     image = shapely.box(0, 0, ground.shape[1], ground.shape[0])
-    spots = [spot for one in found for spot in _spot(one, image, calibration, gsd)]
+    shapes = shapely.intersection(shapely.polygons(corners_of([one.rectangle for one in found])), image)
+    spots = [spot for one, shape in zip(found, shapes, strict=True) for spot in _spots_of(one, shape, calibration, gsd)]
     return tuple(sorted(spots, key=lambda spot: min((y, x) for x, y in spot.ring)))
 
 
-def _spot(one: Outline, image: Polygon, calibration: PlaceCalibration, gsd: float) -> Iterator[Spot]:
-    for shape in polygons(Polygon(one.rectangle.corners()).intersection(image)):
+def _spots_of(one: Outline, inside: BaseGeometry, calibration: PlaceCalibration, gsd: float) -> Iterator[Spot]:
+    for shape in polygons(inside):
         ring = tuple((round(float(x), 2), round(float(y), 2)) for x, y in shape.exterior.coords[:-1])
         if len(set(ring)) >= 3:
             yield Spot(ring, round(confidence_of(one.mean, calibration), 4), round(shape.area * gsd**2, 2), one.kind)

@@ -19,6 +19,7 @@ from shapely.geometry.polygon import orient
 
 __all__ = [
     "free_shapes",
+    "pixels_in",
     "pixels_of",
     "polygons",
 ]
@@ -66,14 +67,20 @@ def pixels_of(place: Polygon, size: tuple[int, ...], margin: int = 0) -> tuple[s
         Rows and columns of a window around the place, and a mask of the window, which may be empty for a place smaller
         than a pixel.
     """
+    return pixels_in(np.array(place.exterior.coords[:-1]), size, margin)
+
+
+def pixels_in(
+    corners: NDArray[np.float64], size: tuple[int, ...], margin: int = 0
+) -> tuple[slice, slice, NDArray[np.bool_]]:
+    """The same of an outline by its corners, (N, 2): thousands of them a survey's block are no polygons yet."""
     height, width = size
-    left, top, right, bottom = place.bounds
+    (left, top), (right, bottom) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
     x0, y0 = max(0, math.floor(left) - margin), max(0, math.floor(top) - margin)
     x1, y1 = min(width, math.ceil(right) + margin), min(height, math.ceil(bottom) + margin)
     # Pixel centres have half-integer coordinates in the outline, and integer ones in OpenCV.
-    corners = np.array(place.exterior.coords[:-1]) - (x0 + 0.5, y0 + 0.5)
     inside = np.zeros((y1 - y0, x1 - x0), np.uint8)
-    cv2.fillPoly(inside, [np.round(corners * 16).astype(np.int32)], 1, shift=4)
+    cv2.fillPoly(inside, [np.round((corners - (x0 + 0.5, y0 + 0.5)) * 16).astype(np.int32)], 1, shift=4)
     return slice(y0, y1), slice(x0, x1), inside > 0
 
 

@@ -12,6 +12,7 @@ from shapely import Polygon
 
 from parking.data.polygons import Ring
 from parking.detection.contract import Contract, InstanceRules
+from parking.detection.instances import corners_of
 from parking.detection.places import find_outlines
 from parking.learning import metrics
 from parking.learning.metrics import Histogram
@@ -124,7 +125,8 @@ def counts(found: MatchedOutlines, least_mean: float) -> tuple[int, int, int]:
 
 def _matched(scene: Seen, rules: InstanceRules, gsd: float) -> MatchedOutlines:
     outlines = find_outlines(scene.core.astype(np.float32), scene.ground.astype(np.float32), rules, gsd)
-    rings = [tuple((float(x), float(y)) for x, y in one.rectangle.corners()) for one in outlines]
+    corners = corners_of([one.rectangle for one in outlines]).tolist()
+    rings = [tuple((x, y) for x, y in ring) for ring in corners]
     judged = [not is_unknown(ring, scene.unknown) for ring in rings]
     outlines = [one for one, kept in zip(outlines, judged, strict=True) if kept]
     rings = [ring for ring, kept in zip(rings, judged, strict=True) if kept]

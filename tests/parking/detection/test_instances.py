@@ -12,7 +12,7 @@ from shapely import Polygon
 
 from parking.data.snapshot import free_mask
 from parking.detection.contract import InstanceRules
-from parking.detection.instances import CoreRules, Rectangle, find_rectangles
+from parking.detection.instances import CoreRules, Rectangle, corners_of, find_rectangles
 from parking.detection.places import Outline, aligned, find_outlines, without_overlaps
 from parking.detection.spots import never_stop
 
@@ -31,13 +31,13 @@ def row(count: int, angle: float, *, width: float = 14, length: float = 28, cent
 
 def drawn(bays: list[Rectangle], shrink: float, size: int = 400) -> NDArray[np.float32]:
     """A map of rectangles, each drawn inwards by a share of its width."""
-    inner = [Polygon(bay.corners()).buffer(-shrink * bay.width, join_style="mitre") for bay in bays]
+    inner = [Polygon(corners_of([bay])[0]).buffer(-shrink * bay.width, join_style="mitre") for bay in bays]
     rings = [tuple((float(x), float(y)) for x, y in shape.exterior.coords[:-1]) for shape in inner]
     return np.asarray(0.95 * free_mask(rings, size, size), np.float32)
 
 
 def overlap(one: Rectangle, other: Rectangle) -> float:
-    a, b = Polygon(one.corners()), Polygon(other.corners())
+    a, b = (Polygon(ring) for ring in corners_of([one, other]))
     return float(a.intersection(b).area / a.union(b).area)
 
 
@@ -116,7 +116,7 @@ def test_of_two_outlines_on_one_place_the_surer_is_kept() -> None:
 
 def test_corners_run_round_the_rectangle() -> None:
     one = Rectangle(10, 20, 8, 4, 0.7)
-    shape = Polygon(one.corners())
+    shape = Polygon(corners_of([one])[0])
     assert shape.is_valid
     assert shape.area == pytest.approx(one.area)
     assert shapely.get_coordinates(shape.centroid)[0].tolist() == pytest.approx([10, 20])
