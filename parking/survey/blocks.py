@@ -42,6 +42,10 @@ _OFF_GRID = 0.123
 its coordinates, rounded otherwise in each, would give it to both or to none."""
 
 
+_EXACT = np.float32(2**22)
+"""Parts of 1 that answers are rounded to: sums up to 1 of such have no rounding error in 24 bits."""
+
+
 class Tiling(BaseModel):
     """Where tiles and blocks lie on the grid."""
 
@@ -211,9 +215,9 @@ def survey_block(
         threshold: instead of the contract's.
         bays: known ones whose points lie in the core.
     """
-    margins = Sides(*[tiling.margin] * 4)
+    margins, answers = Sides(*[tiling.margin] * 4), _Answers(detector, tiling)
     for _ in range(_MOST_LOOKS):
-        content, cut = _content(detector, layers, grid, tiling, block, margins, threshold, bays)
+        content, cut = _content(answers, layers, grid, tiling, block, margins, threshold, bays)
         if not any(cut):
             break
         margins = Sides(*(2 * margin if more else margin for margin, more in zip(margins, cut, strict=True)))
@@ -221,7 +225,7 @@ def survey_block(
 
 
 def _content(
-    detector: Detector,
+    answers: "_Answers",
     layers: Sequence[Layer],
     grid: Grid,
     tiling: Tiling,
@@ -241,17 +245,17 @@ def _content(
     valid = seen.layer[inside] > 0
     if not valid.any():
         return BlockContent((), (), valid, 0), ()
-    maps, tiles = _maps(detector, seen, tiling)
+    maps = answers.of(seen, x, y)
     cut = (slice(region.top - y, region.bottom - y), slice(region.left - x, region.right - x))
     part = Pixels(seen.rgb[cut], seen.layer[cut])
-    near = {name: values[cut] for name, values in zip(detector.contract.maps, maps, strict=True)}
-    contract = detector.contract
+    contract = answers.detector.contract
+    near = {name: values[cut] for name, values in zip(contract.maps, maps, strict=True)}
     places, place_boxes = _owned(_places(contract, part, near, grid, threshold), part, region, core)
     vehicles, vehicle_boxes = _owned(find_vehicles(near, contract, grid.gsd), part, region, core)
     read = _read_bays(contract, near, part, region, bays)
     boxes = [place_boxes, vehicle_boxes, *_core_boxes(contract, near, region, threshold)]
     boxes.append(shapely.bounds(np.array([bay.polygon for bay in bays], object)).reshape(-1, 4))
-    return BlockContent(places, vehicles, valid, tiles, read), _cut_sides(np.concatenate(boxes), region, core)
+    return BlockContent(places, vehicles, valid, answers.tiles, read), _cut_sides(np.concatenate(boxes), region, core)
 
 
 def _core_boxes(
@@ -304,28 +308,78 @@ def _read_bays(
     return tuple(read)
 
 
-def _maps(detector: Detector, seen: Pixels, tiling: Tiling) -> tuple[NDArray[np.float32], int]:
-    """The maps of a window of whole tiles, (K, H, W), and how many tiles were run.
+class _Answers:
+    """The network's answers to the tiles of a block, added up; a second look runs only the tiles that it adds."""
 
-    They are added up in the order of the survey's tiles. A tile without data costs nothing: nothing is there. Only
-    where all tiles that touch a pixel lie in the window is it right.
-    """
-    height, width = seen.layer.shape
-    maps = np.zeros((len(detector.contract.maps), height, width), np.float32)
-    weight, run = _share_of_tile(tiling), 0
-    weighted = np.empty_like(weight)
-    for top, left in _corners(height, width, tiling):
-        there = (slice(top, top + tiling.tile), slice(left, left + tiling.tile))
-        if seen.layer[there].any():
-            for total, answer in zip(maps, detector.run_tile(seen.rgb[there]), strict=True):
-                part = total[there]
-                part += np.multiply(answer, weight, out=weighted)
-            run += 1
-    missing = seen.layer == 0
-    if missing.any():
-        for total in maps:
-            total[missing] = 0
-    return maps, run
+    def __init__(self, detector: Detector, tiling: Tiling) -> None:
+        self.detector, self.tiling = detector, tiling
+        self.tiles = 0
+        """Run so far."""
+        self._weight = _share_of_tile(tiling)
+        self._known: tuple[int, int, NDArray[np.float32]] | None = None
+        """First column and row of the maps of the last window."""
+
+    def of(self, seen: Pixels, x: int, y: int) -> NDArray[np.float32]:
+        """The maps of a window of whole tiles, (K, H, W).
+
+        A tile without data costs nothing: nothing is there. Only where all tiles that touch a pixel lie in the window
+        is it right.
+
+        Args:
+            seen: the window's pixels.
+            x: its first column; no window begins or ends inside an earlier one.
+            y: its first row.
+        """
+        tile, (height, width) = self.tiling.tile, seen.layer.shape
+        maps = np.zeros((len(self.detector.contract.maps), height, width), np.float32)
+        old = self._take_over(maps, x, y)
+        weighted = np.empty_like(self._weight)
+        for top, left in _corners(height, width, self.tiling):
+            there = (slice(top, top + tile), slice(left, left + tile))
+            if old.contains(left, top, tile) or not seen.layer[there].any():
+                continue
+            for total, answer in zip(maps, self.detector.run_tile(seen.rgb[there]), strict=True):
+                np.multiply(answer, self._weight, out=weighted)
+                total[there] += _rounded(weighted)
+            self.tiles += 1
+        missing = seen.layer == 0
+        if missing.any():
+            for total in maps:
+                total[missing] = 0
+        self._known = x, y, maps
+        return maps
+
+    def _take_over(self, maps: NDArray[np.float32], x: int, y: int) -> "_Window":
+        """Put in what is known, and say where it lies in the window."""
+        if self._known is None:
+            return _Window(0, 0, 0, 0)
+        left, top, known = self._known
+        old = _Window(left - x, top - y, known.shape[2], known.shape[1])
+        maps[:, old.top : old.top + old.height, old.left : old.left + old.width] = known
+        self._known = None
+        return old
+
+
+class _Window(NamedTuple):
+    """A part of a window, in its pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    def contains(self, left: int, top: int, side: int) -> bool:
+        """Whether a square lies in it."""
+        across, down = left - self.left, top - self.top
+        return 0 <= across <= self.width - side and 0 <= down <= self.height - side
+
+
+def _rounded(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Shares of an answer, in place, to a multiple that makes sums of them exact, whatever their order."""
+    values *= _EXACT
+    np.rint(values, out=values)
+    values /= _EXACT
+    return values
 
 
 def _share_of_tile(tiling: Tiling) -> NDArray[np.float32]:

@@ -13,8 +13,9 @@ from rasterio.transform import Affine
 
 from parking.data.imagery import Raster
 from parking.detection.detector import Detector
-from parking.survey.blocks import MARGIN_METRES, Block, Tiling, _places, core_of, plan_blocks
+from parking.survey.blocks import MARGIN_METRES, Block, Tiling, _Answers, _places, core_of, plan_blocks
 from parking.survey.grid import grid_at
+from parking.survey.mosaic import Pixels
 from tests.doubles import contract, write_bright_model, write_colour_model
 from tests.parking.detection.test_scale import street
 from tests.parking.survey.drawing import GSD, LAMBERT, NORTH, WEST, cut, draw, write
@@ -86,6 +87,18 @@ def test_a_place_that_the_margin_cuts_is_looked_at_again(detector: Detector, tmp
     found = survey(detector, whole, block=100, margin=8)
     assert len(found.places) == bays
     assert found.areas == pytest.approx(survey(detector, whole, block=500).areas, abs=0.05)
+
+
+def test_a_second_look_runs_only_the_tiles_that_it_adds_and_sees_the_same(detector: Detector) -> None:
+    tiling = Tiling.of(detector.contract, grid_at(LAMBERT, GSD), 300)
+    side, stride = 5 * tiling.stride + tiling.overlap, tiling.stride
+    seen = Pixels(np.random.default_rng(3).integers(0, 256, (side, side, 3), np.uint8), np.ones((side, side), np.uint8))
+    inner = slice(stride, stride + 3 * stride + tiling.overlap)
+    twice, once = _Answers(detector, tiling), _Answers(detector, tiling)
+    twice.of(Pixels(seen.rgb[inner, inner], seen.layer[inner, inner]), 1000 + stride, 500 + stride)
+    assert twice.tiles == 9
+    np.testing.assert_array_equal(twice.of(seen, 1000, 500), once.of(seen, 1000, 500))
+    assert (twice.tiles, once.tiles) == (25, 25)
 
 
 def test_a_free_kerb_that_reaches_far_beyond_a_block_is_cut_as_one(tmp_path: Path) -> None:
