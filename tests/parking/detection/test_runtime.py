@@ -44,7 +44,7 @@ def test_openvino_answers_nearly_as_onnx_runtime_does(openvino: Detector, scene:
     difference = np.abs(answer.probability - expected.probability)
     assert expected.probability.max() > 0.5
     assert np.quantile(difference, 0.99) < ROUNDING
-    assert difference.mean() < ROUNDING / 20
+    assert difference.mean() < ROUNDING / 10
     # A texture tells the size of places to a fifth; of one tile bfloat16 moves it by some per cent.
     assert answer.size_px == pytest.approx(expected.size_px, rel=0.05)
     assert answer.embedding == pytest.approx(expected.embedding, abs=0.2)
