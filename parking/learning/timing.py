@@ -152,7 +152,9 @@ def _as_drawn(prediction: "ScenePrediction", recipe: Recipe) -> "ScenePrediction
 
     labels = view_of(prediction.sample, recipe.maps, recipe.inset).labels
     surely = np.where(labels == 1, _SURE, 1 - _SURE).astype(np.float32)
-    drawn = {name: cv2.resize(surely[..., n], one.shape[::-1]) for n, (name, one) in enumerate(prediction.maps.items())}
+    drawn = {
+        name: cv2.resize(surely[..., recipe.maps.index(name)], one.shape[::-1]) for name, one in prediction.maps.items()
+    }
     return replace(
         prediction,
         probability=cv2.resize(surely[..., 0], prediction.probability.shape[::-1]).astype(np.float16),

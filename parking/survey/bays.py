@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from parking.detection.contract import Contract
 from parking.detection.occupancy import Bay
 from parking.errors import SurveyError
-from parking.survey.blocks import Block, KnownBay, Tiling, owner_of
+from parking.survey.blocks import Block, KnownBay, owner_of
 from parking.survey.districts import NOWHERE, DistrictCounter, plain_text
 from parking.survey.grid import Grid
 from parking.survey.records import BayRecord
 from parking.survey.results import add_style, save_layer
 from parking.survey.style import BAYS_STYLE
+from parking.survey.tiling import Tiling
 from parking.survey.vectors import PARKING_SPACES, read_polygons
 
 UNSEEN = "not seen"

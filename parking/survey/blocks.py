@@ -13,10 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 from shapely import Polygon
 
-from parking.data.tiles import tile_weight, weight_along
 from parking.detection.confidence import mean_inside
 from parking.detection.contract import Contract, InstanceRules, MapName
 from parking.detection.detector import Detector
@@ -24,12 +22,11 @@ from parking.detection.instances import core_boxes
 from parking.detection.occupancy import read_bays
 from parking.detection.places import Maps, bay_rules, find_places, find_vehicles
 from parking.detection.spots import Spot, find_spots, rules_for
+from parking.survey.answers import Answers
 from parking.survey.grid import Grid
 from parking.survey.mosaic import Layer, Pixels, read_window
+from parking.survey.tiling import Tiling
 
-MARGIN_METRES = 24.0
-"""How far a block looks beyond its core: further than a place or a vehicle is long. It looks further where one is not
-seen whole."""
 _MOST_LOOKS = 4
 """How often a block is looked at, each time twice as far to the sides where something is cut. What is longer still,
 some hundred metres with the usual margin, is cut as it is seen."""
@@ -40,68 +37,6 @@ _SEEN = 0.99
 _OFF_GRID = 0.123
 """Cores begin between pixels: a place that is drawn on pixels then never lies on the line between two blocks, where
 its coordinates, rounded otherwise in each, would give it to both or to none."""
-
-
-_EXACT = np.float32(2**22)
-"""Parts of 1 that answers are rounded to: sums up to 1 of such have no rounding error in 24 bits."""
-
-
-class Tiling(BaseModel):
-    """Where tiles and blocks lie on the grid."""
-
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
-
-    tile: int
-    """Edge of a network tile in pixels."""
-
-    overlap: int
-    """Pixels that neighbouring tiles share."""
-
-    tiles: int
-    """Tiles along an edge of a block's core."""
-
-    margin: int
-    """Pixels beyond the core that are looked at."""
-
-    origin: int
-    """Where the core of block 0 begins: so that its margin begins where one tile ends, and takes in no part of it."""
-
-    @classmethod
-    def of(cls, contract: Contract, grid: Grid, block: int) -> "Tiling":
-        """The tiling of a model, with blocks of about so many pixels along an edge.
-
-        The margin is as wide as the tiles that it takes let it be: that costs nothing, and less is looked at again.
-        """
-        stride = contract.tile - contract.overlap
-        wanted = math.ceil(MARGIN_METRES / grid.gsd)
-        more = max(1, math.ceil((2 * wanted + contract.overlap) / stride))
-        tiles = max(1, round(block / stride))
-        margin = (more * stride - contract.overlap) // 2
-        origin = contract.overlap + margin
-        return cls(tile=contract.tile, overlap=contract.overlap, tiles=tiles, margin=margin, origin=origin)
-
-    @property
-    def stride(self) -> int:
-        """Pixels from tile to tile."""
-        return self.tile - self.overlap
-
-    @property
-    def side(self) -> int:
-        """Edge of a core in pixels."""
-        return self.tiles * self.stride
-
-    def start(self, index: int) -> int:
-        """First pixel of the core of a block."""
-        return index * self.side + self.origin
-
-    def blocks_over(self, low: float, high: float) -> range:
-        """Blocks along an axis whose cores touch a stretch of pixels."""
-        first, last = (math.floor((at - self.origin) / self.side) for at in (low, high))
-        return range(first, last + 1)
-
-    def tiles_over(self, low: int, high: int) -> range:
-        """Tiles along an axis that touch pixels `low` to `high`."""
-        return range((low - self.tile) // self.stride + 1, -(-high // self.stride))
 
 
 class Sides(NamedTuple):
@@ -215,7 +150,7 @@ def survey_block(
         threshold: instead of the contract's.
         bays: known ones whose points lie in the core.
     """
-    margins, answers = Sides(*[tiling.margin] * 4), _Answers(detector, tiling)
+    margins, answers = Sides(*[tiling.margin] * 4), Answers(detector, tiling)
     for _ in range(_MOST_LOOKS):
         content, cut = _content(answers, layers, grid, tiling, block, margins, threshold, bays)
         if not any(cut):
@@ -225,7 +160,7 @@ def survey_block(
 
 
 def _content(
-    answers: "_Answers",
+    answers: Answers,
     layers: Sequence[Layer],
     grid: Grid,
     tiling: Tiling,
@@ -306,92 +241,6 @@ def _read_bays(
         layer = _layer_at(part, x - region[0], y - region[1])
         read.append(ReadBay(bays[n].key, bay.occupied, (float(x), float(y)), layer))
     return tuple(read)
-
-
-class _Answers:
-    """The network's answers to the tiles of a block, added up; a second look runs only the tiles that it adds."""
-
-    def __init__(self, detector: Detector, tiling: Tiling) -> None:
-        self.detector, self.tiling = detector, tiling
-        self.tiles = 0
-        """Run so far."""
-        self._weight = _share_of_tile(tiling)
-        self._known: tuple[int, int, NDArray[np.float32]] | None = None
-        """First column and row of the maps of the last window."""
-
-    def of(self, seen: Pixels, x: int, y: int) -> NDArray[np.float32]:
-        """The maps of a window of whole tiles, (K, H, W).
-
-        A tile without data costs nothing: nothing is there. Only where all tiles that touch a pixel lie in the window
-        is it right.
-
-        Args:
-            seen: the window's pixels.
-            x: its first column; no window begins or ends inside an earlier one.
-            y: its first row.
-        """
-        tile, (height, width) = self.tiling.tile, seen.layer.shape
-        maps = np.zeros((len(self.detector.contract.maps), height, width), np.float32)
-        old = self._take_over(maps, x, y)
-        weighted = np.empty_like(self._weight)
-        for top, left in _corners(height, width, self.tiling):
-            there = (slice(top, top + tile), slice(left, left + tile))
-            if old.contains(left, top, tile) or not seen.layer[there].any():
-                continue
-            for total, answer in zip(maps, self.detector.run_tile(seen.rgb[there]), strict=True):
-                np.multiply(answer, self._weight, out=weighted)
-                total[there] += _rounded(weighted)
-            self.tiles += 1
-        missing = seen.layer == 0
-        if missing.any():
-            for total in maps:
-                total[missing] = 0
-        self._known = x, y, maps
-        return maps
-
-    def _take_over(self, maps: NDArray[np.float32], x: int, y: int) -> "_Window":
-        """Put in what is known, and say where it lies in the window."""
-        if self._known is None:
-            return _Window(0, 0, 0, 0)
-        left, top, known = self._known
-        old = _Window(left - x, top - y, known.shape[2], known.shape[1])
-        maps[:, old.top : old.top + old.height, old.left : old.left + old.width] = known
-        self._known = None
-        return old
-
-
-class _Window(NamedTuple):
-    """A part of a window, in its pixels."""
-
-    left: int
-    top: int
-    width: int
-    height: int
-
-    def contains(self, left: int, top: int, side: int) -> bool:
-        """Whether a square lies in it."""
-        across, down = left - self.left, top - self.top
-        return 0 <= across <= self.width - side and 0 <= down <= self.height - side
-
-
-def _rounded(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Shares of an answer, in place, to a multiple that makes sums of them exact, whatever their order."""
-    values *= _EXACT
-    np.rint(values, out=values)
-    values /= _EXACT
-    return values
-
-
-def _share_of_tile(tiling: Tiling) -> NDArray[np.float32]:
-    """(tile, tile), what a tile has to say of each of its pixels; all that touch a pixel add up to 1."""
-    around = (tiling.tile - 1) // tiling.stride
-    begins = [number * tiling.stride for number in range(-around, around + 1)]
-    along = weight_along(begins, tiling.tile, tiling.tile)
-    return tile_weight(tiling.tile, tiling.tile) / (along[:, None] * along)
-
-
-def _corners(height: int, width: int, tiling: Tiling) -> Iterator[tuple[int, int]]:
-    return product(range(0, height - tiling.tile + 1, tiling.stride), range(0, width - tiling.tile + 1, tiling.stride))
 
 
 def _places(contract: Contract, part: Pixels, maps: Maps, grid: Grid, threshold: float | None) -> tuple[Spot, ...]:

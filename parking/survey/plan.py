@@ -11,11 +11,12 @@ from pydantic import BaseModel, ConfigDict
 
 from parking.detection.contract import Contract
 from parking.errors import SurveyError
-from parking.survey.blocks import Block, KnownBay, Tiling, core_of, plan_blocks
+from parking.survey.blocks import Block, KnownBay, core_of, plan_blocks
 from parking.survey.grid import SAME_GSD, Bounds, Grid, grid_at, grid_on, is_true_to_scale, local_crs, width
 from parking.survey.mosaic import Layer, footprint, group_sources, layer_stretch, touch
 from parking.survey.sources import Source
 from parking.survey.stretch import Stretch
+from parking.survey.tiling import Tiling
 
 FORMAT = 2
 """Raised when the same block would come out otherwise: blocks that were kept by older code are then computed anew."""

@@ -16,10 +16,11 @@ from parking.detection.detector import Detector
 from parking.detection.runtime import Runtime
 from parking.errors import SurveyError
 from parking.files import write_whole
-from parking.survey.blocks import Block, BlockContent, KnownBay, Tiling, core_of, survey_block
+from parking.survey.blocks import Block, BlockContent, KnownBay, core_of, survey_block
 from parking.survey.grid import Grid
 from parking.survey.mosaic import Layer
 from parking.survey.records import BlockRecord, bays_of, cells_of, encode, rows_of
+from parking.survey.tiling import Tiling
 from parking.version import code_version
 
 

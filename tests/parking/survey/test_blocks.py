@@ -13,9 +13,11 @@ from rasterio.transform import Affine
 
 from parking.data.imagery import Raster
 from parking.detection.detector import Detector
-from parking.survey.blocks import MARGIN_METRES, Block, Tiling, _Answers, _places, core_of, plan_blocks
+from parking.survey.answers import Answers
+from parking.survey.blocks import Block, _places, core_of, plan_blocks
 from parking.survey.grid import grid_at
 from parking.survey.mosaic import Pixels
+from parking.survey.tiling import MARGIN_METRES, Tiling
 from tests.doubles import contract, write_bright_model, write_colour_model
 from tests.parking.detection.test_scale import street
 from tests.parking.survey.drawing import GSD, LAMBERT, NORTH, WEST, cut, draw, write
@@ -94,7 +96,7 @@ def test_a_second_look_runs_only_the_tiles_that_it_adds_and_sees_the_same(detect
     side, stride = 5 * tiling.stride + tiling.overlap, tiling.stride
     seen = Pixels(np.random.default_rng(3).integers(0, 256, (side, side, 3), np.uint8), np.ones((side, side), np.uint8))
     inner = slice(stride, stride + 3 * stride + tiling.overlap)
-    twice, once = _Answers(detector, tiling), _Answers(detector, tiling)
+    twice, once = Answers(detector, tiling), Answers(detector, tiling)
     twice.of(Pixels(seen.rgb[inner, inner], seen.layer[inner, inner]), 1000 + stride, 500 + stride)
     assert twice.tiles == 9
     np.testing.assert_array_equal(twice.of(seen, 1000, 500), once.of(seen, 1000, 500))
